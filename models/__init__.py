@@ -1,0 +1,1 @@
+"""What is true about hosts, virtual machines and plans."""

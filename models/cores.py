@@ -1,0 +1,59 @@
+"""Physical cores of a node, grouped as far as dedicated vCPUs can tell them apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from numaplace.models.topology import NumaNode
+
+
+@dataclass(frozen=True, slots=True)
+class CoreGroup:
+    """Interchangeable cores of one node.
+
+    Parameters
+    ----------
+    llc
+        Last-level cache domain of the cores, None if unknown.
+    threads_per_core
+        Online threads of each core.
+    cores
+        pCPU ids of each core, cores and ids ascending.
+    """
+
+    llc: int | None
+    threads_per_core: int
+    cores: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_cores(self) -> int:
+        """Number of cores."""
+        return len(self.cores)
+
+    @property
+    def num_threads(self) -> int:
+        """Number of pCPUs."""
+        return len(self.cores) * self.threads_per_core
+
+
+def core_groups(node: NumaNode, *, by_llc: bool) -> tuple[CoreGroup, ...]:
+    """Group the cores of `node` by number of threads, and by last-level cache if asked to."""
+    threads: dict[int, list[int]] = defaultdict(list)
+    llc_of: dict[int, int | None] = {}
+    for pcpu in node.pcpus:
+        threads[pcpu.core].append(pcpu.id)
+        llc_of[pcpu.core] = pcpu.llc if by_llc else None
+    groups: dict[tuple[int, int], list[tuple[int, ...]]] = defaultdict(list)
+    for core in sorted(threads):
+        llc = llc_of[core]
+        groups[-1 if llc is None else llc, len(threads[core])].append(tuple(sorted(threads[core])))
+    return tuple(
+        CoreGroup(None if llc < 0 else llc, count, tuple(groups[llc, count]))
+        for llc, count in sorted(groups)
+    )
+
+
+def node_llcs(node: NumaNode) -> frozenset[int]:
+    """Last-level cache domains of a node; empty if unknown."""
+    return frozenset(pcpu.llc for pcpu in node.pcpus if pcpu.llc is not None)

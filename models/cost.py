@@ -1,0 +1,320 @@
+"""The cost of a plan, term by term, in exact integers: the one definition of the objective.
+
+Nothing here knows a solver. A plan that breaks rules has a cost as well, as long as it names only
+things that exist.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+from numaplace.models import rates
+from numaplace.models.cores import node_llcs
+from numaplace.models.instance import Instance, Place
+from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.relations import Scope
+from numaplace.models.units import MICRO, ceil_div
+from numaplace.models.vm import CpuPolicy, Vm
+
+
+class Term(StrEnum):
+    """Terms of the loss."""
+
+    REMOTE_MEMORY = "remote_memory"
+    SPLIT_GUEST = "split_guest"
+    PAGE_SHARING = "page_sharing"
+    NODE_AFFINITY = "node_affinity"
+    DEVICE = "device"
+    COOPERATION = "cooperation"
+    COMPETITION = "competition"
+    CPU_CONTENTION = "cpu_contention"
+    BANDWIDTH_CONTENTION = "bandwidth_contention"
+    BALLOONING = "ballooning"
+    MIGRATION = "migration"
+
+
+@dataclass(frozen=True, slots=True)
+class CostItem:
+    """Loss in micro-vCPU that one subject (a VM, a pair, a node) has by one term."""
+
+    term: Term
+    subject: str
+    micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Value and loss of a plan.
+
+    Parameters
+    ----------
+    value_milli
+        Value of the VMs placed, in thousandths.
+    hosts_used
+        Hosts that run a VM.
+    imbalance_permille
+        CPU load of the fullest host, in thousandths of its threads.
+    items
+        Every loss above zero.
+    """
+
+    value_milli: int
+    hosts_used: int
+    imbalance_permille: int
+    items: tuple[CostItem, ...]
+
+    @property
+    def terms(self) -> dict[Term, int]:
+        """Loss in micro-vCPU by term, all terms in order."""
+        sums = dict.fromkeys(Term, 0)
+        for item in self.items:
+            sums[item.term] += item.micro
+        return sums
+
+    @property
+    def loss_micro(self) -> int:
+        """Loss of the whole plan in micro-vCPU."""
+        return sum(item.micro for item in self.items)
+
+    @property
+    def loss_vcpus(self) -> float:
+        """Loss of the whole plan in vCPUs."""
+        return self.loss_micro / MICRO
+
+
+Located = list[tuple[Vm, Placement, list[tuple[Place, PlacedCell]]]]
+Items = Iterator[tuple[str, int]]
+
+
+def evaluate(instance: Instance, plan: Plan) -> Cost:
+    """Work out the cost of `plan`.
+
+    Raises
+    ------
+    KeyError
+        If the plan names a VM, host, node or device that does not exist (the verifier's first
+        rule tells in words).
+    """
+    located = _locate(instance, plan)
+    items: list[CostItem] = []
+    for term, function in TERMS.items():
+        for subject, micro in function(instance, plan, located):
+            if micro:
+                items.append(CostItem(term, subject, micro))
+    value = sum(instance.value_milli(vm) for vm, _, _ in located)
+    hosts = {placement.host for _, placement, _ in located}
+    return Cost(value, len(hosts), _imbalance_permille(instance, located), tuple(items))
+
+
+def _locate(instance: Instance, plan: Plan) -> Located:
+    located: Located = []
+    for name, placement in plan.placements.items():
+        cells = [(instance.place_of[placement.host, c.node], c) for c in placement.cells]
+        located.append((instance.vm(name), placement, cells))
+    located.sort(key=lambda entry: instance.vm_index[entry[0].name])
+    return located
+
+
+def _imbalance_permille(instance: Instance, located: Located) -> int:
+    worst = 0
+    for alive in instance.instants:
+        load: dict[str, int] = defaultdict(int)
+        for vm, placement, cells in located:
+            if vm.name in alive:
+                load[placement.host] += sum(rates.load_milli(vm, c.vcpus) for _, c in cells)
+        for name, milli in load.items():
+            worst = max(worst, ceil_div(milli, max(1, instance.host(name).threads)))
+    return worst
+
+
+def remote_memory(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Own pages of a cell on other nodes than its vCPUs."""
+    for vm, placement, cells in located:
+        block_mib = instance.form(vm.name).block_mib
+        loss = 0
+        for home, cell in cells:
+            for node, mib in cell.memory_mib:
+                at = instance.place_of[placement.host, node]
+                rate = rates.memory_rate(instance, vm, cell.vcpus, cell.nominal_mib, home, at)
+                loss += (rate * mib + block_mib // 2) // block_mib
+        yield vm.name, loss
+
+
+def split_guest(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Accesses between the cells of one VM."""
+    for vm, _, cells in located:
+        loss = 0
+        for (at_a, a), (at_b, b) in combinations(cells, 2):
+            sizes = (a.vcpus, a.nominal_mib), (b.vcpus, b.nominal_mib)
+            loss += rates.split_rate(instance, vm, *sizes, at_a, at_b)
+        yield vm.name, loss
+
+
+def page_sharing(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Reads of a sharing group's pages on the nearest copy."""
+    copies = {(copy.group, copy.host): copy.nodes for copy in plan.copies}
+    for vm, placement, cells in located:
+        group = instance.group_of.get(vm.name)
+        nodes = copies.get((group.name, placement.host)) if group else None
+        if nodes:
+            places = [instance.place_of[placement.host, node] for node in nodes]
+            yield (
+                vm.name,
+                sum(
+                    min(rates.sharing_rate(instance, vm, cell.vcpus, home, at) for at in places)
+                    for home, cell in cells
+                ),
+            )
+
+
+def node_affinity(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Run vCPUs outside the soft set."""
+    for vm, _, cells in located:
+        yield vm.name, sum(rates.affinity_rate(vm, c.vcpus, c.node) for _, c in cells)
+
+
+def device(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Reach each device function from the nearest cell."""
+    for vm, placement, cells in located:
+        requests = {request.kind: request for request in vm.devices}
+        devices = {dev.address: dev for dev in instance.host(placement.host).devices}
+        loss = 0
+        for taken in placement.devices:
+            request = requests.get(taken.request)
+            if request is not None:
+                near = min(
+                    rates.device_rate(instance, request, home, devices[taken.address])
+                    for home, _ in cells
+                )
+                loss += near * taken.functions
+        yield vm.name, loss
+
+
+def cooperation(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Distance between VMs that talk, while both exist."""
+    where = {vm.name: (vm, cells) for vm, _, cells in located}
+    for pair in instance.cooperations:
+        if pair.first not in where or pair.second not in where:
+            continue
+        (vm_a, cells_a), (vm_b, cells_b) = where[pair.first], where[pair.second]
+        if vm_a.overlaps(vm_b):
+            loss = sum(
+                rates.cooperation_rate(instance, pair, (a.vcpus, b.vcpus), (at_a, at_b))
+                for at_a, a in cells_a
+                for at_b, b in cells_b
+            )
+            yield f"{pair.first} - {pair.second}", loss
+
+
+def competition(instance: Instance, plan: Plan, located: Located) -> Items:
+    """VMs that meet where they get in each other's way."""
+    where = {vm.name: (vm, cells) for vm, _, cells in located}
+    for pair in instance.competitions:
+        if pair.first not in where or pair.second not in where:
+            continue
+        (vm_a, cells_a), (vm_b, cells_b) = where[pair.first], where[pair.second]
+        meet = _domains(vm_a, cells_a, pair.scope) & _domains(vm_b, cells_b, pair.scope)
+        if meet and vm_a.overlaps(vm_b):
+            yield f"{pair.first} - {pair.second}", rates.to_micro(pair.weight)
+
+
+def _domains(
+    vm: Vm, cells: list[tuple[Place, PlacedCell]], scope: Scope
+) -> frozenset[tuple[int, int]]:
+    """Hosts, nodes or last-level caches a VM uses; a node of unknown caches is one domain.
+
+    Caches count from 0 within a host, nodes of unknown caches as -1 - position.
+    """
+    if scope is Scope.HOST:
+        return frozenset((place.host_index, 0) for place, _ in cells)
+    if scope is Scope.NODE:
+        return frozenset((place.host_index, place.position) for place, _ in cells)
+    used: set[tuple[int, int]] = set()
+    for place, cell in cells:
+        llcs = node_llcs(place.node)
+        if vm.cpu_policy is CpuPolicy.DEDICATED and cell.pcpus:
+            held = set(cell.pcpus)
+            llcs = frozenset(p.llc for p in place.node.pcpus if p.id in held and p.llc is not None)
+        domains = llcs or {-1 - place.position}
+        used |= {(place.host_index, domain) for domain in domains}
+    return frozenset(used)
+
+
+def cpu_contention(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Load of a node beyond its cores, at the worst instant."""
+    worst: dict[int, int] = defaultdict(int)
+    for alive in instance.instants:
+        load: dict[int, int] = defaultdict(int)
+        for vm, _, cells in located:
+            if vm.name in alive:
+                for place, cell in cells:
+                    load[place.index] += rates.load_milli(vm, cell.vcpus)
+        for index, milli in load.items():
+            worst[index] = max(worst[index], milli)
+    for index in sorted(worst):
+        place = instance.places[index]
+        yield str(place), rates.contention(place).loss(worst[index])
+
+
+def bandwidth_contention(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Bandwidth demanded of a node's memory beyond what it has, at the worst instant."""
+    worst: dict[int, int] = defaultdict(int)
+    for alive in instance.instants:
+        demand: dict[int, int] = defaultdict(int)
+        for vm, placement, _ in located:
+            if vm.name in alive and vm.bandwidth_mbps:
+                block_mib = instance.form(vm.name).block_mib
+                per_block = rates.demand_per_block(instance, vm)
+                for node, mib in placement.memory_by_node().items():
+                    index = instance.place_of[placement.host, node].index
+                    demand[index] += per_block * mib // block_mib
+        for index, milli in demand.items():
+            worst[index] = max(worst[index], milli)
+    for index in sorted(worst):
+        place = instance.places[index]
+        yield str(place), rates.bandwidth_loss(instance, place, worst[index])
+
+
+def ballooning(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Memory taken away."""
+    for vm, _, cells in located:
+        block_mib = instance.form(vm.name).block_mib
+        taken_mib = sum(cell.nominal_mib - cell.total_mib for _, cell in cells)
+        yield vm.name, ceil_div(rates.balloon_rate(instance, vm) * taken_mib, block_mib)
+
+
+def migration(instance: Instance, plan: Plan, located: Located) -> Items:
+    """Memory that must be copied from where it is now."""
+    if instance.current is None:
+        return
+    for vm, placement, _ in located:
+        old = instance.current.placements.get(vm.name)
+        if old is None:
+            continue
+        local, network = rates.move_rates_nano(instance, vm)
+        now = placement.memory_by_node()
+        if old.host == placement.host:
+            before = old.memory_by_node()
+            nano = local * sum(max(0, mib - before.get(node, 0)) for node, mib in now.items())
+        else:
+            nano = network * sum(now.values())
+        yield vm.name, ceil_div(nano, rates.NANO_PER_MICRO)
+
+
+TERMS: dict[Term, Callable[[Instance, Plan, Located], Items]] = {
+    Term.REMOTE_MEMORY: remote_memory,
+    Term.SPLIT_GUEST: split_guest,
+    Term.PAGE_SHARING: page_sharing,
+    Term.NODE_AFFINITY: node_affinity,
+    Term.DEVICE: device,
+    Term.COOPERATION: cooperation,
+    Term.COMPETITION: competition,
+    Term.CPU_CONTENTION: cpu_contention,
+    Term.BANDWIDTH_CONTENTION: bandwidth_contention,
+    Term.BALLOONING: ballooning,
+    Term.MIGRATION: migration,
+}

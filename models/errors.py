@@ -1,0 +1,100 @@
+"""The one error of bad input, and the checks that raise it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+NAME_LENGTH_MAX = 255
+
+
+class InputError(ValueError):
+    """Something a user gave is wrong: which thing, which field, and why.
+
+    Parameters
+    ----------
+    thing
+        What is wrong, in the user's words: ``VM 'web1'``, ``host 'a', node 3``.
+    field
+        The field or element, or an empty string if the whole thing is meant.
+    reason
+        What is wrong with it, as a clause: ``is negative (-4)``.
+    file, line
+        Where it was read, if it was read from a file.
+    """
+
+    def __init__(
+        self,
+        thing: str,
+        field: str,
+        reason: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.thing = thing
+        self.field = field
+        self.reason = reason
+        self.file = file
+        self.line = line
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """One line: ``file:line: thing: field: reason``."""
+        where = ""
+        if self.file is not None:
+            where = self.file if self.line is None else f"{self.file}:{self.line}"
+        parts = [part for part in (where, self.thing, self.field, self.reason) if part]
+        return " ".join(": ".join(parts).split())
+
+    def at(self, file: str, line: int | None = None) -> InputError:
+        """Return the same error, with the place it was read from if it had none."""
+        return InputError(
+            self.thing,
+            self.field,
+            self.reason,
+            file=self.file or file,
+            line=self.line if self.line is not None else line,
+        )
+
+
+def check_name(thing: str, field: str, value: object) -> None:
+    """Raise `InputError` unless `value` is a printable, non-empty string of bounded length."""
+    if not isinstance(value, str):
+        raise InputError(thing, field, f"must be a string, not {value!r:.60}")
+    if not value.strip():
+        raise InputError(thing, field, "is empty")
+    if len(value) > NAME_LENGTH_MAX:
+        raise InputError(thing, field, f"is longer than {NAME_LENGTH_MAX} characters")
+    if not value.isprintable():
+        raise InputError(thing, field, f"holds unprintable characters ({value!r:.60})")
+
+
+def check_int(thing: str, field: str, value: object, low: int, high: int) -> None:
+    """Raise `InputError` unless `value` is an integer in ``[low, high]``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(thing, field, f"must be a whole number, not {value!r:.60}")
+    if value < low:
+        reason = f"is negative ({value})" if value < 0 <= low else f"{value} is below {low}"
+        raise InputError(thing, field, reason)
+    if value > high:
+        raise InputError(thing, field, f"{value} is above {high}, the largest allowed")
+
+
+def check_real(thing: str, field: str, value: object, low: float, high: float) -> None:
+    """Raise `InputError` unless `value` is a finite number in ``[low, high]``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InputError(thing, field, f"must be a number, not {value!r:.60}")
+    if not math.isfinite(value):
+        raise InputError(thing, field, f"must be finite, not {value}")
+    if not low <= value <= high:
+        raise InputError(thing, field, f"{value} is outside {low} to {high}")
+
+
+def check_unique(thing: str, field: str, values: Iterable[object]) -> None:
+    """Raise `InputError` naming the first value that occurs twice."""
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise InputError(thing, field, f"{value!r:.80} occurs twice")
+        seen.add(value)

@@ -1,0 +1,156 @@
+"""What the solvers and the cost need to know of a VM, worked out once.
+
+Memory is placed in *blocks*: equal parts of the VM's own memory, coarse enough that spilling is a
+choice among about 64 parts, not among millions of pages. A *shape* is one way to cut a VM into
+cells; cells of equal size are interchangeable and counted by type.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import gcd, isqrt
+
+from numaplace.models.errors import InputError
+from numaplace.models.topology import Host, NumaNode
+from numaplace.models.units import MILLI, ceil_div
+from numaplace.models.vm import CELLS_MAX, CpuPolicy, GuestNuma, MemoryMode, ThreadPolicy, Vm
+
+BLOCKS_WANTED = 64
+
+
+@dataclass(frozen=True, slots=True)
+class CellType:
+    """`count` equal cells of `vcpus` and `blocks` of own memory each."""
+
+    vcpus: int
+    blocks: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One way to cut a VM into cells."""
+
+    types: tuple[CellType, ...]
+
+    @property
+    def num_cells(self) -> int:
+        """Cells of all types."""
+        return sum(kind.count for kind in self.types)
+
+    def cells(self) -> list[tuple[int, int]]:
+        """(vCPUs, blocks) of each cell, equal ones next to each other."""
+        return [(kind.vcpus, kind.blocks) for kind in self.types for _ in range(kind.count)]
+
+
+@dataclass(frozen=True, slots=True)
+class VmForm:
+    """Blocks and shapes of one VM.
+
+    Parameters
+    ----------
+    block_mib
+        Size of a block.
+    blocks
+        Blocks of own memory: all memory but what a sharing group has in common.
+    balloon_blocks
+        Blocks that ballooning may take away.
+    shared_mib
+        Memory in common with a sharing group, 0 without one.
+    shapes
+        In ascending number of cells.
+    """
+
+    block_mib: int
+    blocks: int
+    balloon_blocks: int
+    shared_mib: int
+    shapes: tuple[Shape, ...]
+
+    @property
+    def max_cells(self) -> int:
+        """Cells of the largest shape."""
+        return self.shapes[-1].num_cells
+
+
+def make_form(vm: Vm, shared_mib: int, hosts: list[Host]) -> VmForm:
+    """Work out blocks and shapes of `vm`; `hosts` are the different kinds of host allowed to it.
+
+    Raises
+    ------
+    InputError
+        If the memory cannot be cut as asked.
+    """
+    own_mib = vm.memory_mib - shared_mib
+    block_mib = _block_mib(vm, own_mib)
+    blocks = own_mib // block_mib
+    if vm.cells:
+        shapes = (_shape([(cell.vcpus, cell.memory_mib // block_mib) for cell in vm.cells]),)
+    else:
+        counts = sorted(_cell_counts(vm, blocks, hosts))
+        shapes = tuple(_shape(_even_cells(vm.vcpus, blocks, count)) for count in counts)
+    return VmForm(block_mib, blocks, vm.balloon_mib // block_mib, shared_mib, shapes)
+
+
+def _block_mib(vm: Vm, own_mib: int) -> int:
+    parts = gcd(own_mib, vm.balloon_mib, *(cell.memory_mib for cell in vm.cells))
+    page_mib = vm.page_size.mib
+    if vm.block_mib is not None:
+        if parts % vm.block_mib or vm.block_mib % page_mib:
+            reason = f"{vm.block_mib} does not divide its memory parts into whole pages"
+            raise InputError(f"VM {vm.name!r}", "block_mib", reason)
+        return vm.block_mib
+    fitting = [d for d in _divisors(parts) if d % page_mib == 0 and own_mib // d >= BLOCKS_WANTED]
+    return max(fitting, default=page_mib)
+
+
+def _divisors(number: int) -> list[int]:
+    small = [d for d in range(1, isqrt(number) + 1) if number % d == 0]
+    return small + [number // d for d in small]
+
+
+def _even_cells(vcpus: int, blocks: int, count: int) -> list[tuple[int, int]]:
+    each_vcpus, more_vcpus = divmod(vcpus, count)
+    each_blocks, more_blocks = divmod(blocks, count)
+    return [(each_vcpus + (c < more_vcpus), each_blocks + (c < more_blocks)) for c in range(count)]
+
+
+def _shape(cells: list[tuple[int, int]]) -> Shape:
+    counted = Counter(sorted(cells, reverse=True))
+    return Shape(tuple(CellType(vcpus, blocks, count) for (vcpus, blocks), count in counted.items()))
+
+
+def _cell_counts(vm: Vm, blocks: int, hosts: list[Host]) -> set[int]:
+    most = min(vm.vcpus, blocks, CELLS_MAX)
+    if vm.max_cells is not None:
+        return set(range(1, min(vm.max_cells, most) + 1))
+    return {_fewest_cells(vm, most, host) for host in hosts} or {1}
+
+
+def _fewest_cells(vm: Vm, most: int, host: Host) -> int:
+    """Cells that an empty `host` needs at least; 1 if no number of cells helps."""
+    own_node_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
+    nodes = [n for n in host.nodes if vm.hard_nodes is None or n.id in vm.hard_nodes]
+    for count in range(1, min(most, len(nodes)) + 1):
+        vcpus = ceil_div(vm.vcpus, count)
+        mib = ceil_div(vm.memory_least_mib, count) if own_node_only else 0
+        fitting = [
+            node
+            for node in nodes
+            if node_takes(vm, vcpus, node, host) and node.pool_mib(vm.page_size) >= mib
+        ]
+        if len(fitting) >= count:
+            return count
+    return 1
+
+
+def node_takes(vm: Vm, vcpus: int, node: NumaNode, host: Host) -> bool:
+    """Tell whether the pCPUs of the empty node can run `vcpus` of `vm`."""
+    if vm.cpu_policy is CpuPolicy.SHARED:
+        return vcpus * MILLI <= round(host.vcpu_overcommit * MILLI) * node.threads
+    if vm.thread_policy is ThreadPolicy.ISOLATE:
+        return vcpus <= node.cores
+    if vm.thread_policy is ThreadPolicy.REQUIRE:
+        return vcpus <= sum(n for n in Counter(p.core for p in node.pcpus).values() if n > 1)
+    return vcpus <= node.threads

@@ -1,0 +1,307 @@
+"""An instance: hosts, VMs, relations, prices, and where everything is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from numaplace.models.errors import InputError, check_int, check_real, check_unique
+from numaplace.models.forms import VmForm, make_form
+from numaplace.models.plan import Plan
+from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
+from numaplace.models.topology import Host, NumaNode
+from numaplace.models.units import MILLI, PageSize, to_milli
+from numaplace.models.vm import Vm
+
+HOSTS_MAX = 100_000
+VMS_MAX = 200_000
+
+
+class Between(StrEnum):
+    """What is optimised after the value of the placed VMs and before the loss."""
+
+    NOTHING = "nothing"
+    FEWEST_HOSTS = "fewest_hosts"
+    BALANCE = "balance"
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Prices of the terms that no VM or relation states itself.
+
+    Parameters
+    ----------
+    balloon_pressure
+        Share of a VM's vCPUs lost if all its memory were taken away.
+    vcpus_per_mbps
+        vCPUs lost per MB/s of memory bandwidth demanded beyond what a node has.
+    copy_mib_per_s, network_mib_per_s
+        Rate of moving memory between nodes of a host, and between hosts.
+    slowed_share
+        Share of a VM's vCPUs lost while its memory moves.
+    horizon_s
+        Time over which a move must pay back.
+    """
+
+    balloon_pressure: float = 0.5
+    vcpus_per_mbps: float = 0.0002
+    copy_mib_per_s: float = 1000.0
+    network_mib_per_s: float = 1000.0
+    slowed_share: float = 0.5
+    horizon_s: float = 3600.0
+
+    def __post_init__(self) -> None:
+        for name in ("balloon_pressure", "vcpus_per_mbps", "slowed_share"):
+            check_real("prices", name, getattr(self, name), 0, 1000)
+        for name in ("copy_mib_per_s", "network_mib_per_s", "horizon_s"):
+            check_real("prices", name, getattr(self, name), 1e-3, 1e12)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node of a host as solvers number it.
+
+    `index` counts the nodes of all hosts in order; `position` is the index within the host.
+    """
+
+    index: int
+    host_index: int
+    position: int
+    host: Host
+    node: NumaNode
+
+    def __str__(self) -> str:
+        return f"{self.host.name}/{self.node.id}"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A planning problem.
+
+    Parameters
+    ----------
+    hosts, vms
+        With unique names.
+    cooperations, competitions, togethers, aparts, sharing
+        Relations between VMs.
+    prices
+        Prices of migration, ballooning and bandwidth.
+    between
+        What is optimised between value and loss.
+    current
+        Where VMs are now, for re-planning; None: nothing runs yet.
+    name, comment
+        For people.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or used twice, or a value is impossible.
+    """
+
+    hosts: tuple[Host, ...]
+    vms: tuple[Vm, ...]
+    cooperations: tuple[Cooperation, ...] = ()
+    competitions: tuple[Competition, ...] = ()
+    togethers: tuple[Together, ...] = ()
+    aparts: tuple[Apart, ...] = ()
+    sharing: tuple[SharingGroup, ...] = ()
+    prices: Prices = Prices()
+    between: Between = Between.NOTHING
+    current: Plan | None = None
+    name: str = ""
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        check_int("instance", "number of hosts", len(self.hosts), 1, HOSTS_MAX)
+        check_int("instance", "number of VMs", len(self.vms), 0, VMS_MAX)
+        check_unique("instance", "hosts", [host.name for host in self.hosts])
+        check_unique("instance", "vms", [vm.name for vm in self.vms])
+        self._check_relations()
+        self._check_sharing()
+        self._check_sets()
+        self._check_current()
+        for vm in self.vms:
+            self.form(vm.name)
+
+    def _check_relations(self) -> None:
+        for kind, pairs in (("cooperation", self.cooperations), ("competition", self.competitions)):
+            for pair in pairs:
+                for field, name in (("first", pair.first), ("second", pair.second)):
+                    thing = f"{kind} of {pair.first!r} and {pair.second!r}"
+                    self._check_known(thing, field, [name])
+        for kind, groups in (("together", self.togethers), ("apart", self.aparts)):
+            for group in groups:
+                self._check_known(f"{kind} of {', '.join(group.vms)!r:.80}", "vms", group.vms)
+
+    def _check_sharing(self) -> None:
+        check_unique("instance", "sharing groups", [group.name for group in self.sharing])
+        owner: dict[str, str] = {}
+        for group in self.sharing:
+            thing = f"sharing group {group.name!r}"
+            self._check_known(thing, "vms", group.vms)
+            for name in group.vms:
+                vm = self.vm(name)
+                if name in owner:
+                    raise InputError(thing, "vms", f"VM {name!r} is in group {owner[name]!r} too")
+                owner[name] = group.name
+                if group.shared_mib >= vm.memory_least_mib:
+                    reason = (
+                        f"{group.shared_mib} must be less than VM {name!r} keeps, "
+                        f"{vm.memory_least_mib} MiB"
+                    )
+                    raise InputError(thing, "shared_mib", reason)
+                if vm.page_size is not PageSize.SMALL:
+                    reason = f"VM {name!r} has {vm.page_size} pages; only 4K pages can be shared"
+                    raise InputError(thing, "vms", reason)
+                if vm.cells:
+                    reason = f"VM {name!r} has explicit guest NUMA cells, which cannot share pages"
+                    raise InputError(thing, "vms", reason)
+
+    def _check_sets(self) -> None:
+        known = {host.name: frozenset(node.id for node in host.nodes) for host in self.hosts}
+        everywhere = frozenset[int]().union(*known.values())
+        for vm in self.vms:
+            thing = f"VM {vm.name!r}"
+            if vm.allowed_hosts is not None:
+                for host in sorted(vm.allowed_hosts - known.keys()):
+                    raise InputError(thing, "allowed_hosts", f"host {host!r} does not exist")
+                nodes = frozenset[int]().union(*(known[host] for host in vm.allowed_hosts))
+            else:
+                nodes = everywhere
+            for field in ("hard_nodes", "soft_nodes", "memory_nodes"):
+                for node in sorted((getattr(vm, field) or frozenset()) - nodes):
+                    raise InputError(thing, field, f"node {node} exists on none of its hosts")
+
+    def _check_current(self) -> None:
+        if self.current is None:
+            return
+        self._check_known("current plan", "placements", self.current.placements)
+        for name, placement in self.current.placements.items():
+            thing = f"current plan, VM {name!r}"
+            host = next((h for h in self.hosts if h.name == placement.host), None)
+            if host is None:
+                raise InputError(thing, "host", f"host {placement.host!r} does not exist")
+            for node in sorted(placement.nodes | placement.memory_by_node().keys()):
+                if node not in host.position:
+                    raise InputError(thing, "node", f"node {node} is not on host {host.name!r}")
+
+    def _check_known(self, thing: str, field: str, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self.vm_index:
+                raise InputError(thing, field, f"VM {name!r} does not exist")
+
+    @cached_property
+    def vm_index(self) -> dict[str, int]:
+        """Index in `vms` by name."""
+        return {vm.name: index for index, vm in enumerate(self.vms)}
+
+    @cached_property
+    def host_index(self) -> dict[str, int]:
+        """Index in `hosts` by name."""
+        return {host.name: index for index, host in enumerate(self.hosts)}
+
+    def vm(self, name: str) -> Vm:
+        """Return the VM of that name."""
+        return self.vms[self.vm_index[name]]
+
+    def host(self, name: str) -> Host:
+        """Return the host of that name."""
+        return self.hosts[self.host_index[name]]
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Nodes of all hosts, in order of host and node id."""
+        places: list[Place] = []
+        for h, host in enumerate(self.hosts):
+            for position, node in enumerate(host.nodes):
+                places.append(Place(len(places), h, position, host, node))
+        return tuple(places)
+
+    @cached_property
+    def place_of(self) -> dict[tuple[str, int], Place]:
+        """Place by (host name, node id)."""
+        return {(place.host.name, place.node.id): place for place in self.places}
+
+    @cached_property
+    def host_places(self) -> tuple[tuple[Place, ...], ...]:
+        """Places of each host."""
+        places: list[list[Place]] = [[] for _ in self.hosts]
+        for place in self.places:
+            places[place.host_index].append(place)
+        return tuple(tuple(group) for group in places)
+
+    def r(self, a: Place, b: Place) -> float:
+        """Relative distance of two places, at least 1; other hosts are a network factor away."""
+        if a.host_index != b.host_index:
+            return max(a.host.network_factor, b.host.network_factor)
+        return a.host.relative[a.position][b.position]
+
+    def allowed_hosts(self, vm: Vm) -> list[Host]:
+        """Hosts that may run `vm`."""
+        if vm.allowed_hosts is None:
+            return list(self.hosts)
+        return [host for host in self.hosts if host.name in vm.allowed_hosts]
+
+    @cached_property
+    def group_of(self) -> dict[str, SharingGroup]:
+        """Sharing group by name of member."""
+        return {name: group for group in self.sharing for name in group.vms}
+
+    @cached_property
+    def _forms(self) -> dict[str, VmForm]:
+        return {}
+
+    @cached_property
+    def _host_kinds(self) -> dict[tuple[tuple[NumaNode, ...], float], list[Host]]:
+        kinds: dict[tuple[tuple[NumaNode, ...], float], list[Host]] = {}
+        for host in self.hosts:
+            kinds.setdefault((host.nodes, host.vcpu_overcommit), []).append(host)
+        return kinds
+
+    def form(self, name: str) -> VmForm:
+        """Blocks and shapes of a VM, worked out on first use."""
+        if name not in self._forms:
+            vm = self.vm(name)
+            group = self.group_of.get(name)
+            allowed = vm.allowed_hosts
+            kinds = [
+                next((h for h in hosts if allowed is None or h.name in allowed), None)
+                for hosts in self._host_kinds.values()
+            ]
+            hosts = [host for host in kinds if host is not None]
+            self._forms[name] = make_form(vm, group.shared_mib if group else 0, hosts)
+        return self._forms[name]
+
+    def value_milli(self, vm: Vm) -> int:
+        """What placing `vm` is worth, in thousandths."""
+        return vm.vcpus * MILLI if vm.value is None else to_milli(vm.value)
+
+    @cached_property
+    def instants(self) -> tuple[frozenset[str], ...]:
+        """Names of the VMs alive at each instant that matters.
+
+        Capacity is tightest when a VM has just started: these are the maximal sets of VMs alive
+        together (maximal cliques of an interval graph). One set without start and end times.
+        """
+        if all(vm.start is None and vm.end is None for vm in self.vms):
+            return (frozenset(vm.name for vm in self.vms),)
+        starts = sorted({vm.start for vm in self.vms if vm.start is not None})
+        first: list[int | None] = [None] if any(vm.start is None for vm in self.vms) else []
+        sets: list[frozenset[str]] = []
+        for start in [*first, *starts]:
+            alive = frozenset(vm.name for vm in self.vms if _alive(vm, start))
+            if sets and sets[-1] <= alive:
+                sets[-1] = alive
+            elif not (sets and alive <= sets[-1]):
+                sets.append(alive)
+        return tuple(sets)
+
+
+def _alive(vm: Vm, instant: int | None) -> bool:
+    """Tell whether `vm` exists at `instant`; None is before every stated start."""
+    if instant is None:
+        return vm.start is None
+    return (vm.start is None or vm.start <= instant) and (vm.end is None or instant < vm.end)

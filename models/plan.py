@@ -1,0 +1,132 @@
+"""A plan: where every placed VM runs, where its memory lies, which devices it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from numaplace.models.errors import check_int, check_name, check_unique
+from numaplace.models.topology import ID_MAX, MIB_MAX
+from numaplace.models.vm import VCPUS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCell:
+    """One cell of a placed VM.
+
+    Parameters
+    ----------
+    node
+        Id of the node its vCPUs run on (the cell's home).
+    vcpus
+        vCPUs of the VM that run there.
+    memory_mib
+        Pairs (node id, MiB): where the cell's own pages lie, in ascending order of node id. Pages
+        of a sharing group are not among them, pages taken by ballooning are missing from them.
+    pcpus
+        pCPU ids held by the vCPUs of a dedicated VM, empty for a shared one.
+    size_mib
+        Own memory of the cell before ballooning; None: the sum of `memory_mib`.
+    """
+
+    node: int
+    vcpus: int
+    memory_mib: tuple[tuple[int, int], ...] = ()
+    pcpus: tuple[int, ...] = ()
+    size_mib: int | None = None
+
+    def __post_init__(self) -> None:
+        check_int("placed cell", "node", self.node, 0, ID_MAX)
+        check_int("placed cell", "vcpus", self.vcpus, 1, VCPUS_MAX)
+        for node, mib in self.memory_mib:
+            check_int("placed cell", "memory node", node, 0, ID_MAX)
+            check_int("placed cell", "memory_mib", mib, 0, MIB_MAX)
+        for pcpu in self.pcpus:
+            check_int("placed cell", "pcpus", pcpu, 0, ID_MAX)
+        check_unique("placed cell", "memory node", [node for node, _ in self.memory_mib])
+        if self.size_mib is not None:
+            check_int("placed cell", "size_mib", self.size_mib, self.total_mib, MIB_MAX)
+
+    @property
+    def nominal_mib(self) -> int:
+        """Own memory of the cell before ballooning."""
+        return self.total_mib if self.size_mib is None else self.size_mib
+
+    @property
+    def total_mib(self) -> int:
+        """Own memory of the cell on all nodes."""
+        return sum(mib for _, mib in self.memory_mib)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenDevice:
+    """Functions of one device that a VM takes to answer one of its requests."""
+
+    request: str
+    address: str
+    functions: int = 1
+
+    def __post_init__(self) -> None:
+        check_name("taken device", "request", self.request)
+        check_name("taken device", "address", self.address)
+        check_int("taken device", "functions", self.functions, 1, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one VM is."""
+
+    host: str
+    cells: tuple[PlacedCell, ...]
+    devices: tuple[TakenDevice, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("placement", "host", self.host)
+        check_int("placement", "number of cells", len(self.cells), 1, 4096)
+
+    @property
+    def nodes(self) -> frozenset[int]:
+        """Ids of the nodes its vCPUs run on."""
+        return frozenset(cell.node for cell in self.cells)
+
+    def memory_by_node(self) -> dict[int, int]:
+        """Own memory in MiB by node id, all cells together."""
+        total: dict[int, int] = {}
+        for cell in self.cells:
+            for node, mib in cell.memory_mib:
+                total[node] = total.get(node, 0) + mib
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCopy:
+    """Nodes of a host that hold a copy of a sharing group's common pages."""
+
+    group: str
+    host: str
+    nodes: tuple[int, ...]
+
+
+def _frozen() -> Mapping[str, Placement]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Placements by VM name (a VM that is not there is not placed) and copies of shared pages."""
+
+    placements: Mapping[str, Placement] = field(default_factory=_frozen)
+    copies: tuple[SharedCopy, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "placements", MappingProxyType(dict(self.placements)))
+
+    def __contains__(self, vm: object) -> bool:
+        return vm in self.placements
+
+    def __len__(self) -> int:
+        return len(self.placements)
+
+    def __reduce__(self) -> tuple[type[Plan], tuple[object, ...]]:
+        return (Plan, (dict(self.placements), self.copies))

@@ -1,0 +1,169 @@
+"""Prices in micro-vCPU: the coefficients of every term, rounded here and nowhere else.
+
+Cost, CP-SAT, MILP and greedy multiply these integers with what a plan does, so all of them mean
+the same number. The formulas are those of docs/model.md; r is the relative distance of
+`Instance.r`, u the utilisation, mu the memory intensity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numaplace.models.instance import Instance, Place
+from numaplace.models.relations import Cooperation
+from numaplace.models.topology import Device
+from numaplace.models.units import MICRO, MILLI, ceil_div, to_micro, to_milli
+from numaplace.models.vm import DeviceRequest, Vm
+
+NANO_PER_MICRO = 1000
+
+
+def slowdown(mu: float, r: float) -> float:
+    """Share of a vCPU's work lost when all its accesses go to relative distance `r`.
+
+    A share mu of the run time waits for memory; it grows by the factor r:
+    ``mu (r - 1) / (1 + mu (r - 1))``.
+    """
+    extra = mu * (r - 1.0)
+    return extra / (1.0 + extra)
+
+
+def memory_rate(
+    instance: Instance, vm: Vm, vcpus: int, cell_mib: int, home: Place, at: Place
+) -> int:
+    """Loss per block of a cell's own pages on `at` while its `vcpus` run on `home`.
+
+    A vCPU finds a share ``(1 - g) own/M + g`` of its accesses in the own pages of its cell (of all
+    own pages, g the guest's locality), spread evenly over them.
+    """
+    form = instance.form(vm.name)
+    own_mib = form.block_mib * form.blocks
+    per_mib = (1.0 - vm.locality) / vm.memory_mib
+    per_mib += vm.locality * own_mib / (vm.memory_mib * cell_mib) if cell_mib else 0.0
+    lost = vcpus * vm.utilisation * slowdown(vm.memory_intensity, instance.r(home, at))
+    return to_micro(lost * per_mib * form.block_mib)
+
+
+def split_rate(
+    instance: Instance, vm: Vm, a: tuple[int, int], b: tuple[int, int], at_a: Place, at_b: Place
+) -> int:
+    """Loss of two cells of one VM at two places, both directions.
+
+    `a` and `b` are (vCPUs, own MiB). The vCPUs of each reach the other's pages, at the other's
+    home, with the share ``(1 - g) m/M``.
+    """
+
+    def one_way(vcpus: int, mib: int, home: Place, at: Place) -> int:
+        share = (1.0 - vm.locality) * mib / vm.memory_mib
+        slow = slowdown(vm.memory_intensity, instance.r(home, at))
+        return to_micro(vcpus * vm.utilisation * share * slow)
+
+    return one_way(a[0], b[1], at_a, at_b) + one_way(b[0], a[1], at_b, at_a)
+
+
+def sharing_rate(instance: Instance, vm: Vm, vcpus: int, home: Place, copy: Place) -> int:
+    """Loss of `vcpus` on `home` that read their sharing group's pages at `copy`."""
+    share = instance.form(vm.name).shared_mib / vm.memory_mib
+    slow = slowdown(vm.memory_intensity, instance.r(home, copy))
+    return to_micro(vcpus * vm.utilisation * share * slow)
+
+
+def affinity_rate(vm: Vm, vcpus: int, node_id: int) -> int:
+    """Loss of `vcpus` on a node outside the VM's soft set."""
+    if vm.soft_nodes is None or node_id in vm.soft_nodes:
+        return 0
+    return to_micro(vm.soft_weight * vcpus / vm.vcpus)
+
+
+def device_rate(instance: Instance, request: DeviceRequest, home: Place, device: Device) -> int:
+    """Loss per function of a device for the cell on `home`; 0 if the device's node is unknown."""
+    if not device.nodes:
+        return 0
+    of_host = instance.host_places[home.host_index]
+    near = min(instance.r(home, place) for place in of_host if place.node.id in device.nodes)
+    return to_micro(request.weight * (near - 1.0))
+
+
+def cooperation_rate(
+    instance: Instance, pair: Cooperation, vcpus: tuple[int, int], at: tuple[Place, Place]
+) -> int:
+    """Loss of two cells, one of each cooperating VM, with their vCPUs and places.
+
+    Distance counts as the mean of both directions, a cell as its share of its VM's vCPUs.
+    """
+    r = (instance.r(at[0], at[1]) + instance.r(at[1], at[0])) / 2
+    share = vcpus[0] / instance.vm(pair.first).vcpus * vcpus[1] / instance.vm(pair.second).vcpus
+    return to_micro(pair.weight * share * (r - 1.0))
+
+
+def balloon_rate(instance: Instance, vm: Vm) -> int:
+    """Loss per block that ballooning takes away."""
+    block_mib = instance.form(vm.name).block_mib
+    return to_micro(instance.prices.balloon_pressure * vm.vcpus * block_mib / vm.memory_mib)
+
+
+def move_rates_nano(instance: Instance, vm: Vm) -> tuple[int, int]:
+    """Nano-vCPU per MiB moved within a host, and to another host.
+
+    The VM's vCPUs are slowed while the copy lasts; the plan pays that over its horizon.
+    """
+    prices = instance.prices
+    slowed = prices.slowed_share * vm.vcpus * vm.utilisation / prices.horizon_s
+    rates = (prices.copy_mib_per_s, prices.network_mib_per_s)
+    local, network = (round(MICRO * NANO_PER_MICRO * slowed / rate) for rate in rates)
+    return local, network
+
+
+def load_milli(vm: Vm, vcpus: int) -> int:
+    """CPU load of a cell in milli-vCPU."""
+    return to_milli(vcpus * vm.utilisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """CPU contention of a node as a convex function of its load.
+
+    No loss up to the number of cores, then ``2 - SMT yield`` per vCPU up to the number of
+    threads, then 1.
+    """
+
+    cores_milli: int
+    threads_milli: int
+    slope: int
+
+    def lines(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Two (slope, offset) with loss = max(0, slope * load_milli + offset)."""
+        first = (self.slope, -self.slope * self.cores_milli)
+        at_threads = self.slope * (self.threads_milli - self.cores_milli)
+        return first, (MILLI, at_threads - MILLI * self.threads_milli)
+
+    def loss(self, load_milli: int) -> int:
+        """Loss in micro-vCPU at a load in milli-vCPU."""
+        return max(0, *(slope * load_milli + offset for slope, offset in self.lines()))
+
+
+def contention(place: Place) -> Contention:
+    """Contention of the node at `place`."""
+    slope = round((2.0 - place.host.smt_yield) * MILLI)
+    return Contention(place.node.cores * MILLI, place.node.threads * MILLI, slope)
+
+
+def demand_per_block(instance: Instance, vm: Vm) -> int:
+    """Bandwidth in thousandths of MB/s that a VM demands of the node that holds a block of it.
+
+    Demand follows the pages; pages shared with others are taken as cold.
+    """
+    return to_milli(vm.bandwidth_mbps * instance.form(vm.name).block_mib / vm.memory_mib)
+
+
+def bandwidth_price(instance: Instance) -> int:
+    """Loss per MB/s of excess demand."""
+    return to_micro(instance.prices.vcpus_per_mbps)
+
+
+def bandwidth_loss(instance: Instance, place: Place, demand_milli: int) -> int:
+    """Loss of a node whose memory is asked for `demand_milli` thousandths of MB/s."""
+    limit = place.host.node_bandwidth_mbps(place.position)
+    if limit is None or demand_milli <= limit * MILLI:
+        return 0
+    return ceil_div(bandwidth_price(instance) * (demand_milli - limit * MILLI), MILLI)

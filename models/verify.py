@@ -1,0 +1,346 @@
+"""The rules every plan obeys: the executable specification.
+
+One function a rule; each yields its violations in words. The rules have the same names in the
+CP-SAT and MILP formulations. Nothing here knows a solver.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations
+
+from numaplace.models.instance import Instance
+from numaplace.models.pages import interleaved_blocks, page_nodes
+from numaplace.models.plan import Placement, Plan
+from numaplace.models.relations import Scope
+from numaplace.models.units import MILLI, PageSize
+from numaplace.models.verify_cpu import dedicated_cpus, held_threads
+from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode
+
+
+class Rule(StrEnum):
+    """Names of the rules, the same in every formulation."""
+
+    KNOWN_NAMES = "known_names"
+    REQUIRED_VMS = "required_vms"
+    ALLOWED_HOSTS = "allowed_hosts"
+    HARD_NODES = "hard_nodes"
+    CELLS = "cells"
+    DISTINCT_NODES = "distinct_nodes"
+    MEMORY_AMOUNT = "memory_amount"
+    MEMORY_NODES = "memory_nodes"
+    MEMORY_CAPACITY = "memory_capacity"
+    SHARED_CPUS = "shared_cpus"
+    DEDICATED_CPUS = "dedicated_cpus"
+    DEVICE_COUNT = "device_count"
+    DEVICE_LOCALITY = "device_locality"
+    DEVICE_FUNCTIONS = "device_functions"
+    TOGETHER = "together"
+    APART = "apart"
+    SHARED_PAGES = "shared_pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that a plan breaks, the VM, node or group it is broken for, and how, in words."""
+
+    rule: Rule
+    subject: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.message} [{self.rule}]"
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def violations(instance: Instance, plan: Plan) -> list[Violation]:
+    """Return every violation of every rule; an empty list means the plan is valid.
+
+    If the plan names things that do not exist, only those are returned.
+    """
+    unknown = [Violation(Rule.KNOWN_NAMES, *found) for found in known_names(instance, plan)]
+    if unknown:
+        return unknown
+    found: dict[Violation, None] = {}
+    for rule, function in RULES.items():
+        for subject, message in function(instance, plan):
+            found.setdefault(Violation(rule, subject, message))
+    return list(found)
+
+
+def known_names(instance: Instance, plan: Plan) -> Found:
+    """Every VM, host, node, device and group of the plan exists."""
+    for name, placement in plan.placements.items():
+        subject = f"VM {name!r}"
+        if name not in instance.vm_index:
+            yield subject, "does not exist in the instance"
+            continue
+        if placement.host not in instance.host_index:
+            yield subject, f"host {placement.host!r} does not exist"
+            continue
+        host = instance.host(placement.host)
+        for node in sorted(placement.nodes | placement.memory_by_node().keys()):
+            if node not in host.position:
+                yield subject, f"node {node} does not exist on host {host.name!r}"
+        addresses = {device.address for device in host.devices}
+        for taken in placement.devices:
+            if taken.address not in addresses:
+                yield subject, f"device {taken.address!r} does not exist on host {host.name!r}"
+    groups = {group.name for group in instance.sharing}
+    for copy in plan.copies:
+        subject = f"sharing group {copy.group!r}"
+        if copy.group not in groups:
+            yield subject, "does not exist in the instance"
+        for node in copy.nodes:
+            if (copy.host, node) not in instance.place_of:
+                yield subject, f"node {node} of host {copy.host!r} does not exist"
+
+
+def required_vms(instance: Instance, plan: Plan) -> Found:
+    """Every required VM is placed."""
+    for vm in instance.vms:
+        if vm.required and vm.name not in plan:
+            yield f"VM {vm.name!r}", "is required but not placed"
+
+
+def allowed_hosts(instance: Instance, plan: Plan) -> Found:
+    """A VM is on a host that may run it."""
+    for name, placement in plan.placements.items():
+        allowed = instance.vm(name).allowed_hosts
+        if allowed is not None and placement.host not in allowed:
+            yield f"VM {name!r}", f"may not run on host {placement.host!r}"
+
+
+def hard_nodes(instance: Instance, plan: Plan) -> Found:
+    """A pinned VM runs inside its hard node set."""
+    for name, placement in plan.placements.items():
+        hard = instance.vm(name).hard_nodes
+        for node in sorted(placement.nodes - hard) if hard is not None else ():
+            yield f"VM {name!r}", f"runs on node {node}, outside its hard nodes {sorted(hard or ())}"
+
+
+def cells(instance: Instance, plan: Plan) -> Found:
+    """A VM is cut into cells in one of its shapes."""
+    for name, placement in plan.placements.items():
+        form = instance.form(name)
+        have = Counter((cell.vcpus, cell.nominal_mib) for cell in placement.cells)
+        shapes = [
+            Counter({(t.vcpus, t.blocks * form.block_mib): t.count for t in shape.types})
+            for shape in form.shapes
+        ]
+        if have not in shapes:
+            wanted = " or ".join(_cells_text(shape) for shape in shapes)
+            yield f"VM {name!r}", f"is cut into {_cells_text(have)}, allowed: {wanted}"
+
+
+def _cells_text(counted: Counter[tuple[int, int]]) -> str:
+    parts = [f"{n} x ({vcpus} vCPUs, {mib} MiB)" for (vcpus, mib), n in sorted(counted.items())]
+    return " + ".join(parts)
+
+
+def distinct_nodes(instance: Instance, plan: Plan) -> Found:
+    """The cells of one VM are on different nodes."""
+    for name, placement in plan.placements.items():
+        for node, count in Counter(cell.node for cell in placement.cells).items():
+            if count > 1:
+                yield f"VM {name!r}", f"has {count} cells on node {node}, at most 1 is allowed"
+
+
+def memory_amount(instance: Instance, plan: Plan) -> Found:
+    """A VM has all its memory, less what ballooning may take, in whole pages."""
+    for name, placement in plan.placements.items():
+        vm, form = instance.vm(name), instance.form(name)
+        total = sum(placement.memory_by_node().values())
+        most = vm.memory_mib - form.shared_mib
+        least = most - vm.balloon_mib
+        if not least <= total <= most:
+            yield f"VM {name!r}", f"has {total} MiB of its own, needs {least} to {most}"
+        for cell in placement.cells:
+            for node, mib in cell.memory_mib:
+                if mib % vm.page_size.mib:
+                    message = f"{mib} MiB on node {node} are not whole pages of {vm.page_size}"
+                    yield f"VM {name!r}", message
+
+
+def memory_nodes(instance: Instance, plan: Plan) -> Found:
+    """Pages lie where the VM's memory mode allows."""
+    for name, placement in plan.placements.items():
+        vm, form = instance.vm(name), instance.form(name)
+        host = instance.host(placement.host)
+        for cell in placement.cells:
+            nodes = page_nodes(vm, host, cell.node)
+            held = {node: mib for node, mib in cell.memory_mib if mib}
+            for node in sorted(held.keys() - set(nodes)):
+                message = f"has memory on node {node}, {vm.memory_mode} allows nodes {nodes}"
+                yield f"VM {name!r}", message
+            if vm.memory_mode is MemoryMode.INTERLEAVE:
+                even = interleaved_blocks(nodes, cell.nominal_mib // form.block_mib)
+                wanted = {node: blocks * form.block_mib for node, blocks in even.items()}
+                if held != wanted:
+                    yield f"VM {name!r}", f"is interleaved as {held}, even is {wanted} (MiB by node)"
+
+
+def memory_capacity(instance: Instance, plan: Plan) -> Found:
+    """Each node's page pools hold what lies on it, at every instant."""
+    for alive in instance.instants:
+        used: dict[tuple[str, int, PageSize], int] = defaultdict(int)
+        for name, placement in plan.placements.items():
+            if name in alive:
+                for node, mib in placement.memory_by_node().items():
+                    used[placement.host, node, instance.vm(name).page_size] += mib
+        for copy in plan.copies:
+            group = next(group for group in instance.sharing if group.name == copy.group)
+            if not alive.isdisjoint(group.vms):
+                for node in set(copy.nodes):
+                    used[copy.host, node, PageSize.SMALL] += group.shared_mib
+        for (host, node, page_size), mib in sorted(used.items()):
+            pool = instance.place_of[host, node].node.pool_mib(page_size)
+            if mib > pool:
+                message = f"{mib} MiB in {page_size} pages are placed, {pool} are there"
+                yield f"node {node} of host {host!r}", message
+
+
+def shared_cpus(instance: Instance, plan: Plan) -> Found:
+    """Shared vCPUs obey the overcommit ratio on the pCPUs no dedicated VM holds, at every instant."""
+    for alive in instance.instants:
+        wanted: Counter[tuple[str, int]] = Counter()
+        for name, placement in plan.placements.items():
+            if name in alive and instance.vm(name).cpu_policy is CpuPolicy.SHARED:
+                for cell in placement.cells:
+                    wanted[placement.host, cell.node] += cell.vcpus
+        held = held_threads(instance, plan, alive)
+        for (host_name, node), vcpus in sorted(wanted.items()):
+            place = instance.place_of[host_name, node]
+            free = place.node.threads - len(held.get((host_name, node), ()))
+            ratio = round(place.host.vcpu_overcommit * MILLI)
+            if vcpus * MILLI > ratio * free:
+                message = f"{vcpus} shared vCPUs on {free} free pCPUs, ratio {ratio / MILLI:g}"
+                yield f"node {node} of host {host_name!r}", message
+
+
+def device_count(instance: Instance, plan: Plan) -> Found:
+    """Each request is answered with as many functions as asked, of devices that will do."""
+    for name, placement in plan.placements.items():
+        vm = instance.vm(name)
+        devices = {dev.address: dev for dev in instance.host(placement.host).devices}
+        have = Counter[str]()
+        for taken in placement.devices:
+            have[taken.request] += taken.functions
+            if not devices[taken.address].answers(taken.request):
+                yield f"VM {name!r}", f"device {taken.address} is no {taken.request!r}"
+        wanted = Counter({request.kind: request.count for request in vm.devices})
+        for kind in sorted(have.keys() | wanted.keys()):
+            if have[kind] != wanted[kind]:
+                yield f"VM {name!r}", f"has {have[kind]} functions of {kind!r}, wants {wanted[kind]}"
+
+
+def device_locality(instance: Instance, plan: Plan) -> Found:
+    """Required devices are on a node, socket devices on a socket, of one of the VM's cells."""
+    for name, placement in plan.placements.items():
+        host = instance.host(placement.host)
+        devices = {dev.address: dev for dev in host.devices}
+        policies = {request.kind: request.policy for request in instance.vm(name).devices}
+        homes = [host.nodes[host.position[node]] for node in sorted(placement.nodes)]
+        for taken in placement.devices:
+            policy = policies.get(taken.request, DevicePolicy.PREFERRED)
+            near = devices[taken.address].nodes
+            if policy is DevicePolicy.SOCKET:
+                sockets = [host.nodes[host.position[node]].sockets for node in near]
+                local = any(home.sockets & other for home in homes for other in sockets)
+                local = local or bool(near & placement.nodes)
+            else:
+                local = policy is DevicePolicy.PREFERRED or bool(near & placement.nodes)
+            if not local:
+                where = f"on node {', '.join(map(str, sorted(near)))}" if near else "nowhere known"
+                message = f"device {taken.address} is {where}, policy is {policy}"
+                yield f"VM {name!r}", message
+
+
+def device_functions(instance: Instance, plan: Plan) -> Found:
+    """No device gives more functions than it has, at every instant."""
+    for alive in instance.instants:
+        used: Counter[tuple[str, str]] = Counter()
+        for name, placement in plan.placements.items():
+            for taken in placement.devices if name in alive else ():
+                used[placement.host, taken.address] += taken.functions
+        for (host, address), functions in sorted(used.items()):
+            has = next(d.functions for d in instance.host(host).devices if d.address == address)
+            if functions > has:
+                message = f"{functions} functions are taken, it has {has}"
+                yield f"device {address} of host {host!r}", message
+
+
+def together(instance: Instance, plan: Plan) -> Found:
+    """VMs that must be together use the same nodes (or host), where placed."""
+    for group in instance.togethers:
+        for a, b in _placed_pairs(instance, plan, group.vms):
+            if _where(plan.placements[a], group.scope) != _where(plan.placements[b], group.scope):
+                yield f"VMs {a!r} and {b!r}", f"must be on the same {group.scope}"
+
+
+def apart(instance: Instance, plan: Plan) -> Found:
+    """VMs that must be apart never use one node (or host)."""
+    for group in instance.aparts:
+        for a, b in _placed_pairs(instance, plan, group.vms):
+            met = _where(plan.placements[a], group.scope) & _where(plan.placements[b], group.scope)
+            if met:
+                yield f"VMs {a!r} and {b!r}", f"must not be on the same {group.scope}"
+
+
+def _placed_pairs(instance: Instance, plan: Plan, vms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Pairs of a group that are placed and exist at the same time."""
+    for a, b in combinations(vms, 2):
+        if a in plan and b in plan and instance.vm(a).overlaps(instance.vm(b)):
+            yield a, b
+
+
+def _where(placement: Placement, scope: Scope) -> frozenset[tuple[str, int]]:
+    if scope is Scope.HOST:
+        return frozenset({(placement.host, 0)})
+    return frozenset((placement.host, node) for node in placement.nodes)
+
+
+def shared_pages(instance: Instance, plan: Plan) -> Found:
+    """Members of a sharing group find a copy: on each cell's node, or on the host if allowed."""
+    for copy, count in Counter((copy.group, copy.host) for copy in plan.copies).items():
+        if count > 1:
+            yield f"sharing group {copy[0]!r}", f"is listed {count} times for host {copy[1]!r}"
+    copies = {(copy.group, copy.host): frozenset(copy.nodes) for copy in plan.copies}
+    for group in instance.sharing:
+        for name in group.vms:
+            placement = plan.placements.get(name)
+            if placement is None:
+                continue
+            have = copies.get((group.name, placement.host), frozenset())
+            missing = placement.nodes - have
+            if group.across_nodes and not have:
+                message = f"finds no copy of group {group.name!r} on its host"
+                yield f"VM {name!r}", message
+            elif missing and not group.across_nodes:
+                message = f"finds no copy of group {group.name!r} on nodes {sorted(missing)}"
+                yield f"VM {name!r}", message
+
+
+RULES: dict[Rule, Callable[[Instance, Plan], Found]] = {
+    Rule.REQUIRED_VMS: required_vms,
+    Rule.ALLOWED_HOSTS: allowed_hosts,
+    Rule.HARD_NODES: hard_nodes,
+    Rule.CELLS: cells,
+    Rule.DISTINCT_NODES: distinct_nodes,
+    Rule.MEMORY_AMOUNT: memory_amount,
+    Rule.MEMORY_NODES: memory_nodes,
+    Rule.MEMORY_CAPACITY: memory_capacity,
+    Rule.SHARED_CPUS: shared_cpus,
+    Rule.DEDICATED_CPUS: dedicated_cpus,
+    Rule.DEVICE_COUNT: device_count,
+    Rule.DEVICE_LOCALITY: device_locality,
+    Rule.DEVICE_FUNCTIONS: device_functions,
+    Rule.TOGETHER: together,
+    Rule.APART: apart,
+    Rule.SHARED_PAGES: shared_pages,
+}
