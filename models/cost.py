@@ -17,7 +17,7 @@ from numaplace.models.cores import node_llcs
 from numaplace.models.instance import Instance, Place
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Scope
-from numaplace.models.units import MICRO, ceil_div
+from numaplace.models.units import MICRO, ceil_div, to_micro
 from numaplace.models.vm import CpuPolicy, Vm
 
 
@@ -219,7 +219,7 @@ def competition(instance: Instance, plan: Plan, located: Located) -> Items:
         (vm_a, cells_a), (vm_b, cells_b) = where[pair.first], where[pair.second]
         meet = _domains(vm_a, cells_a, pair.scope) & _domains(vm_b, cells_b, pair.scope)
         if meet and vm_a.overlaps(vm_b):
-            yield f"{pair.first} - {pair.second}", rates.to_micro(pair.weight)
+            yield f"{pair.first} - {pair.second}", to_micro(pair.weight)
 
 
 def _domains(

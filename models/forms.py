@@ -14,7 +14,7 @@ from math import gcd, isqrt
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host, NumaNode
 from numaplace.models.units import MILLI, ceil_div
-from numaplace.models.vm import CELLS_MAX, CpuPolicy, GuestNuma, MemoryMode, ThreadPolicy, Vm
+from numaplace.models.vm import CELLS_MAX, CpuPolicy, MemoryMode, ThreadPolicy, Vm
 
 BLOCKS_WANTED = 64
 
@@ -86,10 +86,11 @@ def make_form(vm: Vm, shared_mib: int, hosts: list[Host]) -> VmForm:
     block_mib = _block_mib(vm, own_mib)
     blocks = own_mib // block_mib
     if vm.cells:
-        shapes = (_shape([(cell.vcpus, cell.memory_mib // block_mib) for cell in vm.cells]),)
+        cuts = [[(cell.vcpus, cell.memory_mib // block_mib) for cell in vm.cells]]
     else:
         counts = sorted(_cell_counts(vm, blocks, hosts))
-        shapes = tuple(_shape(_even_cells(vm.vcpus, blocks, count)) for count in counts)
+        cuts = [_even_cells(vm.vcpus, blocks, count) for count in counts]
+    shapes = tuple(_shape(cut) for cut in cuts)
     return VmForm(block_mib, blocks, vm.balloon_mib // block_mib, shared_mib, shapes)
 
 
@@ -118,7 +119,9 @@ def _even_cells(vcpus: int, blocks: int, count: int) -> list[tuple[int, int]]:
 
 def _shape(cells: list[tuple[int, int]]) -> Shape:
     counted = Counter(sorted(cells, reverse=True))
-    return Shape(tuple(CellType(vcpus, blocks, count) for (vcpus, blocks), count in counted.items()))
+    return Shape(
+        tuple(CellType(vcpus, blocks, count) for (vcpus, blocks), count in counted.items())
+    )
 
 
 def _cell_counts(vm: Vm, blocks: int, hosts: list[Host]) -> set[int]:

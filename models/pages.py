@@ -11,10 +11,9 @@ def page_nodes(vm: Vm, host: Host, home: int) -> list[int]:
 
     Only nodes with a pool of the VM's page size; in ascending order.
     """
-    if vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None:
+    allowed = vm.memory_nodes
+    if vm.memory_mode is MemoryMode.STRICT and allowed is None:
         allowed = frozenset({home})
-    else:
-        allowed = vm.memory_nodes
     return [
         node.id
         for node in host.nodes

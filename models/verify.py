@@ -121,7 +121,10 @@ def hard_nodes(instance: Instance, plan: Plan) -> Found:
     for name, placement in plan.placements.items():
         hard = instance.vm(name).hard_nodes
         for node in sorted(placement.nodes - hard) if hard is not None else ():
-            yield f"VM {name!r}", f"runs on node {node}, outside its hard nodes {sorted(hard or ())}"
+            yield (
+                f"VM {name!r}",
+                f"runs on node {node}, outside its hard nodes {sorted(hard or ())}",
+            )
 
 
 def cells(instance: Instance, plan: Plan) -> Found:
@@ -182,7 +185,10 @@ def memory_nodes(instance: Instance, plan: Plan) -> Found:
                 even = interleaved_blocks(nodes, cell.nominal_mib // form.block_mib)
                 wanted = {node: blocks * form.block_mib for node, blocks in even.items()}
                 if held != wanted:
-                    yield f"VM {name!r}", f"is interleaved as {held}, even is {wanted} (MiB by node)"
+                    yield (
+                        f"VM {name!r}",
+                        f"is interleaved as {held}, even is {wanted} (MiB by node)",
+                    )
 
 
 def memory_capacity(instance: Instance, plan: Plan) -> Found:
@@ -236,7 +242,10 @@ def device_count(instance: Instance, plan: Plan) -> Found:
         wanted = Counter({request.kind: request.count for request in vm.devices})
         for kind in sorted(have.keys() | wanted.keys()):
             if have[kind] != wanted[kind]:
-                yield f"VM {name!r}", f"has {have[kind]} functions of {kind!r}, wants {wanted[kind]}"
+                yield (
+                    f"VM {name!r}",
+                    f"has {have[kind]} functions of {kind!r}, wants {wanted[kind]}",
+                )
 
 
 def device_locality(instance: Instance, plan: Plan) -> Found:
@@ -292,7 +301,9 @@ def apart(instance: Instance, plan: Plan) -> Found:
                 yield f"VMs {a!r} and {b!r}", f"must not be on the same {group.scope}"
 
 
-def _placed_pairs(instance: Instance, plan: Plan, vms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _placed_pairs(
+    instance: Instance, plan: Plan, vms: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
     """Pairs of a group that are placed and exist at the same time."""
     for a, b in combinations(vms, 2):
         if a in plan and b in plan and instance.vm(a).overlaps(instance.vm(b)):

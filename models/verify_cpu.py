@@ -49,9 +49,9 @@ def dedicated_cpus(instance: Instance, plan: Plan) -> Iterator[tuple[str, str]]:
     """
     everyone = frozenset(instance.vm_index)
     for name, placement in plan.placements.items():
-        if instance.vm(name).cpu_policy is CpuPolicy.SHARED:
-            if any(cell.pcpus for cell in placement.cells):
-                yield f"VM {name!r}", "is shared but holds pCPUs"
+        shared = instance.vm(name).cpu_policy is CpuPolicy.SHARED
+        if shared and any(cell.pcpus for cell in placement.cells):
+            yield f"VM {name!r}", "is shared but holds pCPUs"
     for vm, _, cell, node in _dedicated(instance, plan, everyone):
         for message in _cell_faults(vm, cell, node):
             yield f"VM {vm.name!r}", message

@@ -1,0 +1,98 @@
+"""What all solvers share: their type, their stages, and the check of every plan they return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from numaplace.models.cost import Cost, evaluate
+from numaplace.models.instance import Between, Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Result, SolveStatus, Stage, StageResult
+from numaplace.models.verify import violations
+from numaplace.solver.params import SolveParams
+
+
+class Solver(Protocol):
+    """A solver is a function of an instance and parameters."""
+
+    def __call__(self, instance: Instance, params: SolveParams) -> Result:
+        """Solve `instance`."""
+        ...
+
+
+class InvalidPlanError(RuntimeError):
+    """A solver made a plan that breaks a rule: a fault of numaplace, never of its user."""
+
+
+def stages_of(instance: Instance) -> tuple[Stage, ...]:
+    """Stages of the objective, in order."""
+    between = {
+        Between.NOTHING: (),
+        Between.FEWEST_HOSTS: (Stage.HOSTS,),
+        Between.BALANCE: (Stage.BALANCE,),
+    }
+    return (Stage.VALUE, *between[instance.between], Stage.LOSS)
+
+
+def objective_of(cost: Cost, stage: Stage) -> int:
+    """Objective of one stage by the specification."""
+    objectives = {
+        Stage.VALUE: cost.value_milli,
+        Stage.HOSTS: cost.hosts_used,
+        Stage.BALANCE: cost.imbalance_permille,
+        Stage.LOSS: cost.loss_micro,
+    }
+    return objectives[stage]
+
+
+def checked_cost(instance: Instance, plan: Plan, solver: str) -> Cost:
+    """Return the cost of a solver's plan after the verifier has passed it.
+
+    Raises
+    ------
+    InvalidPlanError
+        If the plan breaks a rule.
+    """
+    broken = violations(instance, plan)
+    if broken:
+        text = "; ".join(str(violation) for violation in broken[:5])
+        raise InvalidPlanError(f"{solver} made an invalid plan, please report it: {text}")
+    return evaluate(instance, plan)
+
+
+def make_result(
+    solver: str,
+    instance: Instance,
+    plan: Plan,
+    bounds: Mapping[Stage, int | None],
+    *,
+    runtime_s: float,
+    unplaced: Mapping[str, str] | None = None,
+    stats: Mapping[str, float] | None = None,
+) -> Result:
+    """Check a plan and wrap it with what was proven; objectives come from the specification.
+
+    `bounds` has the bound of each stage the solver came to. The bound of a stage holds only if
+    those before it are proven, so the first unproven stage ends the proof.
+    """
+    cost = checked_cost(instance, plan, solver)
+    stages = tuple(
+        StageResult(stage, objective_of(cost, stage), bounds.get(stage))
+        for stage in stages_of(instance)
+    )
+    status = SolveStatus.OPTIMAL if all(s.proven for s in stages) else SolveStatus.FEASIBLE
+    return Result(
+        solver, status, plan, cost, stages, runtime_s, dict(unplaced or {}), (), dict(stats or {})
+    )
+
+
+def no_plan(
+    solver: str,
+    status: SolveStatus,
+    runtime_s: float,
+    reasons: Iterable[str] = (),
+    stats: Mapping[str, float] | None = None,
+) -> Result:
+    """Return the result of a solve that has no plan."""
+    return Result(solver, status, None, None, (), runtime_s, {}, tuple(reasons), dict(stats or {}))

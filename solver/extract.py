@@ -1,0 +1,122 @@
+"""From a formulation's decisions to a plan in names and MiB."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from numaplace.models.cores import CoreGroup
+from numaplace.models.pages import interleaved_blocks
+from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.vm import CpuPolicy, MemoryMode, ThreadPolicy, Vm
+from numaplace.solver.pin import PinRequest, pin_group
+from numaplace.solver.prepare import Option, Prepared, whole_cores
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a formulation decided.
+
+    Parameters
+    ----------
+    cells
+        Options taken.
+    pages
+        Blocks by option and place index, for options whose pages are not fixed.
+    devices
+        Functions by (VM, request index, device address); the VM's host tells the rest.
+    copies
+        Place indices with a copy, by (group name, host index).
+    cores
+        Cores (or threads) taken by (option, index of core group), for dedicated VMs.
+    """
+
+    cells: list[Option] = field(default_factory=list)
+    pages: dict[tuple[Option, int], int] = field(default_factory=dict)
+    devices: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    copies: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    cores: dict[tuple[Option, int], int] = field(default_factory=dict)
+
+
+def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
+    """Build the plan of `decisions`, with pCPUs for dedicated VMs."""
+    instance = prepared.instance
+    pcpus = _pin(prepared, decisions)
+    cells: dict[str, list[PlacedCell]] = defaultdict(list)
+    for option in sorted(decisions.cells, key=lambda o: (o.kind, o.place)):
+        kind, place = prepared.kind_of(option), prepared.place_of(option)
+        form = instance.form(option.vm)
+        memory = tuple(
+            (instance.places[at].node.id, blocks * form.block_mib)
+            for at, blocks in sorted(_pages(prepared, decisions, option).items())
+            if blocks
+        )
+        cells[option.vm].append(
+            PlacedCell(
+                place.node.id,
+                kind.vcpus,
+                memory,
+                tuple(pcpus.get(option, ())),
+                kind.blocks * form.block_mib,
+            )
+        )
+    host_of = {option.vm: prepared.place_of(option).host.name for option in decisions.cells}
+    placements = {
+        vm.name: Placement(host_of[vm.name], tuple(cells[vm.name]), _devices(vm, decisions.devices))
+        for vm in instance.vms
+        if vm.name in cells
+    }
+    copies = tuple(
+        SharedCopy(group, instance.hosts[host].name, tuple(instance.places[i].node.id for i in at))
+        for (group, host), at in sorted(decisions.copies.items())
+        if at
+    )
+    return Plan(placements, copies)
+
+
+def _pages(prepared: Prepared, decisions: Decisions, option: Option) -> dict[int, int]:
+    vm, kind = prepared.instance.vm(option.vm), prepared.kind_of(option)
+    places = prepared.page_places(vm, prepared.place_of(option))
+    if vm.memory_mode is MemoryMode.INTERLEAVE:
+        even = interleaved_blocks([place.node.id for place in places], kind.blocks)
+        return {place.index: even.get(place.node.id, 0) for place in places}
+    if prepared.fixed_pages(option):
+        return {places[0].index: kind.blocks}
+    return {at.index: decisions.pages.get((option, at.index), 0) for at in places}
+
+
+def _devices(vm: Vm, taken: Mapping[tuple[str, int, str], int]) -> tuple[TakenDevice, ...]:
+    return tuple(
+        TakenDevice(vm.devices[request].kind, address, functions)
+        for (name, request, address), functions in sorted(taken.items())
+        if name == vm.name and functions
+    )
+
+
+def _pin(prepared: Prepared, decisions: Decisions) -> dict[Option, list[int]]:
+    """Return pCPU ids of each dedicated cell."""
+    instance = prepared.instance
+    requests: dict[tuple[int, int], list[PinRequest]] = defaultdict(list)
+    for option in decisions.cells:
+        vm = instance.vm(option.vm)
+        if vm.cpu_policy is CpuPolicy.DEDICATED:
+            for g in range(len(prepared.core_groups(prepared.place_of(option)))):
+                amount = decisions.cores.get((option, g), 0)
+                if amount:
+                    requests[option.place, g].append(PinRequest(option, vm, amount))
+    given: dict[Option, list[list[int]]] = defaultdict(list)
+    for (place, g), wanted in sorted(requests.items()):
+        group: CoreGroup = prepared.core_groups(instance.places[place])[g]
+        for key, units in pin_group(instance, group, wanted).items():
+            assert isinstance(key, Option)
+            given[key] += units
+    return {option: _take(prepared, option, units) for option, units in given.items()}
+
+
+def _take(prepared: Prepared, option: Option, units: list[list[int]]) -> list[int]:
+    """Choose the pCPUs that run vCPUs among the cores (or threads) a cell has taken."""
+    vm, vcpus = prepared.instance.vm(option.vm), prepared.kind_of(option).vcpus
+    if whole_cores(vm) and vm.thread_policy is ThreadPolicy.ISOLATE:
+        return [core[0] for core in units][:vcpus]
+    return [pcpu for unit in units for pcpu in unit][:vcpus]

@@ -1,0 +1,1 @@
+"""Online placement, one virtual machine at a time."""

@@ -1,0 +1,86 @@
+"""Dedicated vCPUs onto pCPUs: turn the counts a solver chose into pCPU ids.
+
+On each core group, whole-core cells and single-thread cells use disjoint cores over all time, so
+each kind is an interval colouring: taking cells in order of their start, a free unit always
+exists as long as the counts fit at every instant.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from numaplace.models.cores import CoreGroup
+from numaplace.models.instance import Instance
+from numaplace.models.vm import ThreadPolicy, Vm
+
+ALWAYS_BEFORE = -(1 << 60)
+ALWAYS_AFTER = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class PinRequest:
+    """Cores or threads that one dedicated cell takes of one core group of its node.
+
+    `amount` counts cores for a VM that takes whole ones, threads otherwise; `key` is the
+    caller's.
+    """
+
+    key: object
+    vm: Vm
+    amount: int
+
+
+class PinError(RuntimeError):
+    """The counts do not fit the core group."""
+
+
+def pin_group(
+    instance: Instance, group: CoreGroup, requests: list[PinRequest]
+) -> dict[object, list[list[int]]]:
+    """Give each request pCPUs of `group`.
+
+    Returns
+    -------
+    dict
+        By request key: for whole-core VMs one list of pCPU ids per core; for others one list of
+        one pCPU id per thread.
+
+    Raises
+    ------
+    PinError
+        If at some instant more is asked for than the group has.
+    """
+    whole = [r for r in requests if r.vm.thread_policy is not ThreadPolicy.PREFER]
+    single = [r for r in requests if r.vm.thread_policy is ThreadPolicy.PREFER]
+    num_whole = _peak(instance, whole)
+    cores = [list(core) for core in group.cores]
+    # Whole cores come from the end, so that single threads fill the low ids first.
+    split = len(cores) - num_whole
+    if split < 0:
+        raise PinError(f"{num_whole} whole cores wanted, {len(cores)} are there")
+    threads = [[pcpu] for core in cores[:split] for pcpu in core]
+    return {**_colour(whole, cores[split:]), **_colour(single, threads)}
+
+
+def _peak(instance: Instance, requests: list[PinRequest]) -> int:
+    return max(sum(r.amount for r in requests if r.vm.name in alive) for alive in instance.instants)
+
+
+def _colour(requests: list[PinRequest], units: list[list[int]]) -> dict[object, list[list[int]]]:
+    """Interval colouring, first come first served by start time."""
+    free_at = [ALWAYS_BEFORE] * len(units)
+    given: dict[object, list[list[int]]] = defaultdict(list)
+    for request in sorted(requests, key=_start):
+        chosen = [u for u, free in enumerate(free_at) if free <= _start(request)][: request.amount]
+        if len(chosen) < request.amount:
+            raise PinError(f"{request.amount} units wanted, {len(chosen)} are free")
+        end = ALWAYS_AFTER if request.vm.end is None else request.vm.end
+        for unit in chosen:
+            free_at[unit] = end
+            given[request.key].append(units[unit])
+    return dict(given)
+
+
+def _start(request: PinRequest) -> int:
+    return ALWAYS_BEFORE if request.vm.start is None else request.vm.start

@@ -1,0 +1,221 @@
+"""Instance data as the formulations need it: choices that exist, with impossible ones left out.
+
+Both formulations read the same `Prepared`, so a choice pruned here is pruned for both; the
+brute-force oracle of the tests does not use it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+from numaplace.models.cores import CoreGroup, core_groups, node_llcs
+from numaplace.models.forms import CellType, Shape, VmForm, node_takes
+from numaplace.models.instance import Instance, Place
+from numaplace.models.pages import page_nodes
+from numaplace.models.rates import device_rate
+from numaplace.models.relations import Scope
+from numaplace.models.topology import Device
+from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, ThreadPolicy, Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A cell of type `kind` of a VM's shape at a place; the key of the main decision.
+
+    Cells of a VM are on distinct nodes, so a type is at one place at most once.
+    """
+
+    vm: str
+    shape: int
+    kind: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOption:
+    """Functions of a device for a request (by index) of a VM, served by its cell at `home`."""
+
+    vm: str
+    request: int
+    home: int
+    address: str
+    rate: int
+
+
+class Prepared:
+    """Choices of an instance.
+
+    Parameters
+    ----------
+    instance
+        The instance.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+
+    @cached_property
+    def options(self) -> dict[str, tuple[Option, ...]]:
+        """Where cells of each VM may go."""
+        return {vm.name: tuple(self._options_of(vm)) for vm in self.instance.vms}
+
+    def _options_of(self, vm: Vm) -> list[Option]:
+        form = self.instance.form(vm.name)
+        allowed = {host.name for host in self.instance.allowed_hosts(vm)}
+        found: list[Option] = []
+        for s, shape in enumerate(form.shapes):
+            for t, kind in enumerate(shape.types):
+                for places in self.instance.host_places:
+                    if places[0].host.name in allowed and len(places) >= shape.num_cells:
+                        found += [
+                            Option(vm.name, s, t, place.index)
+                            for place in places
+                            if self._may_be(vm, kind, form, place)
+                        ]
+        return _complete(found, form, self.instance)
+
+    def _may_be(self, vm: Vm, kind: CellType, form: VmForm, place: Place) -> bool:
+        if vm.hard_nodes is not None and place.node.id not in vm.hard_nodes:
+            return False
+        if not node_takes(vm, kind.vcpus, place.node, place.host):
+            return False
+        pools = self.page_places(vm, place)
+        if kind.blocks and not pools:
+            return False
+        room_mib = sum(at.node.pool_mib(vm.page_size) for at in pools)
+        least_mib = kind.blocks * form.block_mib - vm.balloon_mib
+        if least_mib > room_mib:
+            return False
+        group = self.instance.group_of.get(vm.name)
+        own_copy = group is not None and not group.across_nodes
+        if own_copy and group and place.node.pool_mib(vm.page_size) < group.shared_mib:
+            return False
+        near = [d for d in vm.devices if d.policy is not DevicePolicy.PREFERRED]
+        if form.max_cells == 1:
+            return all(
+                self._device_near(request_kind=d.kind, policy=d.policy, at=place) for d in near
+            )
+        return True
+
+    def _device_near(self, request_kind: str, policy: DevicePolicy, at: Place) -> bool:
+        devices = [device for device in at.host.devices if device.answers(request_kind)]
+        return any(is_local(device, policy, at) for device in devices)
+
+    def page_places(self, vm: Vm, home: Place) -> list[Place]:
+        """Places that may hold pages of a cell at `home`."""
+        host = home.host
+        of_host = self.instance.host_places[home.host_index]
+        return [of_host[host.position[node]] for node in page_nodes(vm, host, home.node.id)]
+
+    def kind_of(self, option: Option) -> CellType:
+        """Return the cell type of an option."""
+        return self.shape_of(option).types[option.kind]
+
+    def shape_of(self, option: Option) -> Shape:
+        """Return the shape of an option."""
+        return self.instance.form(option.vm).shapes[option.shape]
+
+    def place_of(self, option: Option) -> Place:
+        """Return the place of an option."""
+        return self.instance.places[option.place]
+
+    @cached_property
+    def hosts_of(self) -> dict[str, tuple[int, ...]]:
+        """Indices of the hosts each VM may go to."""
+        return {
+            name: tuple(sorted({self.place_of(option).host_index for option in options}))
+            for name, options in self.options.items()
+        }
+
+    @cached_property
+    def homes_of(self) -> dict[str, tuple[int, ...]]:
+        """Indices of the places each VM's cells may go to."""
+        return {
+            name: tuple(sorted({option.place for option in options}))
+            for name, options in self.options.items()
+        }
+
+    def fixed_pages(self, option: Option) -> bool:
+        """Tell whether an option leaves no choice of where its pages go."""
+        vm = self.instance.vm(option.vm)
+        if vm.memory_mode is MemoryMode.INTERLEAVE:
+            return True
+        return len(self.page_places(vm, self.place_of(option))) == 1 and vm.balloon_mib == 0
+
+    @cached_property
+    def device_options(self) -> dict[str, tuple[DeviceOption, ...]]:
+        """Devices that answer each VM's requests, by the place of the cell they serve."""
+        found: dict[str, tuple[DeviceOption, ...]] = {}
+        for vm in self.instance.vms:
+            found[vm.name] = tuple(
+                DeviceOption(
+                    vm.name,
+                    index,
+                    home,
+                    device.address,
+                    device_rate(self.instance, request, self.instance.places[home], device),
+                )
+                for index, request in enumerate(vm.devices)
+                for home in self.homes_of[vm.name]
+                for device in self.instance.places[home].host.devices
+                if device.functions
+                and device.answers(request.kind)
+                and is_local(device, request.policy, self.instance.places[home])
+            )
+        return found
+
+    @cached_property
+    def llc_vms(self) -> frozenset[str]:
+        """Dedicated VMs whose last-level caches matter."""
+        return frozenset(
+            name
+            for pair in self.instance.competitions
+            for name in (pair.first, pair.second)
+            if pair.scope is Scope.LLC and self.instance.vm(name).cpu_policy is CpuPolicy.DEDICATED
+        )
+
+    def core_groups(self, place: Place) -> tuple[CoreGroup, ...]:
+        """Core groups of a place; caches tell cores apart only where somebody's cost asks."""
+        by_llc = bool(self.llc_vms) and len(node_llcs(place.node)) > 1
+        return core_groups(place.node, by_llc=by_llc)
+
+    @cached_property
+    def alive_with(self) -> dict[str, tuple[int, ...]]:
+        """Indices of the instants at which each VM exists."""
+        alive: dict[str, list[int]] = defaultdict(list)
+        for index, names in enumerate(self.instance.instants):
+            for name in names:
+                alive[name].append(index)
+        return {vm.name: tuple(alive[vm.name]) for vm in self.instance.vms}
+
+
+def whole_cores(vm: Vm) -> bool:
+    """Tell whether a VM takes whole cores."""
+    return vm.cpu_policy is CpuPolicy.DEDICATED and vm.thread_policy is not ThreadPolicy.PREFER
+
+
+def is_local(device: Device, policy: DevicePolicy, home: Place) -> bool:
+    """Tell whether `device` satisfies `policy` for a cell at `home`."""
+    if policy is DevicePolicy.PREFERRED or home.node.id in device.nodes:
+        return True
+    if policy is DevicePolicy.REQUIRED:
+        return False
+    host = home.host
+    sockets = [host.nodes[host.position[node]].sockets for node in device.nodes]
+    return any(home.node.sockets & other for other in sockets)
+
+
+def _complete(options: list[Option], form: VmForm, instance: Instance) -> list[Option]:
+    """Leave out options of a shape on a host that has not enough nodes for some type of it."""
+    nodes: dict[tuple[int, int, int], int] = defaultdict(int)
+    for option in options:
+        nodes[option.shape, option.kind, instance.places[option.place].host_index] += 1
+    kept: list[Option] = []
+    for option in options:
+        host_index = instance.places[option.place].host_index
+        types = form.shapes[option.shape].types
+        if all(nodes[option.shape, t, host_index] >= kind.count for t, kind in enumerate(types)):
+            kept.append(option)
+    return kept

@@ -1,0 +1,98 @@
+"""Solvers by name, and `solve`, the one way in.
+
+Back ends are imported when they are asked for: importing numaplace costs no solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from typing import cast
+
+from numaplace.models.errors import InputError
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Result
+from numaplace.solver.base import Solver
+from numaplace.solver.params import SolveParams
+
+EXACT = ("cpsat", "milp")
+ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
+SOLVER_NAMES = (*EXACT, *ONLINE)
+
+# Share of the time limit, and seconds at most, for the plan that exact solvers start from.
+HINT_SHARE = 0.1
+HINT_S = 5.0
+
+
+def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None = None) -> Result:
+    """Plan an instance.
+
+    Parameters
+    ----------
+    instance
+        Hosts, VMs and relations.
+    solver
+        One of `SOLVER_NAMES`: ``cpsat`` and ``milp`` prove how good their plan is, the others
+        decide one VM at a time.
+    params
+        Time limit, workers, seed, callbacks; the defaults if None.
+
+    Returns
+    -------
+    Result
+        Plan, cost, bounds and status; a plan in it has passed the verifier.
+
+    Raises
+    ------
+    InputError
+        If there is no solver of that name.
+
+    Examples
+    --------
+    >>> from numaplace.models.instance import Instance
+    >>> from numaplace.models.topology import Host, NumaNode, PCpu
+    >>> from numaplace.models.vm import Vm
+    >>> nodes = tuple(
+    ...     NumaNode(n, tuple(PCpu(4 * n + c, core=4 * n + c) for c in range(4)), 8192)
+    ...     for n in range(2)
+    ... )
+    >>> vms = tuple(Vm(f"vm{i}", vcpus=2, memory_mib=4096) for i in range(3))
+    >>> result = solve(Instance((Host("host", nodes),), vms))
+    >>> result.status.value, result.cost.loss_micro
+    ('optimal', 0)
+    """
+    params = params or SolveParams()
+    run = _load(solver)
+    if params.require_all:
+        instance = replace(instance, vms=tuple(replace(vm, required=True) for vm in instance.vms))
+    if solver in EXACT and params.hint is None:
+        params = replace(params, hint=_hint(instance, params))
+    result = run(instance, params)
+    if params.explain and solver in EXACT:
+        result = import_module("numaplace.solver.cpsat.explain").explained(instance, result, params)
+    return result
+
+
+def _load(name: str) -> Solver:
+    if name == "cpsat":
+        return cast(Solver, import_module("numaplace.solver.cpsat.solve").solve_cpsat)
+    if name == "milp":
+        return cast(Solver, import_module("numaplace.solver.milp.solve").solve_milp)
+    if name in ONLINE:
+        return cast(Solver, import_module("numaplace.solver.greedy.solver").GREEDY_SOLVERS[name])
+    raise InputError("solver", "", f"{name!r} is unknown, choose one of {', '.join(SOLVER_NAMES)}")
+
+
+def _hint(instance: Instance, params: SolveParams) -> Plan | None:
+    """Return the plan of the online scheduler, improved by local search; None if it found none."""
+    greedy = import_module("numaplace.solver.greedy.solver")
+    improve = import_module("numaplace.solver.greedy.improve").improve
+    plan = cast("Plan | None", greedy.start_plan(instance, params))
+    if plan is None:
+        return None
+    limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s)
+    improved = improve(
+        instance, plan, time_limit_s=limit_s, seed=params.seed, should_stop=params.should_stop
+    )
+    return cast(Plan, improved)

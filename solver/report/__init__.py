@@ -1,0 +1,1 @@
+"""Figures and tables of plans and comparisons, one a file."""
