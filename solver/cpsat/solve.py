@@ -130,7 +130,9 @@ class _Run:
         solver.parameters.linearization_level = 2
         return solver
 
-    def _read(self, stage: Stage, solver: cp_model.CpSolver, status: cp_model.CpSolverStatus) -> None:
+    def _read(
+        self, stage: Stage, solver: cp_model.CpSolver, status: cp_model.CpSolverStatus
+    ) -> None:
         self.stats[f"{stage}_s"] = solver.wall_time
         self.stats[f"{stage}_branches"] = solver.num_branches
         self.stats[f"{stage}_conflicts"] = solver.num_conflicts

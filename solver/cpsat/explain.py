@@ -1,0 +1,153 @@
+"""When something does not fit: which VMs and which rules conflict, in words.
+
+A conflict is a set of VMs and rules that cannot all hold, and would if any one of them were left
+out (as far as the time allows to find out). It is found by deletion: rules and VMs are switched
+off one after the other, and stay off while the rest is still infeasible.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ortools.sat.python import cp_model
+
+from numaplace.models.instance import Instance
+from numaplace.models.result import Result, SolveStatus, Stage
+from numaplace.models.verify import Rule
+from numaplace.solver.cpsat.model import Formulation
+from numaplace.solver.params import SolveParams
+from numaplace.solver.prepare import Prepared
+from numaplace.solver.reasons import reason_alone
+
+# Seconds for one check of a conflict, and for all explanations of a result.
+CHECK_S = 2.0
+TOTAL_S = 10.0
+NAMES_SHOWN = 8
+
+Switch = tuple[Rule, str]
+
+WORDS = {
+    Rule.MEMORY_CAPACITY: "memory of",
+    Rule.SHARED_CPUS: "vCPU capacity of",
+    Rule.DEDICATED_CPUS: "free cores or threads of",
+    Rule.DEVICE_COUNT: "devices wanted by",
+    Rule.DEVICE_FUNCTIONS: "functions of",
+    Rule.TOGETHER: "together rule of",
+    Rule.APART: "apart rule of",
+    Rule.SHARED_PAGES: "copies of sharing group",
+}
+
+
+def explained(instance: Instance, result: Result, params: SolveParams) -> Result:
+    """Add to a result why VMs are not placed, or why nothing is feasible."""
+    deadline = time.monotonic() + min(TOTAL_S, params.time_limit_s)
+    if result.status is SolveStatus.INFEASIBLE:
+        required = [vm.name for vm in instance.vms if vm.required]
+        return replace(result, reasons=(_reason(instance, required, None, deadline),))
+    if result.plan is None:
+        return result
+    placed = [vm.name for vm in instance.vms if vm.name in result.plan]
+    value = result.stage(Stage.VALUE)
+    unplaced: dict[str, str] = {}
+    for vm in instance.vms:
+        if vm.name not in result.plan:
+            if time.monotonic() > deadline or params.stopped:
+                unplaced[vm.name] = "not placed; there was no time to find out why"
+            elif value is not None and not value.proven:
+                unplaced[vm.name] = "no room was found in time, but none was excluded"
+            else:
+                unplaced[vm.name] = _reason(instance, placed, vm.name, deadline)
+    return replace(result, unplaced=unplaced)
+
+
+def _reason(instance: Instance, names: list[str], extra: str | None, deadline: float) -> str:
+    """Say why `names`, and `extra` beside them, cannot all be placed."""
+    wanted = [*names, extra] if extra is not None else names
+    prepared = Prepared(instance)
+    for name in wanted if extra is None else [extra]:
+        alone = reason_alone(prepared, instance.vm(name))
+        if alone is not None:
+            return alone if name == extra else f"VM {name!r}: {alone}"
+    conflict = find_conflict(instance, wanted, deadline)
+    if conflict is None:
+        return (
+            "not placed: giving it room would cost other VMs their place or was not decided in time"
+        )
+    return _in_words(conflict, extra)
+
+
+def find_conflict(instance: Instance, names: Iterable[str], deadline: float) -> set[Switch] | None:
+    """Find VMs and rules that conflict when all VMs of `names` must be placed.
+
+    Returns
+    -------
+    set of (Rule, subject) or None
+        VMs are there as (required_vms, name). Minimal if time sufficed; None if no conflict was
+        proven.
+    """
+    wanted = set(names)
+    vms = tuple(replace(vm, required=vm.name in wanted) for vm in instance.vms)
+    formulation = Formulation(replace(instance, vms=vms), assumed=True)
+    switches = formulation.constraints.switches
+    if _feasible(formulation, set(switches)) is not False:
+        return None
+    kept = set(switches)
+    by_rule: dict[Rule, set[Switch]] = defaultdict(set)
+    for switch in switches:
+        if switch[0] is not Rule.REQUIRED_VMS:
+            by_rule[switch[0]].add(switch)
+    for family in by_rule.values():
+        kept = _without(formulation, kept, family, deadline)
+    # VMs first: a conflict of few VMs is easier to read than one of few nodes.
+    for switch in sorted(kept, key=lambda s: (s[0] is not Rule.REQUIRED_VMS, s)):
+        kept = _without(formulation, kept, {switch}, deadline)
+    return kept
+
+
+def _without(
+    formulation: Formulation, kept: set[Switch], some: set[Switch], deadline: float
+) -> set[Switch]:
+    """Return `kept` less `some` if that is still infeasible, `kept` otherwise."""
+    if not kept & some or time.monotonic() > deadline:
+        return kept
+    return kept - some if _feasible(formulation, kept - some) is False else kept
+
+
+def _feasible(formulation: Formulation, switches: set[Switch]) -> bool | None:
+    """Decide whether all rules switched on can hold; None if that takes too long."""
+    model = formulation.model
+    model.clear_assumptions()
+    model.add_assumptions([formulation.constraints.switches[s] for s in sorted(switches)])
+    solver = cp_model.CpSolver()
+    solver.parameters.max_time_in_seconds = CHECK_S
+    solver.parameters.num_workers = 1
+    status = solver.solve(model)
+    if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return True
+    return False if status == cp_model.INFEASIBLE else None
+
+
+def _in_words(conflict: set[Switch], extra: str | None) -> str:
+    vms = sorted(subject for rule, subject in conflict if rule is Rule.REQUIRED_VMS)
+    others = [name for name in vms if name != extra]
+    subjects: dict[Rule, list[str]] = defaultdict(list)
+    for rule, subject in sorted(conflict):
+        if rule is not Rule.REQUIRED_VMS:
+            subjects[rule].append(subject)
+    rules = "; ".join(
+        f"{WORDS[rule]} {_listed(names)} [{rule}]" for rule, names in subjects.items()
+    )
+    if extra is None:
+        return f"VMs {_listed(others)} cannot all be placed: {rules}"
+    if not others:
+        return f"does not fit even alone: {rules}"
+    return f"does not fit beside {_listed(others)}: {rules}"
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN])
+    more = len(names) - NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,84 @@
+"""Why a VM fits nowhere, even on empty hosts, in the user's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from numaplace.models.forms import Shape, VmForm, node_takes
+from numaplace.models.instance import Place
+from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
+from numaplace.solver.prepare import Prepared, is_local
+
+
+def reason_alone(prepared: Prepared, vm: Vm) -> str | None:
+    """Tell why no node can take any cell of `vm`; None if it has somewhere to go."""
+    if prepared.options[vm.name]:
+        return None
+    instance = prepared.instance
+    form = instance.form(vm.name)
+    hosts = {host.name for host in instance.allowed_hosts(vm)}
+    places = [place for place in instance.places if place.host.name in hosts]
+    if vm.hard_nodes is not None:
+        places = [place for place in places if place.node.id in vm.hard_nodes]
+        if not places:
+            return f"its hard nodes {sorted(vm.hard_nodes)} are on none of its hosts"
+    shape = form.shapes[-1]
+    for reason in _reasons(prepared, vm, form, shape, places):
+        return reason
+    cells = shape.num_cells
+    return f"no host has {cells} nodes that each take one of its {cells} cells"
+
+
+def _reasons(
+    prepared: Prepared, vm: Vm, form: VmForm, shape: Shape, places: list[Place]
+) -> Iterator[str]:
+    """Reasons that hold for the smallest cell of the finest shape, most telling first."""
+    kind = min(shape.types, key=lambda kind: (kind.vcpus, kind.blocks))
+    cut = f"a cell of {kind.vcpus} vCPUs" if shape.num_cells > 1 else f"{kind.vcpus} vCPUs"
+    wide = [place for place in places if node_takes(vm, kind.vcpus, place.node, place.host)]
+    if not wide:
+        most = max((_capacity(vm, place) for place in places), default=0)
+        more = _more_cells(vm) if most and not vm.cells else ""
+        yield f"{cut} are wider than every node it may use: the widest takes {most}{more}"
+        return
+    need_mib = kind.blocks * form.block_mib - vm.balloon_mib
+    rooms = {
+        place.index: sum(at.node.pool_mib(vm.page_size) for at in prepared.page_places(vm, place))
+        for place in wide
+    }
+    if need_mib > max(rooms.values()):
+        yield (
+            f"its {need_mib} MiB in {vm.page_size} pages are more than any node it may use has "
+            f"({vm.memory_mode} memory): at most {max(rooms.values())} MiB"
+        )
+        return
+    for request in vm.devices:
+        if request.policy is DevicePolicy.PREFERRED:
+            continue
+        near = [
+            place
+            for place in wide
+            for device in place.host.devices
+            if device.answers(request.kind) and is_local(device, request.policy, place)
+        ]
+        if not near:
+            yield f"no node it may use has a {request.kind!r} near enough ({request.policy})"
+
+
+def _capacity(vm: Vm, place: Place) -> int:
+    """Most vCPUs of `vm` the empty node runs."""
+    if vm.cpu_policy is CpuPolicy.DEDICATED and vm.thread_policy is ThreadPolicy.ISOLATE:
+        return place.node.cores
+    low, high = 0, vm.vcpus
+    while low < high:
+        middle = (low + high + 1) // 2
+        if node_takes(vm, middle, place.node, place.host):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _more_cells(vm: Vm) -> str:
+    allowed = 1 if vm.max_cells is None else vm.max_cells
+    return f"; allow it more cells (max_cells, now {allowed})"
