@@ -1,0 +1,50 @@
+"""Counts of cores and threads become pCPUs."""
+
+from __future__ import annotations
+
+import pytest
+
+from numaplace.models.cores import core_groups
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
+from numaplace.solver.pin import PinError, PinRequest, pin_group
+from numaplace.tests.builders import make_instance, make_node
+
+
+def _vm(name: str, policy: ThreadPolicy, start: int | None = None, end: int | None = None) -> Vm:
+    return Vm(
+        name, 2, 512, cpu_policy=CpuPolicy.DEDICATED, thread_policy=policy, start=start, end=end
+    )
+
+
+def test_whole_cores_and_threads_are_disjoint() -> None:
+    """Two isolated vCPUs take two cores of four, four threads the other two."""
+    (group,) = core_groups(make_node(0, cores=4, threads=2), by_llc=False)
+    whole, single = _vm("a", ThreadPolicy.ISOLATE), _vm("b", ThreadPolicy.PREFER)
+    given = pin_group(
+        make_instance(whole, single),
+        group,
+        [PinRequest("a", whole, 2), PinRequest("b", single, 4)],
+    )
+    assert sorted(map(len, given["a"])) == [2, 2]
+    used = [pcpu for units in given.values() for unit in units for pcpu in unit]
+    assert sorted(used) == list(range(8))
+
+
+def test_pcpus_are_reused_over_time() -> None:
+    """A VM that starts when another has ended gets its pCPUs."""
+    (group,) = core_groups(make_node(0, cores=2), by_llc=False)
+    first, second = _vm("a", ThreadPolicy.PREFER, 0, 5), _vm("b", ThreadPolicy.PREFER, 5, 9)
+    given = pin_group(
+        make_instance(first, second),
+        group,
+        [PinRequest("a", first, 2), PinRequest("b", second, 2)],
+    )
+    assert given["a"] == given["b"]
+
+
+def test_too_much_is_an_error() -> None:
+    """Three whole cores of two cannot be given."""
+    (group,) = core_groups(make_node(0, cores=2), by_llc=False)
+    vm = _vm("a", ThreadPolicy.ISOLATE)
+    with pytest.raises(PinError, match="3 whole cores wanted, 2 are there"):
+        pin_group(make_instance(vm), group, [PinRequest("a", vm, 3)])
