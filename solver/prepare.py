@@ -82,8 +82,6 @@ class Prepared:
         if not node_takes(vm, kind.vcpus, place.node, place.host):
             return False
         pools = self.page_places(vm, place)
-        if kind.blocks and not pools:
-            return False
         room_mib = sum(at.node.pool_mib(vm.page_size) for at in pools)
         least_mib = kind.blocks * form.block_mib - vm.balloon_mib
         if least_mib > room_mib:

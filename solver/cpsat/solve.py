@@ -118,7 +118,9 @@ class _Run:
         if self.best is None:
             return False
         everything = sum(self.instance.value_milli(vm) for vm in self.instance.vms)
-        ideal = {Stage.VALUE: everything, Stage.HOSTS: min(1, len(self.best)), Stage.LOSS: 0}
+        # VMs worth nothing may be left out, so only value makes a host necessary.
+        fewest = min(1, self._objective(Stage.VALUE))
+        ideal = {Stage.VALUE: everything, Stage.HOSTS: fewest, Stage.LOSS: 0}
         return stage in ideal and self._objective(stage) == ideal[stage]
 
     def _solver(self, time_limit_s: float) -> cp_model.CpSolver:

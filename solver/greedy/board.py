@@ -1,0 +1,167 @@
+"""What of an instance never changes while VMs come and go, as arrays over places.
+
+A *place* is a node of a host, numbered over all hosts (`Instance.places`). Everything here is
+read-only: any number of states can share one board.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from numaplace.models import rates
+from numaplace.models.instance import Instance
+from numaplace.models.relations import Apart, Competition, Cooperation, Together
+from numaplace.models.topology import Host
+from numaplace.models.units import MILLI, PageSize
+from numaplace.models.vm import DevicePolicy, Vm
+
+Ints = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+NO_LIMIT = 1 << 60
+MEAN_R_CACHED_MAX = 512
+ALONE_R = 1e9
+"""Distance to the nearest other node where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """The other VM of a pair; `first` tells whether the VM asked about is the pair's first."""
+
+    name: str
+    first: bool
+
+
+class Board:
+    """Arrays over the places of an instance, and the relations of each VM.
+
+    Parameters
+    ----------
+    instance
+        The instance.
+
+    Attributes
+    ----------
+    cpu_capacity
+        ``ratio_milli * threads`` of each place; a shared vCPU takes 1000 of it, a pCPU held by
+        a dedicated VM ``ratio_milli``.
+    pool_mib
+        Memory by page size and place.
+    bandwidth_milli
+        Bandwidth in thousandths of MB/s, `NO_LIMIT` if unknown.
+    host_index, position, node_id
+        Host of each place, its index within the host, its id there.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        places = instance.places
+        self.size = len(places)
+        self.host_index = _ints(place.host_index for place in places)
+        self.position = _ints(place.position for place in places)
+        self.node_id = _ints(place.node.id for place in places)
+        self.threads = _ints(place.node.threads for place in places)
+        self.ratio_milli = _ints(round(p.host.vcpu_overcommit * MILLI) for p in places)
+        self.cpu_capacity = self.ratio_milli * self.threads
+        self.pool_mib = {
+            size: _ints(place.node.pool_mib(size) for place in places) for size in PageSize
+        }
+        bandwidth = [place.host.node_bandwidth_mbps(place.position) for place in places]
+        self.bandwidth_milli = _ints(NO_LIMIT if b is None else b * MILLI for b in bandwidth)
+        self.bandwidth_price = rates.bandwidth_price(instance)
+        self.contention = [rates.contention(place) for place in places]
+        self._slope = _ints(c.slope for c in self.contention)
+        self._cores_milli = _ints(c.cores_milli for c in self.contention)
+        self._threads_milli = _ints(c.threads_milli for c in self.contention)
+        self.network_factor = np.array([place.host.network_factor for place in places])
+        self.has_cpus: Bools = self.threads > 0
+        sizes = [len(group) for group in instance.host_places]
+        starts = [0, *np.cumsum(sizes).tolist()]
+        self.host_slice = [slice(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+        self.host_starts = _ints(starts[:-1])
+        self.host_threads = _ints(max(1, host.threads) for host in instance.hosts)
+        self._relative = [np.array(host.relative) for host in instance.hosts]
+        self.nearest_r: Reals = np.concatenate([_nearest(r) for r in self._relative])
+        self._mean_r: dict[int, Reals] = {}
+        self.device_cache: dict[tuple[str, DevicePolicy, float], tuple[Bools, Ints]] = {}
+        self._relations()
+
+    def _relations(self) -> None:
+        instance = self.instance
+        self.cooperations: dict[str, list[tuple[Cooperation, Partner]]] = defaultdict(list)
+        self.competitions: dict[str, list[tuple[Competition, Partner]]] = defaultdict(list)
+        for talk in instance.cooperations:
+            if instance.vm(talk.first).overlaps(instance.vm(talk.second)):
+                self.cooperations[talk.first].append((talk, Partner(talk.second, True)))
+                self.cooperations[talk.second].append((talk, Partner(talk.first, False)))
+        for rival in instance.competitions:
+            if instance.vm(rival.first).overlaps(instance.vm(rival.second)):
+                self.competitions[rival.first].append((rival, Partner(rival.second, True)))
+                self.competitions[rival.second].append((rival, Partner(rival.first, False)))
+        self.togethers: dict[str, list[Together]] = defaultdict(list)
+        self.aparts: dict[str, list[Apart]] = defaultdict(list)
+        for together in instance.togethers:
+            for name in together.vms:
+                self.togethers[name].append(together)
+        for apart in instance.aparts:
+            for name in apart.vms:
+                self.aparts[name].append(apart)
+
+    def relative(self, host_index: int) -> Reals:
+        """Relative distances within a host, by position."""
+        return self._relative[host_index]
+
+    def mean_r(self, place: int) -> Reals:
+        """Mean of the relative distances to and from `place`, for each place."""
+        known = self._mean_r.get(place)
+        if known is not None:
+            return known
+        mean: Reals = np.maximum(self.network_factor, self.network_factor[place])
+        host, at = int(self.host_index[place]), int(self.position[place])
+        relative = self._relative[host]
+        mean[self.host_slice[host]] = (relative[:, at] + relative[at, :]) / 2
+        if self.size <= MEAN_R_CACHED_MAX:
+            self._mean_r[place] = mean
+        return mean
+
+    def contention_loss(self, load_milli: Ints) -> Ints:
+        """Loss of every place at its load, as `rates.Contention.loss`."""
+        over = self._slope * (load_milli - self._cores_milli)
+        full = self._slope * (self._threads_milli - self._cores_milli)
+        full = full + MILLI * (load_milli - self._threads_milli)
+        return np.maximum(0, np.maximum(over, full))
+
+    def bandwidth_loss(self, demand_milli: Ints) -> Ints:
+        """Loss of every place at its demand, as `rates.bandwidth_loss`."""
+        excess = np.maximum(0, demand_milli - self.bandwidth_milli)
+        return -(-(self.bandwidth_price * excess) // MILLI)
+
+    def allowed(self, vm: Vm) -> Bools:
+        """Places whose pCPUs the VM may use."""
+        mask = self.has_cpus
+        if vm.hard_nodes is not None:
+            mask = mask & np.isin(self.node_id, list(vm.hard_nodes))
+        if vm.allowed_hosts is not None:
+            hosts = [self.instance.host_index[name] for name in vm.allowed_hosts]
+            mask = mask & np.isin(self.host_index, hosts)
+        return mask
+
+    def host_of(self, place: int) -> Host:
+        """Host of a place."""
+        return self.instance.places[place].host
+
+
+def _nearest(relative: Reals) -> Reals:
+    """Relative distance from each node of a host to the nearest other one."""
+    others = relative + np.diag(np.full(len(relative), ALONE_R))
+    nearest: Reals = others.min(axis=1)
+    return nearest
+
+
+def _ints(values: object) -> Ints:
+    return np.fromiter(values, dtype=np.int64)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,234 @@
+"""Score every place for one cell of a VM at once, with a lower bound of the loss it would add."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numaplace.models import rates
+from numaplace.models.cores import node_llcs
+from numaplace.models.relations import Scope
+from numaplace.models.units import MICRO, MILLI, to_micro
+from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, Vm
+from numaplace.solver.greedy.board import Board, Bools, Ints, Reals
+from numaplace.solver.greedy.footprint import llc_domain
+from numaplace.solver.greedy.rules import Scores
+from numaplace.solver.greedy.state import State
+from numaplace.solver.prepare import is_local
+
+
+def places_for(state: State, vm: Vm) -> tuple[Bools, frozenset[int] | None]:
+    """Places a VM may use, and the very places it must use if it is tied to a placed VM."""
+    board = state.board
+    mask = board.allowed(vm).copy()
+    exactly: frozenset[int] | None = None
+    for group in board.togethers.get(vm.name, ()):
+        for name in group.vms:
+            other = state.placed.get(name)
+            if other is None or name == vm.name or not vm.overlaps(other.vm):
+                continue
+            if group.scope is Scope.HOST:
+                mask &= board.host_index == other.host_index
+            else:
+                homes = [place for place, _ in other.homes]
+                mask &= np.isin(np.arange(board.size), homes)
+                exactly = frozenset(homes)
+    for rule in board.aparts.get(vm.name, ()):
+        for name in rule.vms:
+            other = state.placed.get(name)
+            if other is None or name == vm.name or not vm.overlaps(other.vm):
+                continue
+            if rule.scope is Scope.HOST:
+                mask[board.host_slice[other.host_index]] = False
+            else:
+                mask[[place for place, _ in other.homes]] = False
+    return mask, exactly
+
+
+def score(
+    state: State,
+    vm: Vm,
+    allowed: Bools,
+    vcpus: int,
+    blocks: int,
+    cells: int,
+    *,
+    balloon: bool = False,
+    spill: bool = True,
+) -> Scores:
+    """Score all places for one of `cells` cells of `vcpus` and `blocks`."""
+    board, rows = state.board, state.rows(vm.name)
+    ratio = MILLI if vm.cpu_policy is CpuPolicy.SHARED else board.ratio_milli
+    cpu_left = board.cpu_capacity - state.peak(state.cpu_used, rows) - vcpus * ratio
+    fits = allowed & (cpu_left >= 0)
+    if vm.cpu_policy is CpuPolicy.DEDICATED:
+        fits = fits & _pcpus_fit(state, vm, vcpus, fits)
+    memory_left, missing = _memory(state, vm, blocks)
+    fits = fits & _memory_fits(state, vm, missing, memory_left, balloon=balloon, spill=spill)
+    loss = _contention(state, vm, vcpus) + _pairs(state, vm, vcpus, cells)
+    if vm.soft_nodes is not None:
+        outside = ~np.isin(board.node_id, list(vm.soft_nodes))
+        loss = loss + outside * to_micro(vm.soft_weight * vcpus / vm.vcpus)
+    if vm.memory_mode is not MemoryMode.INTERLEAVE:
+        if not balloon:
+            loss = loss + missing * _near_rate(state, vm, vcpus, blocks)
+        loss = loss + (missing == 0) * _local_memory(state, vm, blocks, cells)
+    if cells == 1:
+        for kind, count, policy, weight in _requests(vm):
+            near, rate = device_rates(board, kind, policy, weight)
+            fits = fits & near
+            loss = loss + count * rate
+    capacity = np.maximum(1, board.cpu_capacity), np.maximum(1, board.pool_mib[vm.page_size])
+    left: Reals = cpu_left / capacity[0] + np.maximum(0, memory_left) / capacity[1]
+    return Scores(fits, loss, left)
+
+
+def _pcpus_fit(state: State, vm: Vm, vcpus: int, fits: Bools) -> Bools:
+    """Places whose free pCPUs serve a dedicated cell."""
+    mask = state.row_mask(vm.name)
+    found = np.zeros(len(fits), np.bool_)
+    for place in np.flatnonzero(fits).tolist():
+        found[place] = state.room(place, vm.thread_policy, mask) >= vcpus
+    return found
+
+
+def _memory(state: State, vm: Vm, blocks: int) -> tuple[Ints, Ints]:
+    """MiB left on each place, and blocks that would not fit there."""
+    board, form = state.board, state.instance.form(vm.name)
+    used = state.peak(state.mib_used[vm.page_size], state.rows(vm.name))
+    free = board.pool_mib[vm.page_size] - used
+    group = state.instance.group_of.get(vm.name)
+    if group is not None and not group.across_nodes:
+        have = [p for (name, _), at in state.copies.items() if name == group.name for p in at]
+        free = free - group.shared_mib
+        free[have] += group.shared_mib
+    here = np.maximum(0, free) // form.block_mib
+    if vm.memory_nodes is not None:
+        here = here * np.isin(board.node_id, list(vm.memory_nodes))
+    return free - blocks * form.block_mib, np.maximum(0, blocks - here)
+
+
+def _memory_fits(
+    state: State, vm: Vm, missing: Ints, memory_left: Ints, *, balloon: bool, spill: bool
+) -> Bools:
+    """Places (for strict memory) or hosts (for memory that may spill) with enough pages."""
+    board, form = state.board, state.instance.form(vm.name)
+    lacking = form.balloon_blocks if balloon else 0
+    if vm.memory_mode is MemoryMode.INTERLEAVE:
+        return np.ones(board.size, np.bool_)
+    own_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
+    if own_only or not spill:
+        return missing <= lacking
+    used = state.peak(state.mib_used[vm.page_size], state.rows(vm.name))
+    free = np.maximum(0, board.pool_mib[vm.page_size] - used) // form.block_mib
+    if vm.memory_nodes is not None:
+        free = free * np.isin(board.node_id, list(vm.memory_nodes))
+    of_host = np.add.reduceat(free, board.host_starts)
+    enough: Bools = (of_host >= form.blocks - lacking)[board.host_index]
+    return enough
+
+
+def _contention(state: State, vm: Vm, vcpus: int) -> Ints:
+    board = state.board
+    milli = rates.load_milli(vm, vcpus)
+    before = np.maximum(state.past_load, state.peak(state.load, slice(None)))
+    after = np.maximum(before, state.peak(state.load, state.rows(vm.name)) + milli)
+    return board.contention_loss(after) - board.contention_loss(before)
+
+
+def _near_rate(state: State, vm: Vm, vcpus: int, blocks: int) -> Ints:
+    """Loss per block on the nearest other node of each place."""
+    board, form = state.board, state.instance.form(vm.name)
+    own_mib = form.block_mib * form.blocks
+    cell_mib = blocks * form.block_mib
+    per_mib = (1.0 - vm.locality) / vm.memory_mib
+    per_mib += vm.locality * own_mib / (vm.memory_mib * cell_mib) if cell_mib else 0.0
+    extra = vm.memory_intensity * (board.nearest_r - 1.0)
+    lost = vcpus * vm.utilisation * (extra / (1.0 + extra))
+    rate: Ints = np.rint(lost * per_mib * form.block_mib * MICRO).astype(np.int64)
+    return rate
+
+
+def _local_memory(state: State, vm: Vm, blocks: int, cells: int) -> Ints:
+    """Bandwidth contention, and migration of a VM of one cell, if all its pages are local."""
+    board, instance = state.board, state.instance
+    loss: Ints = np.zeros(board.size, np.int64)
+    if vm.bandwidth_mbps:
+        demand = rates.demand_per_block(instance, vm) * blocks
+        before = np.maximum(state.past_demand, state.peak(state.demand, slice(None)))
+        after = np.maximum(before, state.peak(state.demand, state.rows(vm.name)) + demand)
+        loss = loss + board.bandwidth_loss(after) - board.bandwidth_loss(before)
+    old = instance.current.placements.get(vm.name) if instance.current is not None else None
+    if old is not None and cells == 1:
+        local, network = rates.move_rates_nano(instance, vm)
+        mib = blocks * instance.form(vm.name).block_mib
+        nano = np.full(board.size, network * mib, np.int64)
+        span = board.host_slice[instance.host_index[old.host]]
+        nano[span] = local * mib
+        for node, before_mib in old.memory_by_node().items():
+            place = instance.place_of[old.host, node].index
+            nano[place] = local * max(0, mib - before_mib)
+        loss = loss - (-nano // rates.NANO_PER_MICRO)
+    return loss
+
+
+def _pairs(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
+    """Cooperation and competition with the VMs that are placed."""
+    board, instance = state.board, state.instance
+    loss: Ints = np.zeros(board.size, np.int64)
+    for talk, partner in board.cooperations.get(vm.name, ()):
+        other = state.placed.get(partner.name)
+        for place, theirs in other.homes if other is not None else ():
+            pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
+            share = pair[0] / instance.vm(talk.first).vcpus
+            share = share * pair[1] / instance.vm(talk.second).vcpus
+            lost = talk.weight * share * (board.mean_r(place) - 1.0)
+            loss = loss + np.rint(lost * MICRO).astype(np.int64)
+    for rival, partner in board.competitions.get(vm.name, ()):
+        other = state.placed.get(partner.name)
+        if other is None:
+            continue
+        # A VM of several cells pays once however many of them meet.
+        weight = to_micro(rival.weight) // cells
+        if rival.scope is Scope.HOST:
+            loss[board.host_slice[other.host_index]] += weight
+        elif rival.scope is Scope.NODE:
+            loss[[place for place, _ in other.homes]] += weight
+        elif vm.cpu_policy is CpuPolicy.SHARED:
+            domains = other.domains(instance, Scope.LLC)
+            for at in instance.host_places[other.host_index]:
+                llcs = node_llcs(at.node) or {-1 - at.position}
+                if any(llc_domain(at.host_index, llc) in domains for llc in llcs):
+                    loss[at.index] += weight
+    return loss
+
+
+def _requests(vm: Vm) -> list[tuple[str, int, DevicePolicy, float]]:
+    return [(r.kind, r.count, r.policy, r.weight) for r in vm.devices]
+
+
+def device_rates(
+    board: Board, kind: str, policy: DevicePolicy, weight: float
+) -> tuple[Bools, Ints]:
+    """Places from which devices of a kind will do, and the loss per function of the nearest."""
+    key = (kind, policy, weight)
+    if key not in board.device_cache:
+        near = np.zeros(board.size, np.bool_)
+        rate = np.zeros(board.size, np.int64)
+        for place in board.instance.places:
+            found = [
+                min(
+                    (
+                        board.instance.r(place, at) - 1.0
+                        for at in board.instance.host_places[place.host_index]
+                        if at.node.id in device.nodes
+                    ),
+                    default=0.0,
+                )
+                for device in place.host.devices
+                if device.answers(kind) and device.functions and is_local(device, policy, place)
+            ]
+            near[place.index] = bool(found)
+            rate[place.index] = to_micro(weight * min(found, default=0.0))
+        board.device_cache[key] = near, rate
+    return board.device_cache[key]
+

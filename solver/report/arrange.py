@@ -1,0 +1,102 @@
+"""Where to draw nodes: a grid in which near nodes are near."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+Matrix = Sequence[Sequence[float]]
+Cell = tuple[int, int]
+
+ROUNDS = 8
+SWAPS_MAX = 200_000
+
+
+def arranged(distance: Matrix, columns: int) -> list[Cell]:
+    """Give each item a (row, column) of a grid so that near items are near.
+
+    Items fill the grid in reading order along a chain of nearest neighbours; then pairs swap
+    places as long as that brings near items nearer. If all are equally far the order is kept.
+
+    Parameters
+    ----------
+    distance
+        Square matrix, may be asymmetric.
+    columns
+        Columns of the grid.
+    """
+    size = len(distance)
+    slots = [divmod(index, columns) for index in range(size)]
+    near = _closeness(distance)
+    order = list(range(size))
+    if size > 2 and any(near[a][b] != near[0][1] for a in range(size) for b in range(a)):
+        order = _better(_chain(near), near, slots)
+        order = min(order, order[::-1])
+    cells: list[Cell] = [(0, 0)] * size
+    for slot, item in enumerate(order):
+        cells[item] = slots[slot]
+    return cells
+
+
+def columns_for(count: int, item_aspect: float, wanted_aspect: float) -> int:
+    """Return the number of columns that brings a grid nearest to an aspect (width over height).
+
+    Empty slots in the last row count against a choice.
+    """
+
+    def badness(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        aspect = columns * item_aspect / rows
+        empty = (rows * columns - count) / (rows * columns)
+        return abs(math.log(aspect / wanted_aspect)) + 1.5 * empty
+
+    return min(range(1, count + 1), key=badness, default=1)
+
+
+def _closeness(distance: Matrix) -> list[list[float]]:
+    """Weight of each pair: high if near, by the mean of both directions."""
+    size = len(distance)
+    return [
+        [2.0 / (distance[a][b] + distance[b][a]) if a != b else 0.0 for b in range(size)]
+        for a in range(size)
+    ]
+
+
+def _chain(near: list[list[float]]) -> list[int]:
+    left = set(range(1, len(near)))
+    chain = [0]
+    while left:
+        last = chain[-1]
+        nearest = max(sorted(left), key=lambda item: near[last][item])
+        chain.append(nearest)
+        left.remove(nearest)
+    return chain
+
+
+def _better(order: list[int], near: list[list[float]], slots: list[Cell]) -> list[int]:
+    size = len(order)
+    away = [[math.hypot(a[0] - b[0], a[1] - b[1]) for b in slots] for a in slots]
+    rounds = min(ROUNDS, SWAPS_MAX // (size * size) + 1)
+    for _ in range(rounds):
+        changed = False
+        for s in range(size):
+            for t in range(s):
+                if _gain(order, near, away, s, t) > 1e-9:
+                    order[s], order[t] = order[t], order[s]
+                    changed = True
+        if not changed:
+            break
+    return order
+
+
+def _gain(
+    order: list[int], near: list[list[float]], away: list[list[float]], s: int, t: int
+) -> float:
+    """What swapping the items of two slots saves of the sum of closeness times distance."""
+    a, b = near[order[s]], near[order[t]]
+    from_s, from_t = away[s], away[t]
+    return sum(
+        (a[item] - b[item]) * (from_s[slot] - from_t[slot])
+        for slot, item in enumerate(order)
+        if slot not in (s, t)
+    )
