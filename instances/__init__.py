@@ -1,0 +1,1 @@
+"""How instances come in and plans go out."""

@@ -1,0 +1,100 @@
+"""Reading files with a bound on their size, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from numaplace.models.errors import InputError
+
+STDIN = Path("-")
+LIMIT_BYTES = 64 * 2**20
+
+
+def read_bytes(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
+    """Return the content of a file, or of standard input for the path ``-``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is a folder, it may not be read or it is too large.
+    """
+    try:
+        if path == STDIN:
+            data = sys.stdin.buffer.read(limit_bytes + 1)
+        else:
+            with path.open("rb") as stream:
+                data = stream.read(limit_bytes + 1)
+    except (OSError, ValueError) as error:
+        raise InputError("file", "", f"cannot be read ({_why(error)})", file=str(path)) from None
+    if len(data) > limit_bytes:
+        reason = f"is larger than {limit_bytes} bytes, the most that is read"
+        raise InputError("file", "", reason, file=str(path))
+    return data
+
+
+def read_text(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:
+    """Return the text of a UTF-8 file, or of standard input for the path ``-``.
+
+    Raises
+    ------
+    InputError
+        As `read_bytes`, or if the file is no text in UTF-8.
+    """
+    return decode(read_bytes(path, limit_bytes=limit_bytes), str(path))
+
+
+def decode(data: bytes, file: str) -> str:
+    """Return bytes as text; `InputError` naming `file` and the line if they are no UTF-8 text."""
+    nul = data.find(b"\0")
+    if nul >= 0:
+        reason = "is no text but binary data (it holds a NUL byte)"
+        raise InputError("file", "", reason, file=file, line=data.count(b"\n", 0, nul) + 1)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError("file", "", "is no text in UTF-8", file=file, line=line) from None
+
+
+def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a UTF-8 file whole or not at all; see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"), overwrite=overwrite)
+
+
+def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+    """Write a file whole or not at all.
+
+    The data goes to a new file in the same folder, which then takes the name: nobody sees half a
+    file, and nothing is left behind if the writing fails.
+
+    Raises
+    ------
+    InputError
+        If the file exists and `overwrite` is false, or if it cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError("file", "", "cannot be written (not a regular file)", file=str(path))
+    if path.exists() and not overwrite:
+        raise InputError("file", "", "exists and is not overwritten", file=str(path))
+    target = path.resolve()  # a link stays a link, its target is replaced
+    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+        os.replace(temporary, target)
+    except OSError as error:
+        reason = f"cannot be written ({_why(error)})"
+        raise InputError("file", "", reason, file=str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _why(error: Exception) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return (strerror or str(error) or type(error).__name__).lower()

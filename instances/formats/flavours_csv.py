@@ -1,0 +1,261 @@
+"""VMs from a table: CSV with a header line and one kind of VM a row.
+
+================================ =============================================================
+column                           Vm
+================================ =============================================================
+name                             name; required
+count                            that many VMs, named ``name-1``, ``name-2``...; none or empty: 1,
+                                 named ``name``
+vcpus                            vcpus; required
+memory_mib or memory_gib         memory_mib; one of them required, GiB may have a fraction
+memory_min_mib, bandwidth_mbps,  the same (whole numbers)
+max_cells, start, end, block_mib
+utilisation, memory_intensity,   the same (numbers)
+guest_locality, soft_weight,
+value
+cpu_policy, thread_policy,       the same (the words of `Vm`)
+page_size, memory_mode
+guest_numa                       none or automatic; explicit follows from cells
+cells                            cells: ``vcpus:MiB`` each, ``4:8192;2:4096``
+hard_nodes, soft_nodes,          the same: ``0-3;8`` or ``0-3,8`` in quotes
+memory_nodes
+allowed_hosts                    the same: names with ``;`` between
+devices                          ``kind:count`` each with ``;`` between; a kind may hold ``:``
+device_policy                    policy of all these devices
+required                         true or false
+================================ =============================================================
+
+An empty field is the default. A column of any other name is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numaplace.instances.files import read_text
+from numaplace.instances.ranges import parse_ids, parse_whole
+from numaplace.instances.reading import Reading, located
+from numaplace.models.errors import InputError, check_int
+from numaplace.models.instance import VMS_MAX
+from numaplace.models.topology import MIB_MAX
+from numaplace.models.units import PageSize
+from numaplace.models.vm import (
+    TIME_MAX,
+    Cell,
+    CpuPolicy,
+    DevicePolicy,
+    DeviceRequest,
+    GuestNuma,
+    MemoryMode,
+    ThreadPolicy,
+    Vm,
+)
+
+_Word = TypeVar("_Word", bound=StrEnum)
+_Parser = Callable[[str, str, str], object]
+
+
+def sniff(head: str, path: Path) -> bool:
+    """Tell whether the beginning of a file looks like a table of flavours."""
+    first = next((line for line in head.splitlines() if line.strip()), "")
+    names = {name.strip().strip('"') for name in first.split(",")}
+    return {"name", "vcpus"} <= names and bool(names & {"memory_mib", "memory_gib"})
+
+
+def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
+    """Return the VMs of a CSV table.
+
+    Raises
+    ------
+    InputError
+        With file and line, for unknown columns, rows of another length, and bad values.
+    """
+    file = str(path)
+    rows = _rows(read_text(path), file)
+    line, header = next(rows, (1, []))
+    with located(file, line):
+        columns = _columns(header)
+    vms: dict[str, Vm] = {}
+    for line, row in rows:
+        with located(file, line):
+            for vm in _vms(columns, row, VMS_MAX - len(vms)):
+                if vm.name in vms:
+                    raise InputError(f"VM {vm.name!r:.80}", "name", "occurs twice")
+                vms[vm.name] = vm
+    return Reading(tuple(vms.values()))
+
+
+def _rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, with the line each begins on."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = f"is no CSV ({error})"
+            raise InputError("table", "", reason, file=file, line=line) from None
+        if any(field.strip() for field in row):
+            yield line, [field.strip() for field in row]
+
+
+def _columns(header: list[str]) -> list[str]:
+    for name in header:
+        if name not in _COLUMNS:
+            raise InputError("table", f"column {name!r:.60}", "is unknown")
+        if header.count(name) > 1:
+            raise InputError("table", f"column {name!r}", "occurs twice")
+    for name in ("name", "vcpus"):
+        if name not in header:
+            raise InputError("table", f"column {name!r}", "is missing")
+    if ("memory_mib" in header) == ("memory_gib" in header):
+        reason = "one of them, and only one, must be there"
+        raise InputError("table", "columns 'memory_mib' and 'memory_gib'", reason)
+    return header
+
+
+def _vms(columns: list[str], row: list[str], most: int) -> Iterator[Vm]:
+    """VMs of one row, at most `most`."""
+    if len(row) != len(columns):
+        reason = f"has {len(row)} fields, the header has {len(columns)}"
+        raise InputError("row", "", reason)
+    texts = {name: text for name, text in zip(columns, row, strict=True) if text}
+    thing = f"VM {texts.get('name', '')!r:.80}"
+    for name in ("name", "vcpus"):
+        if name not in texts:
+            raise InputError(thing, name, "is empty")
+    values: dict[str, Any] = {
+        name: _COLUMNS[name](text, thing, name) for name, text in texts.items()
+    }
+    if "memory_gib" in values:
+        values["memory_mib"] = values.pop("memory_gib")
+    if "memory_mib" not in values:
+        raise InputError(thing, "memory_mib", "is empty")
+    count: int | None = values.pop("count", None)
+    check_int(thing, "number of VMs in the table", count or 1, 1, most)
+    policy = values.pop("device_policy", None)
+    if policy is not None:
+        requests = values.get("devices", ())
+        values["devices"] = tuple(replace(request, policy=policy) for request in requests)
+    if "cells" in values:
+        values.setdefault("guest_numa", GuestNuma.EXPLICIT)
+    vm = Vm(**values)
+    if count is None:
+        yield vm
+        return
+    for number in range(1, count + 1):
+        yield replace(vm, name=f"{vm.name}-{number}")
+
+
+def _text(text: str, thing: str, field: str) -> str:
+    return text
+
+
+def _whole(low: int, high: int) -> _Parser:
+    def parse(text: str, thing: str, field: str) -> int:
+        return parse_whole(text, thing=thing, field=field, low=low, high=high)
+
+    return parse
+
+
+def _real(text: str, thing: str, field: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(thing, field, f"must be a number, not {text!r:.60}") from None
+    if not math.isfinite(value):
+        raise InputError(thing, field, f"must be finite, not {text!r:.60}")
+    return value
+
+
+def _gib(text: str, thing: str, field: str) -> int:
+    mib = _real(text, thing, field) * 1024
+    if mib != int(mib):
+        raise InputError(thing, field, f"{text} GiB are not whole MiB")
+    check_int(thing, field, int(mib), 1, MIB_MAX)
+    return int(mib)
+
+
+def _word(words: type[_Word]) -> _Parser:
+    def parse(text: str, thing: str, field: str) -> _Word:
+        known = {str(word): word for word in words}
+        if text not in known:
+            raise InputError(thing, field, f"{text!r:.40} is none of {', '.join(known)}")
+        return known[text]
+
+    return parse
+
+
+def _flag(text: str, thing: str, field: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise InputError(thing, field, f"must be true or false, not {text!r:.40}")
+    return text.lower() == "true"
+
+
+def _ids(text: str, thing: str, field: str) -> frozenset[int]:
+    return parse_ids(text.replace(";", ","), thing=thing, field=field)
+
+
+def _names(text: str, thing: str, field: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(";") if name.strip())
+
+
+def _counted(text: str, thing: str, field: str) -> list[tuple[str, int]]:
+    """Pairs of what stands before and after the last colon of each item."""
+    pairs: list[tuple[str, int]] = []
+    for item in text.split(";"):
+        first, sign, last = item.strip().rpartition(":")
+        if not sign or not first:
+            raise InputError(thing, field, f"{item.strip()!r:.60} has no ':' and number")
+        number = parse_whole(last, thing=thing, field=field, low=1, high=MIB_MAX)
+        pairs.append((first, number))
+    return pairs
+
+
+def _devices(text: str, thing: str, field: str) -> tuple[DeviceRequest, ...]:
+    return tuple(DeviceRequest(kind, count) for kind, count in _counted(text, thing, field))
+
+
+def _cells(text: str, thing: str, field: str) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(parse_whole(vcpus, thing=thing, field=field, low=1), mib)
+        for vcpus, mib in _counted(text, thing, field)
+    )
+
+
+_COUNT = _whole(0, MIB_MAX)
+_INSTANT = _whole(-TIME_MAX, TIME_MAX)
+_COLUMNS: dict[str, _Parser] = {
+    "name": _text,
+    "count": _whole(1, VMS_MAX),
+    "memory_gib": _gib,
+    "cpu_policy": _word(CpuPolicy),
+    "thread_policy": _word(ThreadPolicy),
+    "page_size": _word(PageSize),
+    "memory_mode": _word(MemoryMode),
+    "guest_numa": _word(GuestNuma),
+    "device_policy": _word(DevicePolicy),
+    "cells": _cells,
+    "devices": _devices,
+    "allowed_hosts": _names,
+    "required": _flag,
+    "start": _INSTANT,
+    "end": _INSTANT,
+    **dict.fromkeys(("hard_nodes", "soft_nodes", "memory_nodes"), _ids),
+    **dict.fromkeys(
+        ("vcpus", "memory_mib", "memory_min_mib", "bandwidth_mbps", "max_cells", "block_mib"),
+        _COUNT,
+    ),
+    **dict.fromkeys(
+        ("utilisation", "memory_intensity", "guest_locality", "soft_weight", "value"), _real
+    ),
+}

@@ -1,0 +1,253 @@
+"""Hosts from libvirt's capabilities (``virsh capabilities``).
+
+Format: libvirt's "Host and guest capabilities" page. The file tells no PCI devices. CPUs that are
+offline are listed without their socket and core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from numaplace.instances.files import read_text
+from numaplace.instances.hostparts import (
+    THREADS_MAX,
+    CpuFacts,
+    default_name,
+    finish_host,
+    huge_pools,
+    other_pages_note,
+    pcpus_by_node,
+)
+from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.reading import Reading, located
+from numaplace.instances.xmlfile import (
+    attribute,
+    child,
+    error_at,
+    file_of,
+    line_of,
+    parse_xml,
+    real_attribute,
+    whole_attribute,
+    whole_text,
+)
+from numaplace.models.errors import InputError
+from numaplace.models.topology import DISTANCE_MAX, MIB_MAX, PCPUS_MAX, Host, NumaNode
+
+_UNITS = {
+    "b": 1,
+    "bytes": 1,
+    "kb": 1000,
+    "k": 1024,
+    "kib": 1024,
+    "mb": 1000**2,
+    "m": 1024**2,
+    "mib": 1024**2,
+    "gb": 1000**3,
+    "g": 1024**3,
+    "gib": 1024**3,
+    "tb": 1000**4,
+    "t": 1024**4,
+    "tib": 1024**4,
+}
+_KIB_MAX = MIB_MAX * 1024
+Values = dict[tuple[int, int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One ``<cell>``: the node without its CPUs, and the facts about those."""
+
+    node: NumaNode
+    cpus: tuple[CpuFacts, ...]
+
+
+def sniff(head: str, path: Path) -> bool:
+    """Tell whether a file that starts with `head` looks like libvirt's capabilities."""
+    return "<capabilities" in head
+
+
+def read_host(path: Path, name: str | None = None) -> Reading[Host]:
+    """Read a host from libvirt's capabilities.
+
+    Raises
+    ------
+    InputError
+        If the file is no capabilities XML or describes no valid host.
+    """
+    with located(str(path)):
+        return _host(path, name)
+
+
+def _host(path: Path, name: str | None) -> Reading[Host]:
+    root = parse_xml(read_text(path), str(path), roots=("capabilities",))
+    host = child(root, "host")
+    topology = child(host, "topology")
+    elements = child(topology, "cells").findall("cell")
+    _check_count(child(topology, "cells"), elements)
+    if not elements:
+        raise error_at(child(topology, "cells"), "", "has no <cell> in it")
+    notes: list[str] = []
+    caches = _cache_banks(host)
+    cells: dict[int, _Cell] = {}
+    for element in elements:
+        cell = _cell(element, caches, notes)
+        if cell.node.id in cells:
+            raise error_at(element, "id", f"cell {cell.node.id} occurs twice")
+        cells[cell.node.id] = cell
+    pcpus = pcpus_by_node(cpu for cell in cells.values() for cpu in cell.cpus)
+    latency, bandwidth = _interconnects(topology, set(cells), notes)
+    return finish_host(
+        name or default_name(path),
+        [replace(cell.node, pcpus=pcpus.get(key, ())) for key, cell in cells.items()],
+        notes,
+        distances=_distances(elements, set(cells)),
+        latency_ns=latency,
+        bandwidth_mbps=bandwidth,
+    )
+
+
+def _check_count(parent: Element, children: list[Element]) -> None:
+    if parent.get("num") is not None:
+        told = whole_attribute(parent, "num", 0, PCPUS_MAX)
+        if told != len(children):
+            raise error_at(parent, "num", f"is {told}, but {len(children)} are listed")
+
+
+def _cell(element: Element, caches: dict[int, Hashable], notes: list[str]) -> _Cell:
+    number = whole_attribute(element, "id")
+    memory = element.find("memory")
+    memory_mib = 0 if memory is None else _bytes(memory) // 2**20
+    if memory is None:
+        notes.append(f"cell {number} tells no memory: it has none")
+    counts: dict[int, int] = {}
+    for pages in element.findall("pages"):
+        size_kib = whole_attribute(pages, "size", 1, _KIB_MAX) * _unit(pages) // 1024
+        counts[size_kib] = whole_text(pages, 0, _KIB_MAX)
+    # The smallest size listed is the base page, whose pool is what the others leave.
+    pools = huge_pools({size: counts[size] for size in counts if size > min(counts)})
+    notes += other_pages_note(number, pools)
+    if element.find("cache") is not None:
+        notes.append(f"cell {number}: memory-side caches are not modelled: left out")
+    try:
+        node = NumaNode(
+            number,
+            memory_mib=memory_mib,
+            reserved_mib=pools.other_mib,
+            pages_2m=pools.pages_2m,
+            pages_1g=pools.pages_1g,
+        )
+    except InputError as error:
+        raise error_at(element, error.field, error.reason) from None
+    return _Cell(node, tuple(_cpus(element, number, caches, notes)))
+
+
+def _unit(element: Element) -> int:
+    text = element.get("unit", "KiB")
+    if text.lower() not in _UNITS:
+        raise error_at(element, "unit", f"{text!r:.40} is no unit of memory")
+    return _UNITS[text.lower()]
+
+
+def _bytes(element: Element) -> int:
+    return whole_text(element, 0, _KIB_MAX * 1024) * _unit(element)
+
+
+def _cpus(
+    cell: Element, node: int, caches: dict[int, Hashable], notes: list[str]
+) -> list[CpuFacts]:
+    parent = cell.find("cpus")
+    elements = [] if parent is None else parent.findall("cpu")
+    if parent is not None:
+        _check_count(parent, elements)
+    placed = [element for element in elements if element.get("core_id") is not None]
+    offline = [e for e in elements if e.get("core_id") is None] if placed else []
+    if offline:
+        ids = format_ids(whole_attribute(element, "id") for element in offline)
+        notes.append(f"CPUs {ids} are offline: left out")
+    if elements and not placed:
+        notes.append(
+            f"cell {node} tells no cores: each CPU is taken as a core, the cell as a socket"
+        )
+    return [_cpu(element, node, caches) for element in placed or elements]
+
+
+def _cpu(element: Element, node: int, caches: dict[int, Hashable]) -> CpuFacts:
+    number = whole_attribute(element, "id")
+    core: Hashable = number
+    socket = node
+    if element.get("core_id") is not None:
+        socket = whole_attribute(element, "socket_id")
+        group = (element.get("die_id"), element.get("cluster_id"))
+        core = ("core", node, socket, group, whole_attribute(element, "core_id"))
+    siblings = element.get("siblings")
+    if siblings is not None:  # core_id may repeat within a package, siblings never lie
+        threads = _ids(element, "siblings", siblings)
+        if number not in threads or len(threads) > THREADS_MAX:
+            reason = f"{siblings!r:.60} is no list of the threads of one core with CPU {number}"
+            raise error_at(element, "siblings", reason)
+        core = ("siblings", min(threads))
+    return CpuFacts(number, node, core, socket, caches.get(number))
+
+
+def _ids(element: Element, name: str, text: str) -> frozenset[int]:
+    return parse_ids(
+        text, thing=f"<{element.tag}>", field=name, file=file_of(element), line=line_of(element)
+    )
+
+
+def _cache_banks(host: Element) -> dict[int, Hashable]:
+    """Return the last-level cache of each CPU, where the host tells its cache banks."""
+    banks = [
+        (whole_attribute(bank, "level", 1, 16), bank)
+        for bank in host.findall("cache/bank")
+        if bank.get("type", "both") != "code"
+    ]
+    last = max((level for level, _ in banks), default=0)
+    caches: dict[int, Hashable] = {}
+    for level, bank in banks:
+        if level == last:
+            key = whole_attribute(bank, "id")
+            caches.update(dict.fromkeys(_ids(bank, "cpus", attribute(bank, "cpus")), key))
+    return caches
+
+
+def _distances(elements: list[Element], ids: set[int]) -> Values:
+    distances: Values = {}
+    for element in elements:
+        here = whole_attribute(element, "id")
+        for sibling in element.findall("distances/sibling"):
+            there = whole_attribute(sibling, "id")
+            if there not in ids:
+                raise error_at(sibling, "id", f"names cell {there}, which does not exist")
+            distances[here, there] = whole_attribute(sibling, "value", 0, DISTANCE_MAX)
+    return distances
+
+
+def _interconnects(topology: Element, ids: set[int], notes: list[str]) -> tuple[Values, Values]:
+    """Return latency in ns and bandwidth in MB/s (HMAT), ``access`` or ``read``."""
+    latency: Values = {}
+    bandwidth: Values = {}
+    left_out = 0
+    for element in [e for parent in topology.iter("interconnects") for e in parent]:
+        kind = attribute(element, "type")
+        if element.tag not in ("latency", "bandwidth") or element.get("cache") is not None:
+            left_out += 1
+            continue
+        pair = (whole_attribute(element, "initiator"), whole_attribute(element, "target"))
+        for field, number in zip(("initiator", "target"), pair, strict=True):
+            if number not in ids:
+                raise error_at(element, field, f"names cell {number}, which does not exist")
+        if kind == "write":
+            continue
+        if element.tag == "latency":
+            latency[pair] = real_attribute(element, "value", 0, DISTANCE_MAX)
+        else:
+            kib = whole_attribute(element, "value", 0, _KIB_MAX) * _unit(element) / 1024
+            bandwidth[pair] = kib / 1024
+    if left_out:
+        notes.append(f"{left_out} interconnects to memory-side caches are left out")
+    return latency, bandwidth

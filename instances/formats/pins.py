@@ -1,0 +1,79 @@
+"""Pins of vCPUs to pCPUs, and what they mean for nodes.
+
+Hypervisors pin to pCPUs; a `Vm` knows nodes. A set of pCPUs becomes the set of nodes they lie
+on, for which the host must be known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading
+from numaplace.models.errors import InputError
+from numaplace.models.topology import Host
+from numaplace.models.vm import Vm
+
+
+@dataclass(frozen=True, slots=True)
+class CpuPins:
+    """pCPUs that a VM's vCPUs must (`hard`) or should (`soft`) run on; None: any."""
+
+    hard: frozenset[int] | None = None
+    soft: frozenset[int] | None = None
+
+
+def resolve_pins(vm: Vm, pins: CpuPins, host: Host | None) -> Reading[Vm]:
+    """Return `vm` with its pins turned into hard and soft nodes of `host`.
+
+    A set that covers every node of the host wholly restricts nothing and becomes None. Without
+    a host the pins are left out, and a note says so.
+
+    Raises
+    ------
+    InputError
+        If `host` has none of the pCPUs.
+    """
+    notes: list[str] = []
+    for kind, field, pcpus in (
+        ("pinned", "hard_nodes", pins.hard),
+        ("softly pinned", "soft_nodes", pins.soft),
+    ):
+        if pcpus is None:
+            continue
+        if host is None:
+            notes.append(
+                f"VM {vm.name!r}: is {kind} to pCPUs {format_ids(pcpus)}; left out, as no host "
+                "tells on which nodes they lie"
+            )
+            continue
+        nodes = _nodes(vm, field, pcpus, host, notes)
+        vm = (
+            replace(vm, hard_nodes=nodes)
+            if field == "hard_nodes"
+            else replace(vm, soft_nodes=nodes)
+        )
+    return Reading(vm, tuple(notes))
+
+
+def _nodes(
+    vm: Vm, field: str, pcpus: frozenset[int], host: Host, notes: list[str]
+) -> frozenset[int] | None:
+    has = {node.id: frozenset(pcpu.id for pcpu in node.pcpus) for node in host.nodes if node.pcpus}
+    nodes = frozenset(node for node, own in has.items() if own & pcpus)
+    if not nodes:
+        reason = f"host {host.name!r} has none of the pCPUs {format_ids(pcpus)}"
+        raise InputError(f"VM {vm.name!r}", field, reason)
+    missing = pcpus - frozenset[int]().union(*has.values())
+    if missing:
+        notes.append(
+            f"VM {vm.name!r}: pCPUs {format_ids(missing)} it is pinned to are not on host "
+            f"{host.name!r}"
+        )
+    partly = frozenset(node for node in nodes if not has[node] <= pcpus)
+    if partly:
+        notes.append(
+            f"VM {vm.name!r}: its pCPUs {format_ids(pcpus)} are only a part of node(s) "
+            f"{format_ids(partly)}; whole nodes were taken"
+        )
+    return None if nodes == has.keys() and not partly else nodes

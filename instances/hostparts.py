@@ -1,0 +1,160 @@
+"""What every host reader needs: numbering of cores, page pools, matrices, the finished host."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from numaplace.instances.files import STDIN
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading
+from numaplace.models.errors import NAME_LENGTH_MAX, InputError
+from numaplace.models.topology import Device, Host, Matrix, NumaNode, PCpu
+from numaplace.models.units import SLIT_LOCAL
+
+REMOTE_ASSUMED = 2 * SLIT_LOCAL
+"""Distance between two nodes where a source tells none: what Linux assumes as well."""
+
+THREADS_MAX = 256
+"""The most threads that a list of siblings may give one core (real ones have up to 8)."""
+
+Pairs = Mapping[tuple[int, int], float]
+"""Values between two node ids, (initiator, target)."""
+
+_SUFFIXES = (".bz2", ".gz", ".xz", ".tar", ".tgz", ".tbz2", ".txz", ".xml", ".json", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class CpuFacts:
+    """A hardware thread as a source describes it.
+
+    Parameters
+    ----------
+    id, node, socket
+        Numbers of the thread, its node and its package.
+    core, llc
+        Anything that is equal for threads of one core (of one last-level cache) and different
+        for all others on the host; an `llc` of None is unknown.
+    """
+
+    id: int
+    node: int
+    core: Hashable
+    socket: int = 0
+    llc: Hashable = None
+
+
+@dataclass(frozen=True, slots=True)
+class HugePools:
+    """Huge pages of a node; `other_mib` is memory in pages of sizes that no VM asks for."""
+
+    pages_2m: int = 0
+    pages_1g: int = 0
+    other_mib: int = 0
+
+
+def default_name(path: Path) -> str:
+    """Return the host's name where the file tells none: the file's name without endings."""
+    if path == STDIN:
+        return "stdin"
+    name = path.resolve().name or "host"
+    while name.lower().endswith(_SUFFIXES) and "." in name[1:]:
+        name = name.rpartition(".")[0]
+    return name[:NAME_LENGTH_MAX]
+
+
+def pcpus_by_node(cpus: Iterable[CpuFacts]) -> dict[int, tuple[PCpu, ...]]:
+    """Return each node's pCPUs in ascending order, with cores and caches numbered from 0."""
+    ordered = sorted(cpus, key=lambda cpu: cpu.id)
+    cores: dict[Hashable, int] = {}
+    caches: dict[Hashable, int] = {}
+    nodes: dict[int, list[PCpu]] = {}
+    for cpu in ordered:
+        core = cores.setdefault(cpu.core, len(cores))
+        llc = None if cpu.llc is None else caches.setdefault(cpu.llc, len(caches))
+        nodes.setdefault(cpu.node, []).append(PCpu(cpu.id, core, cpu.socket, llc))
+    return {node: tuple(pcpus) for node, pcpus in nodes.items()}
+
+
+def huge_pools(counts_by_kib: Mapping[int, int]) -> HugePools:
+    """Sort counts of huge pages by page size in KiB into the pools VMs know."""
+    other_kib = sum(
+        size * count for size, count in counts_by_kib.items() if size not in (2048, 1048576)
+    )
+    return HugePools(
+        pages_2m=counts_by_kib.get(2048, 0),
+        pages_1g=counts_by_kib.get(1048576, 0),
+        other_mib=-(-other_kib // 1024),
+    )
+
+
+def other_pages_note(node: int, pools: HugePools) -> list[str]:
+    """Remark on pages that are counted as reserved memory, if there are any."""
+    if not pools.other_mib:
+        return []
+    return [f"node {node}: {pools.other_mib} MiB in pages other than 2M and 1G count as reserved"]
+
+
+def finish_host(
+    name: str,
+    nodes: Iterable[NumaNode],
+    notes: Sequence[str],
+    *,
+    distances: Pairs | None = None,
+    latency_ns: Pairs | None = None,
+    bandwidth_mbps: Pairs | None = None,
+    devices: Iterable[Device] = (),
+) -> Reading[Host]:
+    """Put the parts of a host together; pairs that name other nodes are left out.
+
+    Unknown distances become 10 (local) and 20 (elsewhere), with a note. A node without pCPUs
+    gets the best bandwidth that any initiator has to it.
+
+    Raises
+    ------
+    InputError
+        If the parts make no valid host.
+    """
+    remarks = list(notes)
+    bandwidth = dict(bandwidth_mbps or {})
+    ordered = [_with_bandwidth(n, bandwidth) for n in sorted(nodes, key=lambda n: n.id)]
+    ids = [node.id for node in ordered]
+    if not any(node.pcpus for node in ordered):
+        raise InputError(f"host {name!r:.80}", "pcpus", "has no CPU that may be used")
+    known = dict(distances or {})
+    remarks += _assumed_distances(ids, known)
+    for a in ids:
+        for b in ids:
+            known.setdefault((a, b), SLIT_LOCAL if a == b else REMOTE_ASSUMED)
+    host = Host(
+        name=name,
+        nodes=tuple(ordered),
+        distances=_matrix(ids, known),
+        latency_ns=_matrix(ids, latency_ns or {}),
+        bandwidth_mbps=_matrix(ids, bandwidth),
+        devices=tuple(sorted(devices, key=lambda device: device.address)),
+    )
+    return Reading(host, tuple(remarks))
+
+
+def _with_bandwidth(node: NumaNode, bandwidth: Pairs) -> NumaNode:
+    best = max((value for (_, target), value in bandwidth.items() if target == node.id), default=0)
+    if node.pcpus or best < 1 or node.bandwidth_mbps is not None:
+        return node
+    return replace(node, bandwidth_mbps=round(best))
+
+
+def _assumed_distances(ids: Sequence[int], known: Pairs) -> list[str]:
+    if len(ids) == 1:
+        return []
+    missing = {a for a in ids for b in ids if a != b and (a, b) not in known}
+    if not missing:
+        return []
+    who = "the nodes" if missing == set(ids) else f"nodes {format_ids(missing)} and the others"
+    return [f"distances between {who} are not all told: {REMOTE_ASSUMED} is assumed where missing"]
+
+
+def _matrix(ids: Sequence[int], known: Pairs) -> Matrix:
+    rows = tuple(tuple(float(known.get((a, b), 0)) for b in ids) for a in ids)
+    return rows if any(value for row in rows for value in row) else ()

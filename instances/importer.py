@@ -1,0 +1,281 @@
+"""An instance out of files of hosts and files of VMs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numaplace.instances.files import STDIN
+from numaplace.instances.formats.json_io import read_instance
+from numaplace.instances.formats.registry import (
+    HOST_FORMATS,
+    NUMAPLACE,
+    VM_FORMATS,
+    detect_host_format,
+    detect_vm_format,
+    host_format,
+    vm_format,
+)
+from numaplace.instances.reading import Reading, located
+from numaplace.models.errors import InputError, check_int
+from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance
+from numaplace.models.topology import MIB_MAX, Host, NumaNode
+from numaplace.models.vm import Vm
+
+_COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
+RELATIONS = ("cooperations", "competitions", "togethers", "aparts", "sharing")
+
+T = TypeVar("T", Host, Vm)
+
+
+class SameNames(StrEnum):
+    """What happens to hosts or VMs of one name: an error, or ``-2``, ``-3``... behind it."""
+
+    ERROR = "error"
+    SUFFIX = "suffix"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to import from.
+
+    Parameters
+    ----------
+    path
+        The file, ``-`` is standard input.
+    count
+        How many equal copies of what is in it; more than one are numbered from 1.
+    format
+        Name of its format; None: by its content.
+    """
+
+    path: Path
+    count: int = 1
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        with located(str(self.path)):
+            check_int("source", "count", self.count, 1, VMS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """What host files do not tell; None leaves it as it is.
+
+    Parameters
+    ----------
+    reserve_mib
+        Memory kept for the hypervisor on each node that has pCPUs and memory, on top of what the
+        file says.
+    memory_mib
+        Memory of each node, for formats without it (lscpu).
+    vcpu_overcommit, smt_yield, network_factor
+        As in `Host`.
+    """
+
+    reserve_mib: int | None = None
+    memory_mib: int | None = None
+    vcpu_overcommit: float | None = None
+    smt_yield: float | None = None
+    network_factor: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("reserve_mib", "memory_mib"):
+            if getattr(self, name) is not None:
+                check_int("host options", name, getattr(self, name), 0, MIB_MAX)
+
+
+def parse_source(text: str, formats: Iterable[str] = (*HOST_FORMATS, *VM_FORMATS)) -> Source:
+    """Return the source that a text like ``rack.xml``, ``rack.xml*3`` or ``lscpu:a*3`` names.
+
+    A file that is really called so is meant before any count or format is looked for.
+    """
+    if not text:
+        raise InputError("source", "", "is empty, must be the name of a file")
+    if text == str(STDIN) or _exists(text):
+        return Source(Path(text))
+    name, separator, rest = text.partition(":")
+    known = name if separator and rest and name in set(formats) else None
+    if known:
+        text = rest
+    counted = None if _exists(text) else _COUNT.fullmatch(text)
+    if counted:
+        return Source(Path(counted[1]), int(counted[2]), known)
+    return Source(Path(text), 1, known)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def import_instance(
+    host_sources: Sequence[Source],
+    vm_sources: Sequence[Source] = (),
+    *,
+    options: HostOptions | None = None,
+    same_names: SameNames = SameNames.ERROR,
+    name: str = "",
+) -> Reading[Instance]:
+    """Read hosts and VMs from files and combine them.
+
+    Relations come from sources that are instances, if the VMs keep their names.
+
+    Parameters
+    ----------
+    host_sources, vm_sources
+        Where hosts and VMs come from.
+    options
+        What host files do not tell.
+    same_names
+        What to do if a name occurs twice.
+    name
+        Name of the instance.
+
+    Raises
+    ------
+    InputError
+        For a faulty file, a name that occurs twice, or an instance that makes no sense.
+    """
+    stdin = [source for source in (*host_sources, *vm_sources) if source.path == STDIN]
+    if len(stdin) > 1:
+        raise InputError("source", "", "standard input can be read only once", file=str(STDIN))
+    notes: list[str] = []
+    hosts = _hosts(host_sources, options or HostOptions(), same_names, notes)
+    if not hosts:
+        raise InputError("import", "hosts", "no host file is given")
+    vms, relations = _vms(vm_sources, _pattern(hosts, notes), same_names, notes)
+    return Reading(Instance(hosts=hosts, vms=vms, name=name, **relations), tuple(notes))
+
+
+# -- hosts -----------------------------------------------------------------------------------------
+
+
+def _hosts(
+    sources: Sequence[Source], options: HostOptions, same_names: SameNames, notes: list[str]
+) -> tuple[Host, ...]:
+    names = _Names("host", same_names, HOSTS_MAX)
+    hosts: list[Host] = []
+    for source in sources:
+        found = host_format(source.format or detect_host_format(source.path))
+        reading = found.read(source.path, None, options.memory_mib)
+        notes += [f"{source.path}: {note}" for note in reading.notes]
+        with located(str(source.path)):
+            for host in reading.item:
+                hosts += names.copies(_with_options(host, options), source, notes)
+    return tuple(hosts)
+
+
+def _with_options(host: Host, options: HostOptions) -> Host:
+    given: dict[str, Any] = {
+        field: getattr(options, field)
+        for field in ("vcpu_overcommit", "smt_yield", "network_factor")
+        if getattr(options, field) is not None
+    }
+    if options.reserve_mib:
+        given["nodes"] = tuple(_reserved(host, node, options.reserve_mib) for node in host.nodes)
+    return replace(host, **given) if given else host
+
+
+def _reserved(host: Host, node: NumaNode, mib: int) -> NumaNode:
+    if not node.pcpus or not node.memory_mib:
+        return node
+    try:
+        return replace(node, reserved_mib=node.reserved_mib + mib)
+    except InputError as error:
+        thing = f"host {host.name!r:.80}, {error.thing}"
+        raise InputError(thing, "reserve_mib", error.reason) from None
+
+
+def _pattern(hosts: Sequence[Host], notes: list[str]) -> Host | None:
+    """Return the host that tells on which node a pCPU is; None if hosts differ in that."""
+    layouts = {tuple((node.id, node.pcpus) for node in host.nodes) for host in hosts}
+    if len(layouts) == 1:
+        return hosts[0]
+    notes.append("hosts number their pCPUs differently: pCPUs of VM files say nothing about nodes")
+    return None
+
+
+# -- VMs -------------------------------------------------------------------------------------------
+
+
+def _vms(
+    sources: Sequence[Source], host: Host | None, same_names: SameNames, notes: list[str]
+) -> tuple[tuple[Vm, ...], Mapping[str, Any]]:
+    names = _Names("VM", same_names, VMS_MAX)
+    vms: list[Vm] = []
+    relations: dict[str, tuple[Any, ...]] = {}
+    for source in sources:
+        kind = source.format or detect_vm_format(source.path)
+        if kind == NUMAPLACE:
+            instance = read_instance(source.path)
+            reading = Reading(instance.vms)
+        else:
+            instance = None
+            reading = vm_format(kind).read(source.path, host)
+        notes += [f"{source.path}: {note}" for note in reading.notes]
+        with located(str(source.path)):
+            named = [vm for each in reading.item for vm in names.copies(each, source, notes)]
+        vms += named
+        if instance is not None:
+            kept = [vm.name for vm in named] == [vm.name for vm in instance.vms]
+            notes += [f"{source.path}: {note}" for note in _take(instance, relations, kept)]
+    return tuple(vms), relations
+
+
+def _take(instance: Instance, relations: dict[str, tuple[Any, ...]], kept: bool) -> Iterator[str]:
+    """Add the relations of an instance whose VMs kept their names; tell what is left out."""
+    for field in RELATIONS:
+        found: tuple[Any, ...] = getattr(instance, field)
+        if found and kept:
+            relations[field] = (*relations.get(field, ()), *found)
+        elif found:
+            yield f"{field} are left out: the VMs have other names now"
+    if instance.current is not None:
+        yield "the current plan is left out"
+    if instance.prices != Instance.prices or instance.between != Instance.between:
+        yield "prices and what is optimised in between are left out"
+
+
+class _Names:
+    """Names given so far; makes copies of things under names that are free."""
+
+    def __init__(self, word: str, same_names: SameNames, most: int) -> None:
+        self.word = word
+        self.same_names = same_names
+        self.most = most
+        self.owner: dict[str, Path] = {}
+        self.next_number: dict[str, int] = {}
+
+    def copies(self, item: T, source: Source, notes: list[str]) -> list[T]:
+        """Return `source.count` copies of `item`, numbered if there are several."""
+        check_int("import", f"number of {self.word}s", len(self.owner) + source.count, 0, self.most)
+        if source.count == 1:
+            return [self._named(item, item.name, source.path, notes)]
+        numbers = range(1, source.count + 1)
+        return [self._named(item, f"{item.name}{n}", source.path, notes) for n in numbers]
+
+    def _named(self, item: T, name: str, path: Path, notes: list[str]) -> T:
+        free = self._free(name, path)
+        self.owner[free] = path
+        if free != name:
+            notes.append(f"{path}: {self.word} {name!r} is called {free!r}, the name was taken")
+        return item if free == item.name else replace(item, name=free)
+
+    def _free(self, name: str, path: Path) -> str:
+        if name not in self.owner:
+            return name
+        if self.same_names is SameNames.ERROR:
+            reason = f"is in {self.owner[name]} already"
+            raise InputError(f"{self.word} {name!r:.80}", "name", reason)
+        number = self.next_number.get(name, 2)
+        while f"{name}-{number}" in self.owner:
+            number += 1
+        self.next_number[name] = number + 1
+        return f"{name}-{number}"
