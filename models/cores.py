@@ -55,5 +55,6 @@ def core_groups(node: NumaNode, *, by_llc: bool) -> tuple[CoreGroup, ...]:
 
 
 def node_llcs(node: NumaNode) -> frozenset[int]:
-    """Last-level cache domains of a node; empty if unknown."""
-    return frozenset(pcpu.llc for pcpu in node.pcpus if pcpu.llc is not None)
+    """Last-level cache domains of a node; empty if unknown for any of its pCPUs."""
+    known = frozenset(pcpu.llc for pcpu in node.pcpus if pcpu.llc is not None)
+    return frozenset() if any(pcpu.llc is None for pcpu in node.pcpus) else known

@@ -15,6 +15,7 @@ from itertools import combinations
 from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.instance import Instance, Place
+from numaplace.models.locality import is_local
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Scope
 from numaplace.models.units import MICRO, ceil_div, to_micro
@@ -178,7 +179,7 @@ def node_affinity(instance: Instance, plan: Plan, located: Located) -> Items:
 
 
 def device(instance: Instance, plan: Plan, located: Located) -> Items:
-    """Reach each device function from the nearest cell."""
+    """Reach each device function from the nearest cell that satisfies its policy."""
     for vm, placement, cells in located:
         requests = {request.kind: request for request in vm.devices}
         devices = {dev.address: dev for dev in instance.host(placement.host).devices}
@@ -186,11 +187,11 @@ def device(instance: Instance, plan: Plan, located: Located) -> Items:
         for taken in placement.devices:
             request = requests.get(taken.request)
             if request is not None:
-                near = min(
-                    rates.device_rate(instance, request, home, devices[taken.address])
-                    for home, _ in cells
-                )
-                loss += near * taken.functions
+                found = devices[taken.address]
+                homes = [home for home, _ in cells]
+                able = [home for home in homes if is_local(found, request.policy, home)]
+                near = [rates.device_rate(instance, request, h, found) for h in able or homes]
+                loss += min(near) * taken.functions
         yield vm.name, loss
 
 
@@ -236,7 +237,7 @@ def _domains(
     used: set[tuple[int, int]] = set()
     for place, cell in cells:
         llcs = node_llcs(place.node)
-        if vm.cpu_policy is CpuPolicy.DEDICATED and cell.pcpus:
+        if llcs and vm.cpu_policy is CpuPolicy.DEDICATED and cell.pcpus:
             held = set(cell.pcpus)
             llcs = frozenset(p.llc for p in place.node.pcpus if p.id in held and p.llc is not None)
         domains = llcs or {-1 - place.position}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from enum import Enum
 
 NAME_LENGTH_MAX = 255
 
@@ -89,6 +90,19 @@ def check_real(thing: str, field: str, value: object, low: float, high: float) -
         raise InputError(thing, field, f"must be finite, not {value}")
     if not low <= value <= high:
         raise InputError(thing, field, f"{value} is outside {low} to {high}")
+
+
+def check_choice(thing: str, field: str, value: object, choices: type[Enum]) -> None:
+    """Raise `InputError` unless `value` is a member of `choices` (its text alone is not)."""
+    if not isinstance(value, choices):
+        names = ", ".join(str(choice) for choice in choices)
+        raise InputError(thing, field, f"must be a {choices.__name__} ({names}), not {value!r:.60}")
+
+
+def check_set(thing: str, field: str, value: object) -> None:
+    """Raise `InputError` unless `value` is a frozenset; a string or list is no silent guess."""
+    if not isinstance(value, frozenset):
+        raise InputError(thing, field, f"must be a frozenset, not {value!r:.60}")
 
 
 def check_unique(thing: str, field: str, values: Iterable[object]) -> None:

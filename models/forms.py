@@ -13,7 +13,7 @@ from math import gcd, isqrt
 
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host, NumaNode
-from numaplace.models.units import MILLI, ceil_div
+from numaplace.models.units import MILLI
 from numaplace.models.vm import CELLS_MAX, CpuPolicy, MemoryMode, ThreadPolicy, Vm
 
 BLOCKS_WANTED = 64
@@ -74,8 +74,10 @@ class VmForm:
         return self.shapes[-1].num_cells
 
 
-def make_form(vm: Vm, shared_mib: int, hosts: list[Host]) -> VmForm:
+def make_form(vm: Vm, shared_mib: int, hosts: list[Host], *, copy_mib: int = 0) -> VmForm:
     """Work out blocks and shapes of `vm`; `hosts` are the different kinds of host allowed to it.
+
+    `copy_mib` is what a sharing group's copy takes on every node with a cell, if it must be there.
 
     Raises
     ------
@@ -88,7 +90,13 @@ def make_form(vm: Vm, shared_mib: int, hosts: list[Host]) -> VmForm:
     if vm.cells:
         cuts = [[(cell.vcpus, cell.memory_mib // block_mib) for cell in vm.cells]]
     else:
-        counts = sorted(_cell_counts(vm, blocks, hosts))
+        most = min(vm.vcpus, blocks, CELLS_MAX)
+        if vm.max_cells is not None:
+            counts = list(range(1, min(vm.max_cells, most) + 1))
+        else:
+            least_mib = own_mib - vm.balloon_mib
+            need = _Need(most, least_mib // block_mib, block_mib, copy_mib)
+            counts = sorted({_fewest_cells(vm, need, host) for host in hosts} or {1})
         cuts = [_even_cells(vm.vcpus, blocks, count) for count in counts]
     shapes = tuple(_shape(cut) for cut in cuts)
     return VmForm(block_mib, blocks, vm.balloon_mib // block_mib, shared_mib, shapes)
@@ -124,26 +132,35 @@ def _shape(cells: list[tuple[int, int]]) -> Shape:
     )
 
 
-def _cell_counts(vm: Vm, blocks: int, hosts: list[Host]) -> set[int]:
-    most = min(vm.vcpus, blocks, CELLS_MAX)
-    if vm.max_cells is not None:
-        return set(range(1, min(vm.max_cells, most) + 1))
-    return {_fewest_cells(vm, most, host) for host in hosts} or {1}
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """Cells at most, blocks to place at least, their size, and a copy each cell's node holds."""
+
+    most: int
+    blocks: int
+    block_mib: int
+    copy_mib: int
 
 
-def _fewest_cells(vm: Vm, most: int, host: Host) -> int:
+def _fewest_cells(vm: Vm, need: _Need, host: Host) -> int:
     """Cells that an empty `host` needs at least; 1 if no number of cells helps."""
     own_node_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
     nodes = [n for n in host.nodes if vm.hard_nodes is None or n.id in vm.hard_nodes]
-    for count in range(1, min(most, len(nodes)) + 1):
-        vcpus = ceil_div(vm.vcpus, count)
-        mib = ceil_div(vm.memory_least_mib, count) if own_node_only else 0
-        fitting = [
-            node
-            for node in nodes
-            if node_takes(vm, vcpus, node, host) and node.pool_mib(vm.page_size) >= mib
-        ]
-        if len(fitting) >= count:
+    for count in range(1, min(need.most, len(nodes)) + 1):
+        # Each cell is at most as large as the one before it, so they fit if and only if for every
+        # k there are k nodes that take the k-th.
+        sizes = Counter(_even_cells(vm.vcpus, need.blocks, count))
+        up_to = 0
+        for (vcpus, blocks), equal in sizes.items():
+            up_to += equal
+            mib = need.copy_mib + (blocks * need.block_mib if own_node_only else 0)
+            takers = sum(
+                node_takes(vm, vcpus, node, host) and node.pool_mib(vm.page_size) >= mib
+                for node in nodes
+            )
+            if takers < up_to:
+                break
+        else:
             return count
     return 1
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from numaplace.models.errors import InputError, check_int, check_real, check_unique
+from numaplace.models.errors import InputError, check_choice, check_int, check_real, check_unique
 from numaplace.models.forms import VmForm, make_form
+from numaplace.models.limits import check_worst_loss
 from numaplace.models.plan import Plan
 from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
 from numaplace.models.topology import Host, NumaNode
@@ -53,10 +54,11 @@ class Prices:
     horizon_s: float = 3600.0
 
     def __post_init__(self) -> None:
-        for name in ("balloon_pressure", "vcpus_per_mbps", "slowed_share"):
+        for name in ("balloon_pressure", "vcpus_per_mbps"):
             check_real("prices", name, getattr(self, name), 0, 1000)
+        check_real("prices", "slowed_share", self.slowed_share, 0, 1)
         for name in ("copy_mib_per_s", "network_mib_per_s", "horizon_s"):
-            check_real("prices", name, getattr(self, name), 1e-3, 1e12)
+            check_real("prices", name, getattr(self, name), 1, 1e12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,14 @@ class Instance:
         check_int("instance", "number of VMs", len(self.vms), 0, VMS_MAX)
         check_unique("instance", "hosts", [host.name for host in self.hosts])
         check_unique("instance", "vms", [vm.name for vm in self.vms])
+        check_choice("instance", "between", self.between, Between)
         self._check_relations()
         self._check_sharing()
         self._check_sets()
         self._check_current()
         for vm in self.vms:
             self.form(vm.name)
+        check_worst_loss(self)
 
     def _check_relations(self) -> None:
         for kind, pairs in (("cooperation", self.cooperations), ("competition", self.competitions)):
@@ -181,9 +185,9 @@ class Instance:
         self._check_known("current plan", "placements", self.current.placements)
         for name, placement in self.current.placements.items():
             thing = f"current plan, VM {name!r}"
-            host = next((h for h in self.hosts if h.name == placement.host), None)
-            if host is None:
+            if placement.host not in self.host_index:
                 raise InputError(thing, "host", f"host {placement.host!r} does not exist")
+            host = self.host(placement.host)
             for node in sorted(placement.nodes | placement.memory_by_node().keys()):
                 if node not in host.position:
                     raise InputError(thing, "node", f"node {node} is not on host {host.name!r}")
@@ -272,7 +276,9 @@ class Instance:
                 for hosts in self._host_kinds.values()
             ]
             hosts = [host for host in kinds if host is not None]
-            self._forms[name] = make_form(vm, group.shared_mib if group else 0, hosts)
+            shared_mib = group.shared_mib if group else 0
+            copy_mib = shared_mib if group and not group.across_nodes else 0
+            self._forms[name] = make_form(vm, shared_mib, hosts, copy_mib=copy_mib)
         return self._forms[name]
 
     def value_milli(self, vm: Vm) -> int:

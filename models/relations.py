@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from numaplace.models.errors import InputError, check_int, check_name, check_real, check_unique
+from numaplace.models.errors import (
+    InputError,
+    check_choice,
+    check_int,
+    check_name,
+    check_real,
+    check_unique,
+)
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.vm import WEIGHT_MAX
 
@@ -46,6 +53,8 @@ class Competition:
 
     def __post_init__(self) -> None:
         _check_pair("competition", self.first, self.second, self.weight)
+        thing = f"competition of {self.first!r:.80} and {self.second!r:.80}"
+        check_choice(thing, "scope", self.scope, Scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,7 @@ def _check_pair(thing: str, first: str, second: str, weight: float) -> None:
 def _check_group(word: str, vms: tuple[str, ...], scope: Scope) -> None:
     thing = f"{word} of {', '.join(map(str, vms))!r:.80}"
     _check_members(thing, vms)
+    check_choice(thing, "scope", scope, Scope)
     if scope is Scope.LLC:
         raise InputError(thing, "scope", "must be 'node' or 'host'")
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from numaplace.models.errors import InputError, check_int, check_name, check_real, check_unique
+from numaplace.models.errors import (
+    InputError,
+    check_int,
+    check_name,
+    check_real,
+    check_set,
+    check_unique,
+)
 from numaplace.models.units import SLIT_LOCAL, PageSize
 
 ID_MAX = 1 << 20
@@ -155,6 +162,7 @@ class Device:
         check_name(thing, "address", self.address)
         check_name(thing, "kind", self.kind)
         check_int(thing, "functions", self.functions, 0, 65536)
+        check_set(thing, "nodes", self.nodes)
         for node in self.nodes:
             check_int(thing, "nodes", node, 0, ID_MAX)
         if self.vendor_product is not None:
@@ -233,11 +241,15 @@ class Host:
 
     def _check_cores(self, thing: str) -> None:
         owner: dict[int, int] = {}
+        cache: dict[int, int] = {}
         for node in self.nodes:
             for pcpu in node.pcpus:
                 if owner.setdefault(pcpu.core, node.id) != node.id:
                     reason = f"core {pcpu.core} lies on nodes {owner[pcpu.core]} and {node.id}"
                     raise InputError(thing, "pcpus", reason)
+                if pcpu.llc is not None and cache.setdefault(pcpu.core, pcpu.llc) != pcpu.llc:
+                    reason = f"core {pcpu.core} is in caches {cache[pcpu.core]} and {pcpu.llc}"
+                    raise InputError(thing, "llc", reason)
 
     def _check_matrices(self, thing: str) -> None:
         size = len(self.nodes)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from numaplace.models.instance import Instance
+from numaplace.models.locality import is_local
 from numaplace.models.pages import interleaved_blocks, page_nodes
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.relations import Scope
@@ -96,6 +97,9 @@ def known_names(instance: Instance, plan: Plan) -> Found:
         subject = f"sharing group {copy.group!r}"
         if copy.group not in groups:
             yield subject, "does not exist in the instance"
+        if copy.host not in instance.host_index:
+            yield subject, f"host {copy.host!r} does not exist"
+            continue
         for node in copy.nodes:
             if (copy.host, node) not in instance.place_of:
                 yield subject, f"node {node} of host {copy.host!r} does not exist"
@@ -212,7 +216,7 @@ def memory_capacity(instance: Instance, plan: Plan) -> Found:
 
 
 def shared_cpus(instance: Instance, plan: Plan) -> Found:
-    """Shared vCPUs obey the overcommit ratio on the pCPUs no dedicated VM holds, at every instant."""
+    """Shared vCPUs obey the overcommit ratio on pCPUs no dedicated VM holds, at every instant."""
     for alive in instance.instants:
         wanted: Counter[tuple[str, int]] = Counter()
         for name, placement in plan.placements.items():
@@ -254,17 +258,12 @@ def device_locality(instance: Instance, plan: Plan) -> Found:
         host = instance.host(placement.host)
         devices = {dev.address: dev for dev in host.devices}
         policies = {request.kind: request.policy for request in instance.vm(name).devices}
-        homes = [host.nodes[host.position[node]] for node in sorted(placement.nodes)]
+        homes = [instance.place_of[host.name, node] for node in sorted(placement.nodes)]
         for taken in placement.devices:
             policy = policies.get(taken.request, DevicePolicy.PREFERRED)
             near = devices[taken.address].nodes
-            if policy is DevicePolicy.SOCKET:
-                sockets = [host.nodes[host.position[node]].sockets for node in near]
-                local = any(home.sockets & other for home in homes for other in sockets)
-                local = local or bool(near & placement.nodes)
-            else:
-                local = policy is DevicePolicy.PREFERRED or bool(near & placement.nodes)
-            if not local:
+            found = devices[taken.address]
+            if not any(is_local(found, policy, home) for home in homes):
                 where = f"on node {', '.join(map(str, sorted(near)))}" if near else "nowhere known"
                 message = f"device {taken.address} is {where}, policy is {policy}"
                 yield f"VM {name!r}", message

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from numaplace.models.errors import InputError, check_int, check_name, check_real, check_unique
+from numaplace.models.errors import (
+    InputError,
+    check_choice,
+    check_int,
+    check_name,
+    check_real,
+    check_set,
+    check_unique,
+)
 from numaplace.models.topology import ID_MAX, MIB_MAX
 from numaplace.models.units import PageSize
 
@@ -104,6 +112,7 @@ class DeviceRequest:
         thing = f"device request {self.kind!r:.80}"
         check_name(thing, "kind", self.kind)
         check_int(thing, "count", self.count, 1, 256)
+        check_choice(thing, "policy", self.policy, DevicePolicy)
         check_real(thing, "weight", self.weight, 0, WEIGHT_MAX)
 
 
@@ -196,6 +205,11 @@ class Vm:
         check_real(thing, "soft_weight", self.soft_weight, 0, WEIGHT_MAX)
         if self.value is not None:
             check_real(thing, "value", self.value, 0, WEIGHT_MAX)
+        check_choice(thing, "cpu_policy", self.cpu_policy, CpuPolicy)
+        check_choice(thing, "thread_policy", self.thread_policy, ThreadPolicy)
+        check_choice(thing, "page_size", self.page_size, PageSize)
+        check_choice(thing, "memory_mode", self.memory_mode, MemoryMode)
+        check_choice(thing, "guest_numa", self.guest_numa, GuestNuma)
         self._check_memory(thing)
         self._check_cells(thing)
         self._check_sets(thing)
@@ -247,12 +261,16 @@ class Vm:
             nodes: frozenset[int] | None = getattr(self, name)
             if nodes is None:
                 continue
+            check_set(thing, name, nodes)
             if not nodes:
                 raise InputError(thing, name, "is empty: leave it out to allow every node")
             for node in nodes:
                 check_int(thing, name, node, 0, ID_MAX)
-        if self.allowed_hosts is not None and not self.allowed_hosts:
-            raise InputError(thing, "allowed_hosts", "is empty: leave it out to allow every host")
+        if self.allowed_hosts is not None:
+            check_set(thing, "allowed_hosts", self.allowed_hosts)
+            if not self.allowed_hosts:
+                reason = "is empty: leave it out to allow every host"
+                raise InputError(thing, "allowed_hosts", reason)
         check_unique(thing, "devices", [request.kind for request in self.devices])
 
     def _check_times(self, thing: str) -> None:

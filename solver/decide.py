@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 
 from numaplace.models.plan import PlacedCell, Placement, Plan
-from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.extract import Decisions
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
+from numaplace.solver.extract import Decisions, pages_of
 from numaplace.solver.prepare import DeviceOption, Option, Prepared, whole_cores
 
 
 def decisions_of(prepared: Prepared, plan: Plan) -> Decisions | None:
     """Return the decisions that make `plan`; None if the choices of `prepared` cannot express it.
 
-    That is so if the plan uses a choice that no valid plan has, or cuts memory otherwise than in
-    the VM's blocks.
+    That is so if the plan uses a choice that no valid plan has (a node, pages or a pinning that the
+    VM must not have), or cuts memory otherwise than in the VM's blocks.
     """
     decisions = Decisions()
     for name, placement in plan.placements.items():
@@ -26,8 +26,9 @@ def decisions_of(prepared: Prepared, plan: Plan) -> Decisions | None:
             decisions.cells.append(option)
             if not _add_pages(prepared, decisions, option, placement.host, cell):
                 return None
-            if vm.cpu_policy is CpuPolicy.DEDICATED:
-                _add_cores(prepared, decisions, option, cell)
+            dedicated = vm.cpu_policy is CpuPolicy.DEDICATED
+            if dedicated and not _add_cores(prepared, decisions, option, cell):
+                return None
         if not _add_devices(prepared, decisions, vm, placement):
             return None
     for copy in plan.copies:
@@ -65,26 +66,36 @@ def _options(
 def _add_pages(
     prepared: Prepared, decisions: Decisions, option: Option, host: str, cell: PlacedCell
 ) -> bool:
+    vm = prepared.instance.vm(option.vm)
     block_mib = prepared.instance.form(option.vm).block_mib
+    lying: dict[int, int] = {}
     for node, mib in cell.memory_mib:
-        if mib % block_mib:
+        blocks, rest = divmod(mib, block_mib)
+        if rest:
             return False
-        if not prepared.fixed_pages(option):
-            at = prepared.instance.place_of[host, node].index
-            decisions.pages[option, at] = mib // block_mib
-    return True
+        if blocks:
+            lying[prepared.instance.place_of[host, node].index] = blocks
+    if prepared.fixed_pages(option):
+        fixed = pages_of(prepared, decisions, option)
+        return lying == {at: blocks for at, blocks in fixed.items() if blocks}
+    decisions.pages.update({(option, at): blocks for at, blocks in lying.items()})
+    allowed = {at.index for at in prepared.page_places(vm, prepared.place_of(option))}
+    complete = sum(lying.values()) == prepared.kind_of(option).blocks
+    return lying.keys() <= allowed and (complete or vm.balloon_mib > 0)
 
 
-def _add_cores(prepared: Prepared, decisions: Decisions, option: Option, cell: PlacedCell) -> None:
+def _add_cores(prepared: Prepared, decisions: Decisions, option: Option, cell: PlacedCell) -> bool:
     held = set(cell.pcpus)
     vm = prepared.instance.vm(option.vm)
+    half_used = 0
     for g, group in enumerate(prepared.core_groups(prepared.place_of(option))):
-        if whole_cores(vm):
-            amount = sum(1 for core in group.cores if held.intersection(core))
-        else:
-            amount = sum(1 for core in group.cores for pcpu in core if pcpu in held)
+        used = [len(held.intersection(core)) for core in group.cores]
+        amount = sum(map(bool, used)) if whole_cores(vm) else sum(used)
+        half_used += sum(0 < threads < group.threads_per_core for threads in used)
         if amount:
             decisions.cores[option, g] = amount
+    # Cores are counted, so a VM that takes them whole must not spread over more than it needs.
+    return vm.thread_policy is not ThreadPolicy.REQUIRE or half_used <= 1
 
 
 def _add_devices(prepared: Prepared, decisions: Decisions, vm: Vm, placement: Placement) -> bool:

@@ -49,7 +49,7 @@ def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
         form = instance.form(option.vm)
         memory = tuple(
             (instance.places[at].node.id, blocks * form.block_mib)
-            for at, blocks in sorted(_pages(prepared, decisions, option).items())
+            for at, blocks in sorted(pages_of(prepared, decisions, option).items())
             if blocks
         )
         cells[option.vm].append(
@@ -75,7 +75,8 @@ def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
     return Plan(placements, copies)
 
 
-def _pages(prepared: Prepared, decisions: Decisions, option: Option) -> dict[int, int]:
+def pages_of(prepared: Prepared, decisions: Decisions, option: Option) -> dict[int, int]:
+    """Return the blocks of an option's cell by place index, fixed ones too."""
     vm, kind = prepared.instance.vm(option.vm), prepared.kind_of(option)
     places = prepared.page_places(vm, prepared.place_of(option))
     if vm.memory_mode is MemoryMode.INTERLEAVE:

@@ -13,11 +13,12 @@ from functools import cached_property
 from numaplace.models.cores import CoreGroup, core_groups, node_llcs
 from numaplace.models.forms import CellType, Shape, VmForm, node_takes
 from numaplace.models.instance import Instance, Place
+from numaplace.models.locality import is_local
 from numaplace.models.pages import page_nodes
 from numaplace.models.rates import device_rate
 from numaplace.models.relations import Scope
-from numaplace.models.topology import Device
 from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, ThreadPolicy, Vm
+from numaplace.solver.tree import Tree, tree_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Prepared:
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
+        self._page_places: dict[tuple[object, ...], list[Place]] = {}
+        self._host_trees: dict[int, Tree] = {}
 
     @cached_property
     def options(self) -> dict[str, tuple[Option, ...]]:
@@ -103,9 +106,14 @@ class Prepared:
 
     def page_places(self, vm: Vm, home: Place) -> list[Place]:
         """Places that may hold pages of a cell at `home`."""
-        host = home.host
-        of_host = self.instance.host_places[home.host_index]
-        return [of_host[host.position[node]] for node in page_nodes(vm, host, home.node.id)]
+        own_node_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
+        where = home.index if own_node_only else -1
+        key = (home.host_index, vm.page_size, vm.memory_nodes, where)
+        if key not in self._page_places:
+            nodes = page_nodes(vm, home.host, home.node.id)
+            of_host = self.instance.host_places[home.host_index]
+            self._page_places[key] = [of_host[home.host.position[node]] for node in nodes]
+        return self._page_places[key]
 
     def kind_of(self, option: Option) -> CellType:
         """Return the cell type of an option."""
@@ -141,6 +149,36 @@ class Prepared:
         if vm.memory_mode is MemoryMode.INTERLEAVE:
             return True
         return len(self.page_places(vm, self.place_of(option))) == 1 and vm.balloon_mib == 0
+
+    @cached_property
+    def loose_vms(self) -> frozenset[str]:
+        """VMs of one cell whose pages may lie on the same nodes wherever their vCPUs run."""
+        return frozenset(
+            vm.name
+            for vm in self.instance.vms
+            if self.instance.form(vm.name).max_cells == 1
+            and vm.memory_mode is not MemoryMode.INTERLEAVE
+            and (vm.memory_mode is not MemoryMode.STRICT or vm.memory_nodes is not None)
+            and any(not self.fixed_pages(option) for option in self.options[vm.name])
+        )
+
+    def host_tree(self, host_index: int) -> Tree:
+        """Return the tree of relative distances between the nodes of a host."""
+        if host_index not in self._host_trees:
+            at = {place.index: place for place in self.instance.host_places[host_index]}
+            self._host_trees[host_index] = tree_below(
+                list(at), lambda i, j: self.instance.r(at[i], at[j])
+            )
+        return self._host_trees[host_index]
+
+    @cached_property
+    def talk_tree(self) -> Tree:
+        """Tree of the mean distances of both directions between all places that run vCPUs."""
+        r, places = self.instance.r, self.instance.places
+        return tree_below(
+            [place.index for place in places if place.node.threads],
+            lambda i, j: (r(places[i], places[j]) + r(places[j], places[i])) / 2,
+        )
 
     @cached_property
     def device_options(self) -> dict[str, tuple[DeviceOption, ...]]:
@@ -192,17 +230,6 @@ class Prepared:
 def whole_cores(vm: Vm) -> bool:
     """Tell whether a VM takes whole cores."""
     return vm.cpu_policy is CpuPolicy.DEDICATED and vm.thread_policy is not ThreadPolicy.PREFER
-
-
-def is_local(device: Device, policy: DevicePolicy, home: Place) -> bool:
-    """Tell whether `device` satisfies `policy` for a cell at `home`."""
-    if policy is DevicePolicy.PREFERRED or home.node.id in device.nodes:
-        return True
-    if policy is DevicePolicy.REQUIRED:
-        return False
-    host = home.host
-    sockets = [host.nodes[host.position[node]].sockets for node in device.nodes]
-    return any(home.node.sockets & other for other in sockets)
 
 
 def _complete(options: list[Option], form: VmForm, instance: Instance) -> list[Option]:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from numaplace.models.forms import Shape, VmForm, node_takes
 from numaplace.models.instance import Place
+from numaplace.models.locality import is_local
 from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
-from numaplace.solver.prepare import Prepared, is_local
+from numaplace.solver.prepare import Prepared
 
 
 def reason_alone(prepared: Prepared, vm: Vm) -> str | None:

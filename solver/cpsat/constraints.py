@@ -96,7 +96,11 @@ class Constraints:
                 self._add(Rule.REQUIRED_VMS, vm.name, self.vars.placed[vm.name] == 1)
 
     def memory_amount(self) -> None:
-        """No more blocks are away from a cell's node than it has; ballooning has its limit."""
+        """No more blocks are away from a cell's node than it has; ballooning has its limit.
+
+        Loose pages: ``sum_j p[j] + taken = blocks placed``, on the VM's own host.
+        """
+        self._loose_amount()
         for option, spill in self.vars.spill.items():
             cell = self.vars.cell[option]
             blocks = self.prepared.kind_of(option).blocks
@@ -117,14 +121,22 @@ class Constraints:
             if len(taken) > 1 and limit:
                 self.model.add(sum(taken) <= limit)
 
+    def _loose_amount(self) -> None:
+        for name, lies in self.vars.lies.items():
+            blocks = self.instance.form(name).blocks
+            total = sum(lies.values()) + self.vars.taken.get(name, 0)
+            self.model.add(total == blocks * self.vars.placed[name])
+            on_host = self.vars.on_host[name]
+            for at, part in lies.items() if len(on_host) > 1 else ():
+                self.model.add(part <= blocks * on_host[self.instance.places[at].host_index])
+
     def memory_capacity(self) -> None:
         """Each node's page pools hold what lies on it, at every instant."""
         lies: dict[tuple[int, PageSize], list[tuple[str, Linear]]] = defaultdict(list)
         for vm in self.instance.vms:
             block_mib = self.instance.form(vm.name).block_mib
-            for option in self.prepared.options[vm.name]:
-                for place, blocks in self.vars.blocks_on(option).items():
-                    lies[place, vm.page_size].append((vm.name, block_mib * blocks))
+            for place, parts in self.vars.pages_of(vm.name).items():
+                lies[place, vm.page_size].append((vm.name, block_mib * sum(parts)))
         shared: dict[int, list[tuple[frozenset[str], Linear]]] = defaultdict(list)
         for group in self.instance.sharing:
             for (name, place), copy in self.vars.copy.items():

@@ -94,6 +94,7 @@ class Formulation:
         placed = {option.vm for option in taken}
         values = {var.index: int(name in placed) for name, var in self.vars.placed.items()}
         values.update({var.index: int(o in taken) for o, var in self.vars.cell.items()})
+        values.update(self._loose_values(decisions))
         for option, spill in self.vars.spill.items():
             for at, var in spill.items():
                 values[var.index] = decisions.pages.get((option, at), 0) if option in taken else 0
@@ -109,6 +110,24 @@ class Formulation:
             values[var.index] = decisions.cores.get(key, 0) if key[0] in taken else 0
         return values
 
+    def _loose_values(self, decisions: Decisions) -> dict[int, int]:
+        values = {v.index: 0 for lies in self.vars.lies.values() for v in lies.values()}
+        values.update({var.index: 0 for var in self.vars.taken.values()})
+        for option in decisions.cells:
+            lies = self.vars.lies.get(option.vm, {})
+            blocks = self.prepared.kind_of(option).blocks
+            left = blocks
+            for at, var in lies.items():
+                lying = decisions.pages.get((option, at), 0)
+                if self.prepared.fixed_pages(option):
+                    host = self.instance.places[at].host_index
+                    lying = blocks if host == self.prepared.place_of(option).host_index else 0
+                values[var.index] = lying
+                left -= lying
+            if option.vm in self.vars.taken:
+                values[self.vars.taken[option.vm].index] = left
+        return values
+
     def plan(self, solver: cp_model.CpSolver) -> Plan:
         """Read the plan of a solver that has found a solution."""
         decisions = Decisions()
@@ -116,6 +135,8 @@ class Formulation:
             if not solver.boolean_value(cell):
                 continue
             decisions.cells.append(option)
+            for at, var in self.vars.lies.get(option.vm, {}).items():
+                decisions.pages[option, at] = solver.value(var)
             if option in self.vars.spill:
                 for at, blocks in self.vars.blocks_on(option).items():
                     decisions.pages[option, at] = solver.value(blocks)

@@ -39,6 +39,8 @@ class Variables:
         self.cut: dict[tuple[str, int, int], cp_model.IntVar] = {}
         self.at: dict[str, dict[int, cp_model.IntVar]] = {}
         self.on_host: dict[str, dict[int, cp_model.IntVar]] = {}
+        self.lies: dict[str, dict[int, cp_model.IntVar]] = {}
+        self.taken: dict[str, cp_model.IntVar] = {}
         self.spill: dict[Option, dict[int, cp_model.IntVar]] = {}
         self.balloon: dict[Option, cp_model.IntVar] = {}
         self.device: dict[DeviceOption, cp_model.IntVar] = {}
@@ -48,7 +50,10 @@ class Variables:
         self.free_cores: dict[tuple[Option, int], cp_model.IntVar] = {}
         for vm in self.instance.vms:
             self._place(vm)
-            self._pages(vm)
+            if vm.name in prepared.loose_vms:
+                self._loose_pages(vm)
+            else:
+                self._pages(vm)
             self._devices(vm)
             if vm.cpu_policy is CpuPolicy.DEDICATED:
                 self._cores(vm)
@@ -93,6 +98,26 @@ class Variables:
         either = self.model.new_bool_var(name)
         self.model.add(sum(literals) == either)
         return either
+
+    def _loose_pages(self, vm: Vm) -> None:
+        """Blocks of a VM of one cell by node, wherever its vCPUs run, and blocks taken away."""
+        form = self.instance.form(vm.name)
+        homes = {place.host_index: place for place in map(self._place_at, self.at[vm.name])}
+        self.lies[vm.name] = {
+            at.index: self.model.new_int_var(
+                0,
+                min(form.blocks, at.node.pool_mib(vm.page_size) // form.block_mib),
+                f"blocks of {vm.name} on {at}",
+            )
+            for home in homes.values()
+            for at in self.prepared.page_places(vm, home)
+        }
+        if form.balloon_blocks:
+            name = f"balloon of {vm.name}"
+            self.taken[vm.name] = self.model.new_int_var(0, form.balloon_blocks, name)
+
+    def _place_at(self, index: int) -> Place:
+        return self.instance.places[index]
 
     def _pages(self, vm: Vm) -> None:
         """Blocks that are not where the vCPUs are: on another node, or taken by ballooning."""
@@ -156,8 +181,18 @@ class Variables:
                         read = self.model.new_bool_var(f"{name}@{option.place} reads {at}")
                         self.read[option, at.index] = read
 
+    def pages_of(self, name: str) -> dict[int, list[Linear]]:
+        """Blocks of a VM by place index, in parts that add up."""
+        if name in self.lies:
+            return {at: [blocks] for at, blocks in self.lies[name].items()}
+        parts: dict[int, list[Linear]] = defaultdict(list)
+        for option in self.prepared.options[name]:
+            for at, blocks in self.blocks_on(option).items():
+                parts[at].append(blocks)
+        return parts
+
     def blocks_on(self, option: Option) -> dict[int, Linear]:
-        """Blocks of an option's cell by place index."""
+        """Blocks of an option's cell by place index, for a VM whose pages are not loose."""
         vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
         home = self.prepared.place_of(option)
         places = self.prepared.page_places(vm, home)

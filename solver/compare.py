@@ -1,0 +1,188 @@
+"""Solvers side by side: what each places, what it loses, how far from the best known bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from numaplace.models.cost import Term
+from numaplace.models.errors import InputError
+from numaplace.models.instance import Instance
+from numaplace.models.result import Result, SolveStatus, Stage, StageResult
+from numaplace.solver.base import stages_of
+from numaplace.solver.params import SolveParams
+from numaplace.solver.registry import SOLVER_NAMES, solve
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One solver on one instance with one seed.
+
+    Parameters
+    ----------
+    instance, solver, seed
+        What ran.
+    status
+        What the solver proved by itself.
+    vms, vms_placed
+        VMs of the instance, and of the plan.
+    objectives
+        Value (thousandths), loss (micro-vCPU) and what is between them, by stage; empty without
+        a plan.
+    gaps
+        Distance of each objective to the best bound that any solver of the comparison proved, as
+        a share; None if nobody proved one. The gap of a stage is about plans that are as good in
+        the stages before.
+    terms
+        Loss in micro-vCPU by term.
+    runtime_s
+        Time to decide.
+    """
+
+    instance: str
+    solver: str
+    seed: int
+    status: SolveStatus
+    vms: int
+    vms_placed: int
+    objectives: Mapping[Stage, int]
+    gaps: Mapping[Stage, float | None]
+    terms: Mapping[Term, int]
+    runtime_s: float
+
+    @property
+    def loss_micro(self) -> int | None:
+        """Loss, None without a plan."""
+        return self.objectives.get(Stage.LOSS)
+
+    @property
+    def value_milli(self) -> int | None:
+        """Value, None without a plan."""
+        return self.objectives.get(Stage.VALUE)
+
+    @property
+    def gap(self) -> tuple[Stage, float | None] | None:
+        """The first stage that is not proven and its gap, the loss if all are; None: no plan."""
+        for stage, gap in self.gaps.items():
+            if gap != 0:
+                return stage, gap
+        return (Stage.LOSS, 0.0) if self.gaps else None
+
+
+def compare(
+    instances: Iterable[tuple[str, Instance]],
+    solvers: Sequence[str],
+    params: SolveParams | None = None,
+    seeds: Sequence[int] = (0,),
+    on_start: Callable[[str], None] | None = None,
+) -> tuple[Row, ...]:
+    """Run every solver on every instance with every seed.
+
+    Parameters
+    ----------
+    instances
+        Pairs (name, instance).
+    solvers
+        Names as in `numaplace.solver.registry.SOLVER_NAMES`.
+    params
+        Parameters of each solve; its seed is replaced, reasons are not asked for.
+    seeds
+        Seeds.
+    on_start
+        Called before each solve, with words for it.
+
+    Returns
+    -------
+    tuple of Row
+        In order of instances, solvers, seeds. Once the caller asks to stop, solves that have not
+        begun are left out.
+    """
+    base = replace(params or SolveParams(), explain=False)
+    rows: list[Row] = []
+    for name, instance in instances:
+        results: list[tuple[int, Result]] = []
+        for solver in solvers:
+            for seed in seeds:
+                if base.stopped:
+                    break
+                if on_start is not None:
+                    on_start(f"{solver} plans {name}")
+                results.append((seed, solve(instance, solver, replace(base, seed=seed))))
+        rows += rows_of(name, instance, results)
+    return tuple(rows)
+
+
+def solver_names(text: str) -> list[str]:
+    """Return the names in a list with commas; `InputError` for one that is no solver."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names or [text]:
+        if name not in SOLVER_NAMES:
+            reason = f"{name!r:.60} is unknown, choose among {', '.join(SOLVER_NAMES)}"
+            raise InputError("solver", "", reason)
+    return list(dict.fromkeys(names))
+
+
+def rows_of(
+    name: str, instance: Instance, results: Sequence[tuple[int, Result]]
+) -> tuple[Row, ...]:
+    """Compare results, given with their seeds, of one instance."""
+    return tuple(_row(name, instance, entry, results) for entry in results)
+
+
+def _row(
+    name: str,
+    instance: Instance,
+    entry: tuple[int, Result],
+    results: Sequence[tuple[int, Result]],
+) -> Row:
+    seed, result = entry
+    cost = result.cost
+    return Row(
+        instance=name,
+        solver=result.solver,
+        seed=seed,
+        status=result.status,
+        vms=len(instance.vms),
+        vms_placed=0 if result.plan is None else len(result.plan),
+        objectives={stage.stage: stage.objective for stage in result.stages},
+        gaps={
+            stage: _gap(stage, stages_of(instance), result, [other for _, other in results])
+            for stage in (stages_of(instance) if result.stages else ())
+        },
+        terms={} if cost is None else cost.terms,
+        runtime_s=result.runtime_s,
+    )
+
+
+def _gap(
+    stage: Stage, stages: Sequence[Stage], result: Result, others: Sequence[Result]
+) -> float | None:
+    """Gap of one stage to the tightest bound that holds for the plan of `result`.
+
+    A bound holds for all plans that reach, in the stages before, the objectives of the plan it
+    was proven with.
+    """
+    mine = result.stage(stage)
+    if mine is None:
+        return None
+    before = stages[: stages.index(stage)]
+    bounds = [
+        found.bound
+        for other in others
+        if (found := other.stage(stage)) is not None
+        and found.bound is not None
+        and all(_reaches(result.stage(s), other.stage(s)) for s in before)
+    ]
+    if not bounds:
+        return None
+    tightest = min(bounds) if stage is Stage.VALUE else max(bounds)
+    return replace(mine, bound=tightest).gap
+
+
+def _reaches(mine: StageResult | None, other: StageResult | None) -> bool:
+    """Tell whether one objective is at least as good as another."""
+    if mine is None or other is None:
+        return False
+    if mine.stage is Stage.VALUE:
+        return mine.objective >= other.objective
+    return mine.objective <= other.objective
