@@ -5,6 +5,7 @@ Back ends are imported when they are asked for: importing numaplace costs no sol
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from importlib import import_module
 from typing import cast
@@ -20,9 +21,11 @@ EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
 SOLVER_NAMES = (*EXACT, *ONLINE)
 
-# Share of the time limit, and seconds at most, for the plan that exact solvers start from.
+# Time for the plan that exact solvers start from: share of the time limit, seconds at most, and
+# seconds per VM and node, since local search on a small instance has soon seen everything.
 HINT_SHARE = 0.1
 HINT_S = 5.0
+HINT_S_PER_CHOICE = 0.004
 
 
 def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None = None) -> Result:
@@ -64,14 +67,17 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     """
     params = params or SolveParams()
     run = _load(solver)
+    started = time.monotonic()
     if params.require_all:
         instance = replace(instance, vms=tuple(replace(vm, required=True) for vm in instance.vms))
     if solver in EXACT and params.hint is None:
-        params = replace(params, hint=_hint(instance, params))
+        hint = _hint(instance, params)
+        left_s = max(0.0, params.time_limit_s - (time.monotonic() - started))
+        params = replace(params, hint=hint, time_limit_s=left_s)
     result = run(instance, params)
     if params.explain and solver in EXACT:
         result = import_module("numaplace.solver.cpsat.explain").explained(instance, result, params)
-    return result
+    return replace(result, runtime_s=time.monotonic() - started)
 
 
 def _load(name: str) -> Solver:
@@ -85,14 +91,19 @@ def _load(name: str) -> Solver:
 
 
 def _hint(instance: Instance, params: SolveParams) -> Plan | None:
-    """Return the plan of the online scheduler, improved by local search; None if it found none."""
+    """Return the best online plan, improved by local search; None if there is none."""
     greedy = import_module("numaplace.solver.greedy.solver")
     improve = import_module("numaplace.solver.greedy.improve").improve
-    plan = cast("Plan | None", greedy.start_plan(instance, params))
-    if plan is None:
+    quick = replace(params, explain=False)
+    starts = [run(instance, quick) for run in (greedy.solve_greedy, greedy.solve_greedy_sorted)]
+    costs = [(-start.cost.value_milli, start.cost.loss_micro) for start in starts if start.cost]
+    if not costs:
         return None
-    limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s)
+    plans = [start.plan for start in starts if start.plan is not None]
+    best = plans[costs.index(min(costs))]
+    choices = len(instance.vms) * len(instance.places)
+    limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_CHOICE * choices)
     improved = improve(
-        instance, plan, time_limit_s=limit_s, seed=params.seed, should_stop=params.should_stop
+        instance, best, time_limit_s=limit_s, seed=params.seed, should_stop=params.should_stop
     )
     return cast(Plan, improved)

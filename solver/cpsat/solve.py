@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 from ortools.sat.python import cp_model
 
@@ -15,6 +16,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
+from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.cpsat.model import Formulation
 from numaplace.solver.params import Progress, SolveParams
 
@@ -22,6 +24,9 @@ NAME = "cpsat"
 POLL_S = 0.05
 # A stage that only prepares the next must leave time for it.
 STAGE_SHARE = 0.5
+# Seconds and share of the time left for the bound that is worked out before the search.
+BOUND_S = 15.0
+BOUND_SHARE = 0.25
 
 
 def solve_cpsat(instance: Instance, params: SolveParams) -> Result:
@@ -51,14 +56,23 @@ class _Run:
         self.started = time.monotonic()
         self.best: Plan | None = None
         self.bounds: dict[Stage, int | None] = {}
+        self.kept: dict[Stage, int] = {}
         self.stats: dict[str, float] = {}
-        self.formulation = Formulation(instance)
         if params.hint is not None:
             self._offer(params.hint)
+
+    @cached_property
+    def formulation(self) -> Formulation:
+        """The model, built when a stage needs it."""
+        return Formulation(self.instance)
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.started
+
+    @property
+    def left_s(self) -> float:
+        return self.params.time_limit_s - self.elapsed_s
 
     def run(self) -> Result:
         stages = stages_of(self.instance)
@@ -68,7 +82,7 @@ class _Run:
                 return no_plan(NAME, SolveStatus.INFEASIBLE, self.elapsed_s, (), self.stats)
             if self.best is None:
                 return no_plan(NAME, SolveStatus.UNKNOWN, self.elapsed_s, (), self.stats)
-            self.formulation.keep(stage, self._objective(stage))
+            self.kept[stage] = self._objective(stage)
         assert self.best is not None
         return make_result(
             NAME,
@@ -98,20 +112,39 @@ class _Run:
         if self._trivial(stage):
             self.bounds[stage] = self._objective(stage)
             return int(cp_model.OPTIMAL)
-        left_s = self.params.time_limit_s - self.elapsed_s
-        if not last:
-            left_s *= STAGE_SHARE
-        if left_s <= 0 or self.params.stopped:
+        for earlier, objective in self.kept.items():
+            self.formulation.keep(earlier, objective)
+        self.kept.clear()
+        if self.left_s <= 0 or self.params.stopped:
             self.bounds[stage] = None
             return int(cp_model.UNKNOWN)
+        floor = self._floor() if stage is Stage.LOSS else None
+        if floor is not None and self.best is not None and floor == self._objective(stage):
+            self.bounds[stage] = floor
+            return int(cp_model.OPTIMAL)
+        left_s = self.left_s if last else self.left_s * STAGE_SHARE
+        if floor is not None:
+            self.formulation.model.add(self.formulation.expression(stage) >= floor)
         self.formulation.aim(stage)
         if self.best is not None:
             self.formulation.hint(self.best)
         solver = self._solver(left_s)
         with self._watched(solver, stage) as callback:
             status = solver.solve(self.formulation.model, callback)
-        self._read(stage, solver, status)
+        self._read(stage, solver, status, floor)
         return int(status)
+
+    def _floor(self) -> int:
+        """Bound the loss by partition problems that know no symmetry, before the search."""
+        everything = sum(self.instance.value_milli(vm) for vm in self.instance.vms)
+        all_placed = self.best is not None and self._objective(Stage.VALUE) == everything
+        sure = [
+            vm.name
+            for vm in self.instance.vms
+            if vm.required or (all_placed and self.instance.value_milli(vm))
+        ]
+        limit_s = min(BOUND_S, BOUND_SHARE * self.left_s)
+        return loss_bound(self.instance, sure, limit_s, self.params.num_workers)
 
     def _trivial(self, stage: Stage) -> bool:
         """Tell whether the best plan is known to be optimal for a stage without solving."""
@@ -133,7 +166,11 @@ class _Run:
         return solver
 
     def _read(
-        self, stage: Stage, solver: cp_model.CpSolver, status: cp_model.CpSolverStatus
+        self,
+        stage: Stage,
+        solver: cp_model.CpSolver,
+        status: cp_model.CpSolverStatus,
+        floor: int | None,
     ) -> None:
         self.stats[f"{stage}_s"] = solver.wall_time
         self.stats[f"{stage}_branches"] = solver.num_branches
@@ -141,7 +178,10 @@ class _Run:
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             self._offer(self.formulation.plan(solver))
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.UNKNOWN):
-            self.bounds[stage] = _bound(stage, solver.best_objective_bound)
+            bound = _bound(stage, solver.best_objective_bound)
+            known = [value for value in (bound, floor) if value is not None]
+            # Only the loss has a floor, and it is minimised.
+            self.bounds[stage] = max(known) if known else None
 
     @contextmanager
     def _watched(self, solver: cp_model.CpSolver, stage: Stage) -> Iterator[_Reporter]:

@@ -6,6 +6,7 @@ read-only: any number of states can share one board.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ class Board:
         self.has_cpus: Bools = self.threads > 0
         sizes = [len(group) for group in instance.host_places]
         starts = [0, *np.cumsum(sizes).tolist()]
-        self.host_slice = [slice(a, b) for a, b in zip(starts, starts[1:], strict=False)]
+        self.host_slice = [slice(a, b) for a, b in itertools.pairwise(starts)]
         self.host_starts = _ints(starts[:-1])
         self.host_threads = _ints(max(1, host.threads) for host in instance.hosts)
         self._relative = [np.array(host.relative) for host in instance.hosts]
@@ -134,12 +135,14 @@ class Board:
         over = self._slope * (load_milli - self._cores_milli)
         full = self._slope * (self._threads_milli - self._cores_milli)
         full = full + MILLI * (load_milli - self._threads_milli)
-        return np.maximum(0, np.maximum(over, full))
+        loss: Ints = np.maximum(0, np.maximum(over, full))
+        return loss
 
     def bandwidth_loss(self, demand_milli: Ints) -> Ints:
         """Loss of every place at its demand, as `rates.bandwidth_loss`."""
         excess = np.maximum(0, demand_milli - self.bandwidth_milli)
-        return -(-(self.bandwidth_price * excess) // MILLI)
+        loss: Ints = -(-(self.bandwidth_price * excess) // MILLI)
+        return loss
 
     def allowed(self, vm: Vm) -> Bools:
         """Places whose pCPUs the VM may use."""

@@ -65,9 +65,7 @@ def build(
     return best
 
 
-def _choose_pcpus(
-    state: State, vm: Vm, homes: Sequence[Home]
-) -> list[tuple[int, ...]] | None:
+def _choose_pcpus(state: State, vm: Vm, homes: Sequence[Home]) -> list[tuple[int, ...]] | None:
     """PCPUs per cell, empty for a shared VM; None if a home has not enough."""
     rows = state.rows(vm.name)
     if vm.cpu_policy is CpuPolicy.SHARED:

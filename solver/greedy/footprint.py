@@ -78,7 +78,7 @@ class Footprint:
         for cell in self.placement.cells:
             place = instance.place_of[self.placement.host, cell.node]
             llcs = node_llcs(place.node)
-            if self.vm.cpu_policy is CpuPolicy.DEDICATED and cell.pcpus:
+            if llcs and self.vm.cpu_policy is CpuPolicy.DEDICATED and cell.pcpus:
                 held = set(cell.pcpus)
                 pcpus = [pcpu for pcpu in place.node.pcpus if pcpu.id in held]
                 llcs = frozenset(pcpu.llc for pcpu in pcpus if pcpu.llc is not None)

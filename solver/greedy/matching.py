@@ -141,9 +141,7 @@ def assign(
 class _Flow:
     """Successive shortest paths with potentials; equal units of a row share one search."""
 
-    def __init__(
-        self, costs: Sequence[Sequence[float]], capacities: Sequence[int] | None
-    ) -> None:
+    def __init__(self, costs: Sequence[Sequence[float]], capacities: Sequence[int] | None) -> None:
         columns = len(costs[0]) if costs else 0
         self.costs = costs
         self.spare = [1] * columns if capacities is None else list(capacities)

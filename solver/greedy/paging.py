@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from numaplace.models import rates
+from numaplace.models.locality import is_local
 from numaplace.models.pages import interleaved_blocks, page_nodes
 from numaplace.models.plan import TakenDevice
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.greedy.matching import FORBIDDEN, assign
 from numaplace.solver.greedy.state import State
-from numaplace.solver.prepare import is_local
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def fill_pages(
     balloon
         Whether the VM's balloon range may be taken for what fits nowhere.
     spread
-        Places over which a hypervisor stripes memory evenly before it looks elsewhere, instead
-        of filling homes first.
+        Places over which a hypervisor stripes memory evenly before it looks elsewhere: a VM of
+        one cell instead of filling its home first, others for what their homes do not hold.
 
     Returns
     -------
@@ -87,8 +87,9 @@ def fill_pages(
     left = [home.blocks for home in homes]
     for cell, home in enumerate(homes):
         wanted = {home.place: home.blocks}
-        if len(spread) > 1:
-            wanted = interleaved_blocks(list(spread), home.blocks)
+        if len(homes) == 1:
+            striped = [place for place in spread if place in allowed[cell]]
+            wanted = interleaved_blocks(striped, home.blocks) or wanted
         for place, blocks in wanted.items():
             if place in allowed[cell]:
                 left[cell] -= put(cell, place, blocks)
@@ -108,16 +109,14 @@ def choose_devices(state: State, vm: Vm, homes: Sequence[Home]) -> tuple[TakenDe
     instance, rows = state.instance, state.rows(vm.name)
     places = [instance.places[home.place] for home in homes]
     host_index, devices = places[0].host_index, places[0].host.devices
-    costs = [
-        [
-            float(min(rates.device_rate(instance, request, place, device) for place in places))
-            if device.answers(request.kind)
-            and any(is_local(device, request.policy, place) for place in places)
-            else FORBIDDEN
-            for device in devices
-        ]
-        for request in vm.devices
-    ]
+    costs: list[list[float]] = []
+    for request in vm.devices:
+        row: list[float] = []
+        for device in devices:
+            able = [place for place in places if is_local(device, request.policy, place)]
+            near = [rates.device_rate(instance, request, place, device) for place in able]
+            row.append(min(near) if near and device.answers(request.kind) else FORBIDDEN)
+        costs.append(row)
     free = [state.free_functions(host_index, d.address, d.functions, rows) for d in devices]
     given = assign(costs, [request.count for request in vm.devices], free)
     if given is None:

@@ -26,16 +26,24 @@ class Scores:
         Loss in micro-vCPU that it would add, never more than the true one.
     left
         Room left afterwards: share of the CPUs plus share of the memory.
+    expecting
+        Whether VMs that the cell's VM cooperates with are still to come.
     """
 
     fits: Bools
     loss: Ints
     left: Reals
+    expecting: bool = False
 
 
 def least_marginal_loss(scores: Scores) -> Reals:
-    """Least loss added; among equals, the tightest place, so that large VMs still find room."""
-    key: Reals = scores.loss + np.clip(scores.left, 0.0, 2.0) / 4
+    """Least loss added.
+
+    Among equals, the place with most room for a VM whose partners are still to come, so that they
+    find room nearby; the tightest place for others, so that large VMs find room somewhere.
+    """
+    room = np.clip(scores.left, 0.0, 2.0) / 4
+    key: Reals = scores.loss - room if scores.expecting else scores.loss + room
     return key
 
 

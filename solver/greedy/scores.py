@@ -6,14 +6,14 @@ import numpy as np
 
 from numaplace.models import rates
 from numaplace.models.cores import node_llcs
+from numaplace.models.locality import is_local
 from numaplace.models.relations import Scope
 from numaplace.models.units import MICRO, MILLI, to_micro
 from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, Vm
 from numaplace.solver.greedy.board import Board, Bools, Ints, Reals
-from numaplace.solver.greedy.footprint import llc_domain
+from numaplace.solver.greedy.footprint import Footprint, llc_domain
 from numaplace.solver.greedy.rules import Scores
 from numaplace.solver.greedy.state import State
-from numaplace.solver.prepare import is_local
 
 
 def places_for(state: State, vm: Vm) -> tuple[Bools, frozenset[int] | None]:
@@ -64,14 +64,15 @@ def score(
         fits = fits & _pcpus_fit(state, vm, vcpus, fits)
     memory_left, missing = _memory(state, vm, blocks)
     fits = fits & _memory_fits(state, vm, missing, memory_left, balloon=balloon, spill=spill)
-    loss = _contention(state, vm, vcpus) + _pairs(state, vm, vcpus, cells)
-    if vm.soft_nodes is not None:
-        outside = ~np.isin(board.node_id, list(vm.soft_nodes))
-        loss = loss + outside * to_micro(vm.soft_weight * vcpus / vm.vcpus)
+    loss = _contention(state, vm, vcpus) + pair_loss(state, vm, vcpus, cells)
+    loss = loss + affinity_loss(board, vm, vcpus)
     if vm.memory_mode is not MemoryMode.INTERLEAVE:
-        if not balloon:
+        if not balloon and missing.any():
             loss = loss + missing * _near_rate(state, vm, vcpus, blocks)
-        loss = loss + (missing == 0) * _local_memory(state, vm, blocks, cells)
+        local = missing == 0
+        loss = loss + local * _bandwidth(state, vm, blocks)
+        if cells == 1:
+            loss = loss + local * migration_loss(board, vm, blocks)
     if cells == 1:
         for kind, count, policy, weight in _requests(vm):
             near, rate = device_rates(board, kind, policy, weight)
@@ -79,7 +80,9 @@ def score(
             loss = loss + count * rate
     capacity = np.maximum(1, board.cpu_capacity), np.maximum(1, board.pool_mib[vm.page_size])
     left: Reals = cpu_left / capacity[0] + np.maximum(0, memory_left) / capacity[1]
-    return Scores(fits, loss, left)
+    talks = board.cooperations.get(vm.name, ())
+    expecting = any(partner.name not in state.placed for _, partner in talks)
+    return Scores(fits, loss, left, expecting)
 
 
 def _pcpus_fit(state: State, vm: Vm, vcpus: int, fits: Bools) -> Bools:
@@ -130,9 +133,10 @@ def _memory_fits(
 def _contention(state: State, vm: Vm, vcpus: int) -> Ints:
     board = state.board
     milli = rates.load_milli(vm, vcpus)
-    before = np.maximum(state.past_load, state.peak(state.load, slice(None)))
-    after = np.maximum(before, state.peak(state.load, state.rows(vm.name)) + milli)
-    return board.contention_loss(after) - board.contention_loss(before)
+    after = np.maximum(state.past_load, state.peak(state.load, state.rows(vm.name)) + milli)
+    # Where a peak at another time is higher, nothing is added.
+    added: Ints = np.maximum(0, board.contention_loss(after) - state.contention)
+    return added
 
 
 def _near_rate(state: State, vm: Vm, vcpus: int, blocks: int) -> Ints:
@@ -148,58 +152,83 @@ def _near_rate(state: State, vm: Vm, vcpus: int, blocks: int) -> Ints:
     return rate
 
 
-def _local_memory(state: State, vm: Vm, blocks: int, cells: int) -> Ints:
-    """Bandwidth contention, and migration of a VM of one cell, if all its pages are local."""
-    board, instance = state.board, state.instance
-    loss: Ints = np.zeros(board.size, np.int64)
-    if vm.bandwidth_mbps:
-        demand = rates.demand_per_block(instance, vm) * blocks
-        before = np.maximum(state.past_demand, state.peak(state.demand, slice(None)))
-        after = np.maximum(before, state.peak(state.demand, state.rows(vm.name)) + demand)
-        loss = loss + board.bandwidth_loss(after) - board.bandwidth_loss(before)
+def _bandwidth(state: State, vm: Vm, blocks: int) -> Ints:
+    """Bandwidth contention added if a cell's pages are all local."""
+    board = state.board
+    if not vm.bandwidth_mbps:
+        return np.zeros(board.size, np.int64)
+    demand = rates.demand_per_block(state.instance, vm) * blocks
+    before = np.maximum(state.past_demand, state.peak(state.demand, slice(None)))
+    after = np.maximum(before, state.peak(state.demand, state.rows(vm.name)) + demand)
+    return board.bandwidth_loss(after) - board.bandwidth_loss(before)
+
+
+def affinity_loss(board: Board, vm: Vm, vcpus: int) -> Ints:
+    """Loss of `vcpus` of a VM at each place by its node affinity."""
+    if vm.soft_nodes is None:
+        return np.zeros(board.size, np.int64)
+    outside = ~np.isin(board.node_id, list(vm.soft_nodes))
+    return outside * np.int64(to_micro(vm.soft_weight * vcpus / vm.vcpus))
+
+
+def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
+    """Loss of moving a VM of one cell from where it is now to each place, all pages local."""
+    instance = board.instance
     old = instance.current.placements.get(vm.name) if instance.current is not None else None
-    if old is not None and cells == 1:
-        local, network = rates.move_rates_nano(instance, vm)
-        mib = blocks * instance.form(vm.name).block_mib
-        nano = np.full(board.size, network * mib, np.int64)
-        span = board.host_slice[instance.host_index[old.host]]
-        nano[span] = local * mib
-        for node, before_mib in old.memory_by_node().items():
-            place = instance.place_of[old.host, node].index
-            nano[place] = local * max(0, mib - before_mib)
-        loss = loss - (-nano // rates.NANO_PER_MICRO)
-    return loss
+    if old is None:
+        return np.zeros(board.size, np.int64)
+    local, network = rates.move_rates_nano(instance, vm)
+    mib = blocks * instance.form(vm.name).block_mib
+    nano = np.full(board.size, network * mib, np.int64)
+    nano[board.host_slice[instance.host_index[old.host]]] = local * mib
+    for node, before_mib in old.memory_by_node().items():
+        place = instance.place_of[old.host, node].index
+        nano[place] = local * max(0, mib - before_mib)
+    return -(-nano // rates.NANO_PER_MICRO)
 
 
-def _pairs(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
-    """Cooperation and competition with the VMs that are placed."""
-    board, instance = state.board, state.instance
+def pair_loss(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
+    """Cooperation and competition of a cell at each place with the VMs that are placed.
+
+    Exact for a VM of one cell; a dedicated VM's competition for caches is left out.
+    """
+    board = state.board
     loss: Ints = np.zeros(board.size, np.int64)
     for talk, partner in board.cooperations.get(vm.name, ()):
         other = state.placed.get(partner.name)
         for place, theirs in other.homes if other is not None else ():
             pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
-            share = pair[0] / instance.vm(talk.first).vcpus
-            share = share * pair[1] / instance.vm(talk.second).vcpus
+            share = pair[0] / state.instance.vm(talk.first).vcpus
+            share = share * pair[1] / state.instance.vm(talk.second).vcpus
             lost = talk.weight * share * (board.mean_r(place) - 1.0)
             loss = loss + np.rint(lost * MICRO).astype(np.int64)
     for rival, partner in board.competitions.get(vm.name, ()):
         other = state.placed.get(partner.name)
-        if other is None:
-            continue
-        # A VM of several cells pays once however many of them meet.
-        weight = to_micro(rival.weight) // cells
-        if rival.scope is Scope.HOST:
-            loss[board.host_slice[other.host_index]] += weight
-        elif rival.scope is Scope.NODE:
-            loss[[place for place, _ in other.homes]] += weight
-        elif vm.cpu_policy is CpuPolicy.SHARED:
-            domains = other.domains(instance, Scope.LLC)
-            for at in instance.host_places[other.host_index]:
-                llcs = node_llcs(at.node) or {-1 - at.position}
-                if any(llc_domain(at.host_index, llc) in domains for llc in llcs):
-                    loss[at.index] += weight
+        if other is not None:
+            # A VM of several cells pays once however many of them meet.
+            meeting = _meeting_places(board, vm, other, rival.scope)
+            loss[meeting] += to_micro(rival.weight) // cells
     return loss
+
+
+def _meeting_places(board: Board, vm: Vm, other: Footprint, scope: Scope) -> list[int]:
+    """Places where `vm` cannot but meet `other` in a scope."""
+    of_host = board.instance.host_places[other.host_index]
+    if scope is Scope.HOST:
+        return [place.index for place in of_host]
+    if scope is Scope.NODE:
+        return [place for place, _ in other.homes]
+    if vm.cpu_policy is CpuPolicy.DEDICATED:
+        return []
+    domains = other.domains(board.instance, Scope.LLC)
+    return [
+        place.index
+        for place in of_host
+        if any(
+            llc_domain(place.host_index, llc) in domains
+            for llc in node_llcs(place.node) or {-1 - place.position}
+        )
+    ]
 
 
 def _requests(vm: Vm) -> list[tuple[str, int, DevicePolicy, float]]:
@@ -231,4 +260,3 @@ def device_rates(
             rate[place.index] = to_micro(weight * min(found, default=0.0))
         board.device_cache[key] = near, rate
     return board.device_cache[key]
-

@@ -22,8 +22,6 @@ from numaplace.solver.greedy.board import Board, Ints
 from numaplace.solver.greedy.corepool import CorePool
 from numaplace.solver.greedy.footprint import Footprint, make_footprint
 
-ROOMS_MAX = 100_000
-
 CopyKey = tuple[str, int]
 """Sharing group and host index."""
 
@@ -43,6 +41,7 @@ class State:
     def __init__(self, board: Board, *, online: bool = False) -> None:
         self.board = board
         self.instance: Instance = board.instance
+        self.online = online
         self.rows_of = None if online else _rows_of(self.instance)
         rows = 1 if online else max(1, len(self.instance.instants))
         shape = (rows, board.size)
@@ -53,6 +52,7 @@ class State:
         self.demand: Ints = np.zeros(shape, np.int64)
         self.past_load: Ints = np.zeros(board.size, np.int64)
         self.past_demand: Ints = np.zeros(board.size, np.int64)
+        self.contention: Ints = np.zeros(board.size, np.int64)
         self.host_load: Ints = np.zeros((rows, len(self.instance.hosts)), np.int64)
         self.host_vms: Ints = np.zeros(len(self.instance.hosts), np.int64)
         self.functions: dict[tuple[int, str], list[int]] = {}
@@ -60,7 +60,7 @@ class State:
         self.ended: set[str] = set()
         self.copies: dict[CopyKey, frozenset[int]] = {}
         self._pools: dict[int, CorePool] = {}
-        self._room: dict[tuple[int, ThreadPolicy, int], int] = {}
+        self._room: dict[int, dict[tuple[ThreadPolicy, int], int]] = {}
         self._groups = {group.name: group for group in self.instance.sharing}
 
     # ---- rows -----------------------------------------------------------------------------
@@ -108,12 +108,10 @@ class State:
 
     def room(self, place: int, policy: ThreadPolicy, mask: int) -> int:
         """VCPUs of a dedicated VM that would find pCPUs on a place at all rows of a bit mask."""
-        key = (place, policy, mask)
-        if key not in self._room:
-            if len(self._room) > ROOMS_MAX:
-                self._room.clear()
-            self._room[key] = self.pool(place).room(policy, mask)
-        return self._room[key]
+        known = self._room.setdefault(place, {})
+        if (policy, mask) not in known:
+            known[policy, mask] = self.pool(place).room(policy, mask)
+        return known[policy, mask]
 
     def pool(self, place: int) -> CorePool:
         """Cores of a place."""
@@ -126,9 +124,11 @@ class State:
     def footprint(self, vm: Vm, placement: Placement) -> Footprint:
         """What `vm` takes at `placement`."""
         held = tuple(
-            len(self.pool(self.instance.place_of[placement.host, cell.node].index).held(
-                vm, cell.pcpus
-            ))
+            len(
+                self.pool(self.instance.place_of[placement.host, cell.node].index).held(
+                    vm, cell.pcpus
+                )
+            )
             if vm.cpu_policy is CpuPolicy.DEDICATED
             else 0
             for cell in placement.cells
@@ -143,6 +143,7 @@ class State:
         self.host_vms[print_.host_index] += 1
         for place, pcpus in self._pinned(print_):
             self.pool(place).take(print_.vm, pcpus, self.row_mask(name))
+            self._room.pop(place, None)
         group = self.instance.group_of.get(name)
         if group is not None:
             key = (group.name, print_.host_index)
@@ -158,6 +159,7 @@ class State:
             self._add(print_, -1)
         for place, pcpus in self._pinned(print_):
             self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=True)
+            self._room.pop(place, None)
         return print_
 
     def finish(self, name: str) -> None:
@@ -170,15 +172,14 @@ class State:
         self._add(print_, -1)
         for place, pcpus in self._pinned(print_):
             self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=False)
+            self._room.pop(place, None)
         self.ended.add(name)
 
     def _pinned(self, print_: Footprint) -> list[tuple[int, tuple[int, ...]]]:
         if print_.vm.cpu_policy is CpuPolicy.SHARED:
             return []
         cells = print_.placement.cells
-        return [
-            (place, cell.pcpus) for (place, _), cell in zip(print_.homes, cells, strict=True)
-        ]
+        return [(place, cell.pcpus) for (place, _), cell in zip(print_.homes, cells, strict=True)]
 
     def _add(self, print_: Footprint, sign: int) -> None:
         rows = self.rows(print_.vm.name)
@@ -190,6 +191,9 @@ class State:
         ):
             for place, amount in amounts:
                 array[rows, place] += sign * amount
+        for place, _ in print_.load:
+            peak = max(int(self.load[:, place].max()), int(self.past_load[place]))
+            self.contention[place] = self.board.contention[place].loss(peak)
         load = sum(amount for _, amount in print_.load)
         self.host_load[rows, print_.host_index] += sign * load
         for address, count in print_.functions:
@@ -260,9 +264,7 @@ class State:
                     loss += to_micro(rival.weight)
         return loss
 
-    def _sharing_loss(
-        self, group: SharingGroup, print_: Footprint, added: Iterable[int]
-    ) -> int:
+    def _sharing_loss(self, group: SharingGroup, print_: Footprint, added: Iterable[int]) -> int:
         old = self.copies.get((group.name, print_.host_index), frozenset())
         new = old | frozenset(added)
         loss = self.copy_loss(print_, new)

@@ -15,8 +15,9 @@ SWAPS_MAX = 200_000
 def arranged(distance: Matrix, columns: int) -> list[Cell]:
     """Give each item a (row, column) of a grid so that near items are near.
 
-    Items fill the grid in reading order along a chain of nearest neighbours; then pairs swap
-    places as long as that brings near items nearer. If all are equally far the order is kept.
+    Items fill the grid in reading order, or along a chain of nearest neighbours; then pairs swap
+    places as long as that brings near items nearer, and the better outcome counts. If all are
+    equally far the order is kept.
 
     Parameters
     ----------
@@ -28,10 +29,13 @@ def arranged(distance: Matrix, columns: int) -> list[Cell]:
     size = len(distance)
     slots = [divmod(index, columns) for index in range(size)]
     near = _closeness(distance)
-    order = list(range(size))
-    if size > 2 and any(near[a][b] != near[0][1] for a in range(size) for b in range(a)):
-        order = _better(_chain(near), near, slots)
-        order = min(order, order[::-1])
+    away = [[math.hypot(a[0] - b[0], a[1] - b[1]) for b in slots] for a in slots]
+    order = min(
+        (_better(start, near, away) for start in (list(range(size)), _chain(near))),
+        key=lambda order: round(_length(order, near, away), 6),
+    )
+    if size % columns == 0:
+        order = min(_turned(order, columns))
     cells: list[Cell] = [(0, 0)] * size
     for slot, item in enumerate(order):
         cells[item] = slots[slot]
@@ -64,7 +68,7 @@ def _closeness(distance: Matrix) -> list[list[float]]:
 
 def _chain(near: list[list[float]]) -> list[int]:
     left = set(range(1, len(near)))
-    chain = [0]
+    chain = [0] if near else []
     while left:
         last = chain[-1]
         nearest = max(sorted(left), key=lambda item: near[last][item])
@@ -73,9 +77,21 @@ def _chain(near: list[list[float]]) -> list[int]:
     return chain
 
 
-def _better(order: list[int], near: list[list[float]], slots: list[Cell]) -> list[int]:
+def _turned(order: list[int], columns: int) -> list[list[int]]:
+    """The same full grid as seen in both mirrors."""
+    rows = [order[start : start + columns] for start in range(0, len(order), columns)]
+    mirrored = [row[::-1] for row in rows]
+    views = (rows, rows[::-1], mirrored, mirrored[::-1])
+    return [[item for row in view for item in row] for view in views]
+
+
+def _length(order: list[int], near: list[list[float]], away: list[list[float]]) -> float:
+    return sum(near[order[s]][order[t]] * away[s][t] for s in range(len(order)) for t in range(s))
+
+
+def _better(start: list[int], near: list[list[float]], away: list[list[float]]) -> list[int]:
+    order = start
     size = len(order)
-    away = [[math.hypot(a[0] - b[0], a[1] - b[1]) for b in slots] for a in slots]
     rounds = min(ROUNDS, SWAPS_MAX // (size * size) + 1)
     for _ in range(rounds):
         changed = False

@@ -190,12 +190,18 @@ def text_width(text: str, size: float, *, bold: bool = False) -> float:
     return width * _BOLD if bold else width
 
 
-def shortened(text: str, width: float, size: float, *, bold: bool = False) -> str:
-    """Return `text`, cut in its middle until it is at most `width` wide; empty if hopeless."""
+def shortened(
+    text: str, width: float, size: float, *, bold: bool = False, middle: bool = False
+) -> str:
+    """Return `text`, cut until it is at most `width` wide; empty if hopeless.
+
+    It is cut at the end, or in its `middle` (names often differ at their end).
+    """
     if text_width(text, size, bold=bold) <= width:
         return text
     for kept in range(len(text) - 1, 2, -1):
-        cut = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+        tail = kept // 2 if middle else 0
+        cut = f"{text[: kept - tail]}…{text[len(text) - tail :]}"
         if text_width(cut, size, bold=bold) <= width:
             return cut
     return ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from numaplace.models.units import PageSize
 from numaplace.solver.report.geometry import (
+    LINE,
     Box,
     Label,
     Picture,
@@ -43,7 +44,7 @@ class Detail:
     pad
         Space around things.
     device_lines
-        Lines for devices, at most.
+        Lines to leave room for devices in every node.
     """
 
     bar_width: float
@@ -79,9 +80,7 @@ class NodeLayout:
     away: dict[tuple[str, int], Box] = field(default_factory=dict)
 
 
-def node_layout(
-    use: NodeUse, detail: Detail, numbers: Mapping[str, int], device_lines: int
-) -> NodeLayout:
+def node_layout(use: NodeUse, detail: Detail, numbers: Mapping[str, int]) -> NodeLayout:
     """Lay out one node.
 
     Parameters
@@ -92,10 +91,9 @@ def node_layout(
         Sizes.
     numbers
         Number of each VM, for cells too small for its name.
-    device_lines
-        Lines of devices to leave room for, the same for all nodes of a picture.
     """
     layout = NodeLayout(Picture(0, 0))
+    device_lines = detail.device_lines
     parts = _Parts(use, detail, numbers, layout)
     parts.head()
     top = detail.pad + 1.5 * detail.title + detail.line
@@ -107,9 +105,7 @@ def node_layout(
     bottom = left.bottom + (device_lines + 0.4) * detail.line if device_lines else left.bottom
     height = bottom + detail.pad
     frame = Shape(Box(0, 0, detail.node_width, height), Style.NODE, place=use.key)
-    layout.picture = Picture(
-        detail.node_width, height, (frame, *parts.shapes), tuple(parts.labels)
-    )
+    layout.picture = Picture(detail.node_width, height, (frame, *parts.shapes), tuple(parts.labels))
     return layout
 
 
@@ -176,12 +172,14 @@ class _Parts:
             cell = Box(box.x, bottom - height, box.width, height)
             bottom -= height
             self.layout.cells[use.vm] = cell
-            ids = f"pCPU {id_ranges(use.pcpus)}" if use.pcpus else f"{use.vcpus} vCPU"
+            ids = f"pCPU {id_ranges(use.pcpus)}" if use.pcpus else plural(use.vcpus, "vCPU")
             self._add(cell, Style.CELL, use.vm)
             self._write(cell, use.vm, (f"{use.vm} · {ids}", f"{use.vm} · {use.vcpus}"))
-        limits = {count for count in (node.cores, node.threads) if count < total}
-        for count in sorted(limits):
-            self._add(Box(box.x, box.bottom - box.height * count / total, box.width, 0), Style.LIMIT)
+        tick = 0.7 * self.detail.pad
+        for count in sorted({count for count in (node.cores, node.threads) if count < total}):
+            y = box.bottom - box.height * count / total
+            self._add(Box(box.x - tick, y, tick, 0), Style.LIMIT)
+            self._add(Box(box.right, y, tick, 0), Style.LIMIT)
 
     def memory_bar(self, box: Box) -> None:
         """Stack reserved memory and each page pool with the VMs' pages and what is free."""
@@ -191,9 +189,7 @@ class _Parts:
             return
         self._caption(box, *_split_unit(memory_of(self.use.used_mib, node.memory_mib)))
         self._add(box, Style.BAR)
-        used = {
-            pool: sum(use.mib for use in self.use.memory if use.pool is pool) for pool in POOLS
-        }
+        used = {pool: sum(use.mib for use in self.use.memory if use.pool is pool) for pool in POOLS}
         sizes = {pool: max(node.pool_mib(pool), used[pool]) for pool in POOLS}
         per_mib = box.height / (node.reserved_mib + sum(sizes.values()))
         bottom = box.bottom
@@ -267,7 +263,13 @@ class _Parts:
         self._write(bar, "", words, faint=True)
 
     def _write(
-        self, box: Box, owner: str, texts: Sequence[str], *, faint: bool = False, plain: bool = False
+        self,
+        box: Box,
+        owner: str,
+        texts: Sequence[str],
+        *,
+        faint: bool = False,
+        plain: bool = False,
     ) -> None:
         """Write the first text that fits: the longest, the name, the name cut, the number."""
         detail = self.detail
@@ -282,7 +284,7 @@ class _Parts:
 
 
 def _cut(name: str, box: Box, detail: Detail) -> str:
-    cut = shortened(name, box.width - 4, min(detail.text, box.height / 1.3))
+    cut = shortened(name, box.width - 4, min(detail.text, box.height / LINE), middle=True)
     return cut if len(cut) >= 5 else ""
 
 

@@ -152,9 +152,9 @@ def host_uses(
     )
 
 
-def hosts_with_vms(uses: Iterable[HostUse]) -> list[HostUse]:
-    """Hosts in the order of interest: those that run VMs first."""
-    return sorted(uses, key=lambda use: use.vcpus == 0)
+def by_interest(uses: Iterable[HostUse]) -> list[HostUse]:
+    """Hosts in the order of interest: those that run VMs first, then those with more nodes."""
+    return sorted(uses, key=lambda use: (use.vcpus == 0, -len(use.nodes)))
 
 
 _Key = tuple[str, int]

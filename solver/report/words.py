@@ -32,7 +32,7 @@ def memory_of(used_mib: int, all_mib: int) -> str:
 
 
 def _short(number: float) -> str:
-    return f"{number:.1f}".rstrip("0").rstrip(".")
+    return f"{number:.{2 if number < 10 else 1}f}".rstrip("0").rstrip(".")
 
 
 def loss(micro: int) -> str:

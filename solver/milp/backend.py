@@ -1,0 +1,72 @@
+"""What a MILP code is asked and what it answers, and how far its numbers are trusted."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from numaplace.solver.milp.variables import Linear
+
+# Objectives are whole numbers (micro-vCPU, thousandths, hosts): a run may stop this near to its
+# bound, and the bound may be wrong by `SLACK` and still round to the right whole number.
+GAP = 0.4
+SLACK = 0.1
+RELATIVE_SLACK = 1e-10
+
+Start = list[tuple[Linear, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run of a MILP code.
+
+    Parameters
+    ----------
+    start
+        Values of some variables to start from.
+    deadline
+        Value of `time.monotonic` at which the run ends.
+    workers, seed, relative_gap
+        As in `numaplace.solver.params.SolveParams`.
+    """
+
+    start: Start
+    deadline: float = math.inf
+    workers: int = 1
+    seed: int = 0
+    relative_gap: float = 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline, at least a few milliseconds."""
+        return max(0.01, self.deadline - time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of one run of a MILP code; every objective is minimised.
+
+    Parameters
+    ----------
+    objective
+        Objective of the solution that the problem's variables now hold; None without one.
+    bound
+        What no solution is below, None if nothing is known.
+    infeasible
+        Whether the code proves that there is no solution.
+    nodes
+        Nodes of its search.
+    """
+
+    objective: float | None
+    bound: float | None
+    infeasible: bool
+    nodes: float
+
+
+def whole_bound(bound: float | None) -> int | None:
+    """Round a lower bound up to the whole number it implies; None if it says nothing."""
+    if bound is None or not math.isfinite(bound) or abs(bound) > 2**52:
+        return None
+    return math.ceil(bound - SLACK - RELATIVE_SLACK * abs(bound))

@@ -1,0 +1,118 @@
+"""HiGHS through PuLP: silent, interruptible, with a start, its bound and its honest status."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import highspy
+import numpy as np
+import pulp
+
+from numaplace.solver.milp.backend import GAP, Outcome, Task
+from numaplace.solver.milp.variables import Linear
+
+TOLERANCE = 1e-8
+POLL_S = 0.05
+
+# HiGHS keeps its threads from run to run and refuses another number of them: they are reset before
+# each run, which no other run may be in the middle of.
+_ONE_AT_A_TIME = threading.Lock()
+
+OnState = Callable[[float, float], bool]
+"""Takes the best objective and bound so far (infinite if none); True ends the run."""
+
+
+class _SilentHighs(highspy.Highs):
+    """HiGHS that prints nothing, not even the greeting of its constructor."""
+
+    def enableCallbacks(self) -> None:  # the name is highspy's
+        self.silent()
+        super().enableCallbacks()  # type: ignore[no-untyped-call]
+
+
+class _Solver(pulp.HiGHS):  # type: ignore[misc]
+    """PuLP's HiGHS with a start, a callback, and Ctrl-C that ends a run instead of losing it."""
+
+    def __init__(self, task: Task, on_state: OnState | None) -> None:
+        super().__init__(msg=False)
+        self.task = task
+        self.on_state = on_state
+        self.stop = False
+        self.failure: BaseException | None = None
+
+    def createAndConfigureSolver(self, lp: Linear) -> None:  # the name is PuLP's
+        lp.solverModel = _SilentHighs()  # type: ignore[no-untyped-call]
+        options = {
+            "threads": self.task.workers,
+            "random_seed": self.task.seed,
+            "mip_rel_gap": float(self.task.relative_gap),
+            "mip_abs_gap": GAP,
+            "mip_feasibility_tolerance": TOLERANCE,
+            "primal_feasibility_tolerance": TOLERANCE,
+            "dual_feasibility_tolerance": TOLERANCE,
+        }
+        for name, value in options.items():
+            lp.solverModel.setOptionValue(name, value)
+
+    def callSolver(self, lp: Linear) -> None:  # the name is PuLP's
+        highs = lp.solverModel
+        if self.task.start:
+            index = np.array([var.index for var, _ in self.task.start], dtype=np.int32)
+            values = np.array([value for _, value in self.task.start], dtype=np.float64)
+            highs.setSolution(len(index), index, values)
+        highs.cbMipInterrupt.subscribe(self._on_event)
+        highs.cbSimplexInterrupt.subscribe(self._on_event)
+        # In a thread of its own, so that Ctrl-C arrives here and not inside a callback.
+        runner = threading.Thread(target=self._run, args=(highs,), daemon=True)
+        runner.start()
+        while runner.is_alive():
+            try:
+                runner.join(POLL_S)
+            except KeyboardInterrupt:
+                self.stop = True
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self, highs: highspy.Highs) -> None:
+        with _ONE_AT_A_TIME:
+            highspy.Highs.resetGlobalScheduler(True)
+            highs.setOptionValue("time_limit", self.task.seconds_left)
+            highs.run()
+            highspy.Highs.resetGlobalScheduler(False)
+
+    def _on_event(self, event: highspy.HighsCallbackEvent) -> None:
+        if self.on_state is not None and not self.stop:
+            mip = event.callback_type == highspy.cb.HighsCallbackType.kCallbackMipInterrupt
+            state = (event.data_out.mip_primal_bound, event.data_out.mip_dual_bound)
+            try:
+                self.stop = self.on_state(*(state if mip else (math.inf, -math.inf)))
+            except BaseException as failure:  # it must not cross the C++ of HiGHS
+                self.failure, self.stop = failure, True
+        if self.stop:
+            event.interrupt()
+
+
+def solve_highs(problem: Linear, task: Task, on_state: OnState | None = None) -> Outcome:
+    """Minimise `problem`, a `pulp.LpProblem`; its variables hold the solution, if there is one.
+
+    `on_state` is called often, from another thread.
+    """
+    solver = _Solver(task, on_state)
+    problem.solve(solver)
+    highs = problem.solverModel
+    info, status = highs.getInfo(), highs.getModelStatus()
+    found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    objective = info.objective_function_value if found else None
+    if objective is not None and task.start and problem.objective.value() > objective + GAP:
+        # HiGHS 1.16 may prove an optimum in the presolved model but hand back the start instead.
+        return solve_highs(problem, replace(task, start=[]), on_state)
+    known = highspy.HighsModelStatus
+    return Outcome(
+        objective=objective,
+        bound=info.mip_dual_bound,
+        infeasible=status in (known.kInfeasible, known.kUnboundedOrInfeasible),
+        nodes=float(info.mip_node_count),
+    )

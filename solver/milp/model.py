@@ -1,0 +1,144 @@
+"""The MILP formulation put together: starting from a plan, fixing one, reading one back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pulp
+
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Stage
+from numaplace.solver.decide import decisions_of, nearest_device_options
+from numaplace.solver.extract import Decisions, extract_plan
+from numaplace.solver.milp.backend import Task
+from numaplace.solver.milp.constraints import Constraints
+from numaplace.solver.milp.highs import solve_highs
+from numaplace.solver.milp.objective import Objective
+from numaplace.solver.milp.rows import add_at_most
+from numaplace.solver.milp.variables import Linear, Variables
+from numaplace.solver.prepare import Prepared
+
+
+class Formulation:
+    """A MILP of an instance with all rules, and one objective at a time, always minimised.
+
+    Parameters
+    ----------
+    instance
+        The instance.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.prepared = Prepared(instance)
+        self.problem: Linear = pulp.LpProblem("numaplace", pulp.LpMinimize)
+        self.vars = Variables(self.problem, self.prepared)
+        Constraints(self.vars).add_all()
+        self.objective = Objective(self.vars)
+        self._expressions: dict[Stage, Linear] = {}
+
+    def expression(self, stage: Stage) -> Linear:
+        """Return the objective of a stage, built on first use; the value is negative."""
+        if stage not in self._expressions:
+            build = {
+                Stage.VALUE: lambda: -self.objective.value(),
+                Stage.HOSTS: self.objective.hosts,
+                Stage.BALANCE: self.objective.balance,
+                Stage.LOSS: self.objective.loss,
+            }
+            self._expressions[stage] = build[stage]()
+        return self._expressions[stage]
+
+    def aim(self, stage: Stage) -> None:
+        """Make a stage the objective."""
+        self.problem.setObjective(self.expression(stage).copy())
+
+    def keep(self, stage: Stage, objective: int) -> None:
+        """Hold a stage at what it has reached while later ones are optimised."""
+        if stage is not Stage.VALUE:
+            add_at_most(self.problem, self.expression(stage), objective)
+            return
+        values = {vm.name: self.instance.value_milli(vm) for vm in self.instance.vms}
+        if objective == sum(values.values()):
+            for name, value in values.items():
+                if value:
+                    self.vars.placed[name].lowBound = 1
+        else:
+            add_at_most(self.problem, self.expression(stage), -objective)
+
+    def values_of(self, plan: Plan) -> list[tuple[Linear, int]] | None:
+        """Values of the decision variables in `plan`; None if the formulation cannot express it."""
+        decisions = decisions_of(self.prepared, plan)
+        if decisions is None:
+            return None
+        taken = set(decisions.cells)
+        host_of = {o.vm: (o.shape, self.prepared.place_of(o).host_index) for o in taken}
+        values = [(var, int(name in host_of)) for name, var in self.vars.placed.items()]
+        values += [(var, int(option in taken)) for option, var in self.vars.cell.items()]
+        values += [(v, int(host_of.get(n) == (s, h))) for (n, s, h), v in self.vars.cut.items()]
+        for option, pages in self.vars.pages.items():
+            lying = {at: decisions.pages.get((option, at), 0) for at in pages}
+            values += [(var, lying[at]) for at, var in pages.items()]
+            if option in self.vars.balloon:
+                blocks = self.prepared.kind_of(option).blocks if option in taken else 0
+                values.append((self.vars.balloon[option], blocks - sum(lying.values())))
+        functions = nearest_device_options(self.prepared, decisions)
+        values += [(var, functions.get(option, 0)) for option, var in self.vars.device.items()]
+        copies = {(group, at) for (group, _), places in decisions.copies.items() for at in places}
+        values += [(var, int(key in copies)) for key, var in self.vars.copy.items()]
+        values += [(v, decisions.cores.get(key, 0)) for key, v in self.vars.free_cores.items()]
+        return values
+
+    def fix(self, plan: Plan) -> bool:
+        """Allow nothing but `plan`; False if the formulation cannot express it."""
+        values = self.values_of(plan)
+        if values is None:
+            return False
+        for variable, value in values:
+            self.problem += variable == value
+        return True
+
+    def plan(self) -> Plan:
+        """Read the plan of a problem that has been solved."""
+        decisions = Decisions()
+        for option, cell in self.vars.cell.items():
+            if not _whole(cell):
+                continue
+            decisions.cells.append(option)
+            for at, blocks in self.vars.pages.get(option, {}).items():
+                decisions.pages[option, at] = _whole(blocks)
+            for g in range(len(self.prepared.core_groups(self.prepared.place_of(option)))):
+                if (option, g) in self.vars.cores:
+                    decisions.cores[option, g] = _whole(self.vars.cores[option, g])
+        devices: dict[tuple[str, int, str], int] = defaultdict(int)
+        for choice, functions in self.vars.device.items():
+            devices[choice.vm, choice.request, choice.address] += _whole(functions)
+        decisions.devices.update(devices)
+        for (group, at), copy in self.vars.copy.items():
+            if _whole(copy):
+                host = self.instance.places[at].host_index
+                decisions.copies.setdefault((group, host), []).append(at)
+        return extract_plan(self.prepared, decisions)
+
+
+def _whole(linear: Linear) -> int:
+    """Value of a variable or expression that is whole but for the tolerance of the solver.
+
+    PuLP does not value a variable that is in no row and not in the objective; it may be 0.
+    """
+    value = linear.value()
+    return 0 if value is None else round(value)
+
+
+def loss_of(instance: Instance, plan: Plan) -> int | None:
+    """Return the loss the formulation sees in `plan`, None if it forbids the plan.
+
+    The tests hold this against the verifier and the cost, rule by rule and term by term.
+    """
+    formulation = Formulation(instance)
+    if not formulation.fix(plan):
+        return None
+    formulation.aim(Stage.LOSS)
+    outcome = solve_highs(formulation.problem, Task([]))
+    return None if outcome.objective is None else round(outcome.objective)

@@ -1,0 +1,235 @@
+"""The stages and the terms of `numaplace.models.cost` as linear expressions, under the same names.
+
+Every expression is in the integers of the specification. Where the specification rounds (up, to a
+micro-vCPU) an integer variable does; all other losses are whole by themselves once the choices
+are, so their variables are continuous, in vCPUs, which keeps rows and tolerances near 1.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+
+import pulp
+
+from numaplace.models import rates
+from numaplace.models.cost import Term
+from numaplace.models.instance import Place
+from numaplace.models.units import MICRO, MILLI, ceil_div
+from numaplace.models.vm import Vm
+from numaplace.solver.milp.pairs import Pairs
+from numaplace.solver.milp.variables import Linear, Variables
+
+
+class Objective:
+    """Builds linear expressions of the objective.
+
+    Parameters
+    ----------
+    variables
+        Variables of the problem.
+    """
+
+    def __init__(self, variables: Variables) -> None:
+        self.vars = variables
+        self.problem = variables.problem
+        self.prepared = variables.prepared
+        self.instance = variables.instance
+        self.pairs = Pairs(variables)
+
+    def value(self) -> Linear:
+        """Value of the VMs placed, in thousandths."""
+        return pulp.lpSum(
+            self.instance.value_milli(vm) * self.vars.placed[vm.name] for vm in self.instance.vms
+        )
+
+    def hosts(self) -> Linear:
+        """Hosts that run a VM."""
+        used = {h: self.vars.binary("used") for h in range(len(self.instance.hosts))}
+        for on_host in self.vars.on_host.values():
+            for host, on in on_host.items():
+                self.problem += on <= used[host]
+        return pulp.lpSum(used.values())
+
+    def balance(self) -> Linear:
+        """CPU load of the fullest host, in thousandths of its threads."""
+        loads: dict[int, list[tuple[str, Linear]]] = defaultdict(list)
+        most: dict[int, int] = defaultdict(int)
+        for option, cell in self.vars.cell.items():
+            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
+            host = self.prepared.place_of(option).host_index
+            milli = rates.load_milli(vm, vcpus)
+            loads[host].append((option.vm, milli * cell))
+            most[host] += milli
+        threads = {h: max(1, self.instance.hosts[h].threads) for h in loads}
+        fullest = self.vars.integer("fullest", max((most[h] for h in loads), default=0))
+        for host, parts in loads.items():
+            for alive in self.instance.instants:
+                load = pulp.lpSum(milli for name, milli in parts if name in alive)
+                if load:
+                    self.problem += load <= threads[host] * fullest
+        return 1 * fullest
+
+    def loss(self) -> Linear:
+        """Sum of all terms in micro-vCPU."""
+        return pulp.lpSum(self.terms().values())
+
+    def terms(self) -> dict[Term, Linear]:
+        """Every term in micro-vCPU."""
+        functions: dict[Term, Callable[[], list[Linear]]] = {
+            Term.REMOTE_MEMORY: self.remote_memory,
+            Term.SPLIT_GUEST: self.pairs.split_guest,
+            Term.PAGE_SHARING: self.page_sharing,
+            Term.NODE_AFFINITY: self.node_affinity,
+            Term.DEVICE: self.device,
+            Term.COOPERATION: self.pairs.cooperation,
+            Term.COMPETITION: self.pairs.competition,
+            Term.CPU_CONTENTION: self.cpu_contention,
+            Term.BANDWIDTH_CONTENTION: self.bandwidth_contention,
+            Term.BALLOONING: self.ballooning,
+            Term.MIGRATION: self.migration,
+        }
+        return {term: pulp.lpSum(function()) for term, function in functions.items()}
+
+    def remote_memory(self) -> list[Linear]:
+        """Own blocks on other nodes, at their rate."""
+        found: list[Linear] = []
+        for option in self.vars.cell:
+            vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
+            home = self.prepared.place_of(option)
+            cell_mib = kind.blocks * self.instance.form(vm.name).block_mib
+            for at, blocks in self.vars.blocks_on(option).items():
+                place = self.instance.places[at]
+                rate = rates.memory_rate(self.instance, vm, kind.vcpus, cell_mib, home, place)
+                if rate:
+                    found.append(rate * blocks)
+        return found
+
+    def page_sharing(self) -> list[Linear]:
+        """Reads of copies on other nodes."""
+        found: list[Linear] = []
+        for (option, at), read in self.vars.read.items():
+            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
+            home, copy = self.prepared.place_of(option), self.instance.places[at]
+            rate = rates.sharing_rate(self.instance, vm, vcpus, home, copy)
+            if rate:
+                found.append(rate * read)
+        return found
+
+    def node_affinity(self) -> list[Linear]:
+        """Cells outside the soft set."""
+        found: list[Linear] = []
+        for option, cell in self.vars.cell.items():
+            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
+            rate = rates.affinity_rate(vm, vcpus, self.prepared.place_of(option).node.id)
+            if rate:
+                found.append(rate * cell)
+        return found
+
+    def device(self) -> list[Linear]:
+        """Functions at their distance from the cell that serves them."""
+        return [o.rate * functions for o, functions in self.vars.device.items() if o.rate]
+
+    def cpu_contention(self) -> list[Linear]:
+        """Convex loss of each node's load: an epigraph of its lines, at the worst instant."""
+        found: list[Linear] = []
+        for index, options in self.vars.options_at.items():
+            curve = rates.contention(self.instance.places[index])
+            milli = {
+                o: rates.load_milli(self.instance.vm(o.vm), self.prepared.kind_of(o).vcpus)
+                for o in options
+            }
+            worst = curve.loss(sum(milli.values()))
+            if not worst:
+                continue
+            loss = self.vars.real("contention", worst / MICRO)
+            for alive in self.instance.instants:
+                here = [o for o in options if o.vm in alive]
+                if curve.loss(sum(milli[o] for o in here)):
+                    for slope, offset in curve.lines():
+                        if not slope:
+                            continue
+                        load = ((slope * milli[o] / MICRO) * self.vars.cell[o] for o in here)
+                        self.problem += pulp.lpSum(load) - loss <= -offset / MICRO
+            found.append(MICRO * loss)
+        return found
+
+    def bandwidth_contention(self) -> list[Linear]:
+        """Demand beyond a node's bandwidth, at the worst instant, rounded up to micro-vCPU."""
+        demand: dict[int, list[tuple[str, int, Linear]]] = defaultdict(list)
+        most: dict[int, int] = defaultdict(int)
+        for vm in self.instance.vms:
+            per_block = rates.demand_per_block(self.instance, vm)
+            for option in self.prepared.options[vm.name] if per_block else ():
+                for at, blocks in self.vars.blocks_on(option).items():
+                    demand[at].append((vm.name, per_block, blocks))
+                    most[at] += per_block * self.prepared.kind_of(option).blocks
+        found: list[Linear] = []
+        for at, users in sorted(demand.items(), key=lambda item: item[0]):
+            place = self.instance.places[at]
+            if rates.bandwidth_loss(self.instance, place, most[at]):
+                found.append(self._excess(place, users, most[at]))
+        return found
+
+    def _excess(self, place: Place, users: list[tuple[str, int, Linear]], most: int) -> Linear:
+        """Priced excess of one node; whole by itself if every block's price is."""
+        limit = place.host.node_bandwidth_mbps(place.position)
+        assert limit is not None
+        price = rates.bandwidth_price(self.instance)
+        worst = rates.bandwidth_loss(self.instance, place, most)
+        if all(price * per_block % MILLI == 0 for _, per_block, _ in users):
+            unit, loss = MICRO, self.vars.real("bandwidth", worst / MICRO)
+        else:
+            unit, loss = 1, self.vars.integer("bandwidth", worst)
+        for alive in self.instance.instants:
+            used = [
+                (price * per_block / MILLI / unit) * blocks
+                for name, per_block, blocks in users
+                if name in alive
+            ]
+            if used:
+                self.problem += pulp.lpSum(used) - loss <= price * limit / unit
+        return unit * loss
+
+    def ballooning(self) -> list[Linear]:
+        """Blocks taken away."""
+        return [
+            rates.balloon_rate(self.instance, self.instance.vm(option.vm)) * taken
+            for option, taken in self.vars.balloon.items()
+        ]
+
+    def migration(self) -> list[Linear]:
+        """Memory copied from where it is now, rounded up to micro-vCPU once a VM."""
+        if self.instance.current is None:
+            return []
+        return [self._moved(vm) for vm in self.instance.vms if vm.name in self.instance.current]
+
+    def _moved(self, vm: Vm) -> Linear:
+        """Loss of one VM: what lies on a node of its host beyond what was there, all elsewhere.
+
+        On a node it used, ``moved >= now - before on_host`` (rather than ``now - before``).
+        """
+        assert self.instance.current is not None
+        old = self.instance.current.placements[vm.name]
+        before = old.memory_by_node()
+        local, network = rates.move_rates_nano(self.instance, vm)
+        block_mib = self.instance.form(vm.name).block_mib
+        lies: dict[int, list[Linear]] = defaultdict(list)
+        for at, blocks in self.vars.lying(vm.name):
+            lies[at].append(blocks)
+        nano: list[Linear] = []
+        for at, parts in sorted(lies.items(), key=lambda item: item[0]):
+            place, now = self.instance.places[at], pulp.lpSum(parts)
+            if place.host.name != old.host:
+                nano.append(network * block_mib * now)
+                continue
+            here = min(before.get(place.node.id, 0), vm.memory_mib) / block_mib
+            moved = self.vars.real("moved", vm.memory_mib / block_mib)
+            stays = self.vars.on_host[vm.name][place.host_index]
+            self.problem += now - here * stays <= moved
+            nano.append(local * block_mib * moved)
+        most = ceil_div(max(local, network) * vm.memory_mib, rates.NANO_PER_MICRO)
+        loss = self.vars.integer("migration", most)
+        total = pulp.lpSum(nano) * (1 / rates.NANO_PER_MICRO)
+        self.problem += total <= loss
+        return 1 * loss

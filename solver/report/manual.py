@@ -1,0 +1,36 @@
+"""What `numaplace --help` says before and after the list of commands."""
+
+HELP = (
+    "Place virtual machines on NUMA nodes, and prove how good the plan is.\n\n"
+    "numaplace decides on which nodes VMs run, where their memory lies and which devices they "
+    "get. It states what a plan loses, in vCPUs, with a bound; an independent verifier checks "
+    "every plan."
+)
+
+EPILOG = """\
+Examples
+  numaplace demo
+  numaplace solve talk-10
+  numaplace import --host lstopo.xml --vms vms.csv --out rack.json
+  numaplace solve rack.json --time 30 --out plan.json --picture plan.png
+  numaplace check rack.json plan.json
+  numaplace compare rack.json --solvers greedy,cpsat --plot compare.svg
+
+Instances
+  INSTANCE is a JSON or YAML file, - for standard input, or a name of the
+  catalogue (numaplace catalog lists them). "numaplace schema instance" prints
+  what a file may hold, "numaplace generate" makes instances of any size.
+
+Output
+  Results go to standard output, remarks and progress to standard error. With
+  --json, standard output is JSON and nothing else. Files that exist are never
+  overwritten without --force.
+
+Exit codes
+    0  done; also after Ctrl-C, if a plan was found by then
+    1  the plan that was checked breaks rules
+    2  bad input: one line on standard error says what, nothing was written
+    3  infeasible: no plan obeys the rules, or none places a VM
+    4  no plan was found in time
+  130  aborted by a second Ctrl-C
+"""
