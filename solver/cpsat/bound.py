@@ -107,6 +107,7 @@ def _cuts_bound(
         cuts.append(step * cut)
     model.minimize(sum(cuts))
     solver = cp_model.CpSolver()
+    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
     solver.parameters.max_time_in_seconds = time_limit_s
     solver.parameters.num_workers = workers
     status = solver.solve(model)
@@ -201,6 +202,7 @@ class _Searched:
             terms.append(price * both)
         model.minimize(sum(terms))
         solver = cp_model.CpSolver()
+        solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
         solver.parameters.max_time_in_seconds = PRICING_S
         solver.parameters.num_workers = 1
         solver.parameters.linearization_level = 2

@@ -122,6 +122,7 @@ def _feasible(formulation: Formulation, switches: set[Switch]) -> bool | None:
     model.clear_assumptions()
     model.add_assumptions([formulation.constraints.switches[s] for s in sorted(switches)])
     solver = cp_model.CpSolver()
+    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
     solver.parameters.max_time_in_seconds = CHECK_S
     solver.parameters.num_workers = 1
     status = solver.solve(model)

@@ -164,6 +164,7 @@ def loss_of(instance: Instance, plan: Plan) -> int | None:
         return None
     formulation.aim(Stage.LOSS)
     solver = cp_model.CpSolver()
+    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
     solver.parameters.num_workers = 1
     status = solver.solve(formulation.model)
     return round(solver.objective_value) if status == cp_model.OPTIMAL else None

@@ -158,6 +158,7 @@ class _Run:
 
     def _solver(self, time_limit_s: float) -> cp_model.CpSolver:
         solver = cp_model.CpSolver()
+        solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
         solver.parameters.max_time_in_seconds = time_limit_s
         solver.parameters.num_workers = self.params.num_workers
         solver.parameters.random_seed = self.params.seed

@@ -33,7 +33,7 @@ HOT, COOLING = 0.3, 0.03
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """New places of VMs by name, and what they change in micro-vCPU if all memory gets local."""
+    """Places of VMs to be placed anew, all memory local, and what that changes in micro-vCPU."""
 
     places: dict[str, int]
     change_micro: int
@@ -49,10 +49,12 @@ def anneal(state: State, until: float, over: Callable[[], bool], rng: random.Ran
     scattered = rng.random() < SCATTERED
     prices = Prices(state, simple_vms(state, scattered=scattered))
     best_at, best = _run(prices, until, over, rng)
+    if best == prices.scattered_micro:
+        return Moves({}, 0)
     moved = {
         name: place
-        for name, place, now in zip(prices.names, best_at, prices.at, strict=True)
-        if place != now
+        for v, (name, place) in enumerate(zip(prices.names, best_at, strict=True))
+        if place != prices.at[v] or not prices.gathered[v]
     }
     return Moves(moved, best - prices.scattered_micro)
 

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from numaplace.models import rates
 from numaplace.models.instance import Instance
+from numaplace.models.pages import page_nodes
 from numaplace.models.relations import Apart, Competition, Cooperation, Together
 from numaplace.models.topology import Host
 from numaplace.models.units import MILLI, PageSize
-from numaplace.models.vm import DevicePolicy, Vm
+from numaplace.models.vm import DevicePolicy, MemoryMode, Vm
 
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -89,6 +90,7 @@ class Board:
         self._relative = [np.array(host.relative) for host in instance.hosts]
         self.nearest_r: Reals = np.concatenate([_nearest(r) for r in self._relative])
         self._mean_r: dict[int, Reals] = {}
+        self._page_places: dict[tuple[object, ...], list[int]] = {}
         self.device_cache: dict[tuple[str, DevicePolicy, float], tuple[Bools, Ints]] = {}
         self._relations()
 
@@ -129,6 +131,18 @@ class Board:
         if self.size <= MEAN_R_CACHED_MAX:
             self._mean_r[place] = mean
         return mean
+
+    def page_places(self, vm: Vm, home: int) -> list[int]:
+        """Places that may hold pages of a cell of `vm` at `home`."""
+        own_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
+        host_index = int(self.host_index.item(home))
+        key = (host_index, vm.page_size, vm.memory_nodes, home if own_only else -1)
+        if key not in self._page_places:
+            host = self.instance.hosts[host_index]
+            base = self.host_slice[host_index].start
+            nodes = page_nodes(vm, host, int(self.node_id.item(home)))
+            self._page_places[key] = [base + host.position[node] for node in nodes]
+        return self._page_places[key]
 
     def contention_loss(self, load_milli: Ints) -> Ints:
         """Loss of every place at its load, as `rates.Contention.loss`."""

@@ -34,8 +34,8 @@ from numaplace.solver.greedy.state import CopyKey
 Key = tuple[int, int, int]
 """Value (negative), stage between, loss: less is better."""
 
-TURN_S = 0.25
-"""Seconds of one turn of each search, at least; turns grow with the time limit."""
+TURN_S, TURN_VMS = 0.25, 60
+"""Seconds that each search goes on before it is the other's turn, for so many VMs."""
 
 RUIN_MAX = 9
 UNPLACED_TRIED = 3
@@ -74,13 +74,10 @@ def improve(
     def over() -> bool:
         return time.monotonic() >= deadline or (should_stop is not None and should_stop())
 
-    turn = max(TURN_S, time_limit_s / 8)
-    while not over() and not search.perfect:
-        began = time.monotonic()
-        search.anneal(min(deadline, began + turn), over)
+    turn = min(TURN_S * max(1.0, len(plan) / TURN_VMS), time_limit_s / 4)
+    while not over() and not search.perfect and instance.vms:
+        search.anneal(min(deadline, time.monotonic() + turn), over)
         search.ruin_and_recreate(min(deadline, time.monotonic() + turn), over)
-        if not search.engine.state.placed and not instance.vms:
-            break
     return search.best_plan if _key_of_plan(instance, search.best_plan) < given else plan
 
 
@@ -98,6 +95,7 @@ class _LocalSearch:
         self.instance = instance
         self.rng = rng
         self.engine = Engine(instance, board=Board(instance))
+        self.engine.state.remember = True
         self.engine.load_plan(plan)
         self.value = {vm.name: instance.value_milli(vm) for vm in instance.vms}
         self.required = {vm.name for vm in instance.vms if vm.required}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from numaplace.models import rates
 from numaplace.models.locality import is_local
-from numaplace.models.pages import interleaved_blocks, page_nodes
+from numaplace.models.pages import interleaved_blocks
 from numaplace.models.plan import TakenDevice
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.greedy.matching import FORBIDDEN, assign
@@ -53,53 +53,73 @@ def fill_pages(
     list or None
         None if the memory does not fit.
     """
-    board, form = state.board, state.instance.form(vm.name)
-    rows = state.rows(vm.name)
-    host = board.host_of(homes[0].place)
-    base = homes[0].place - int(board.position[homes[0].place])
-    free: dict[int, int] = {}
-
-    def room(place: int) -> int:
-        if place not in free:
-            mib = state.free_mib(place, vm.page_size, rows) - reserved.get(place, 0)
-            free[place] = max(0, mib) // form.block_mib
-        return free[place]
-
-    allowed = [
-        [base + host.position[node] for node in page_nodes(vm, host, int(board.node_id[h.place]))]
-        for h in homes
-    ]
-    pages: Pages = [{} for _ in homes]
-
-    def put(cell: int, place: int, blocks: int) -> int:
-        blocks = min(blocks, room(place))
-        if blocks > 0:
-            free[place] -= blocks
-            pages[cell][place] = pages[cell].get(place, 0) + blocks
-        return max(0, blocks)
-
+    filling = _Filling(state, vm, homes, reserved)
     if vm.memory_mode is MemoryMode.INTERLEAVE:
-        for cell, home in enumerate(homes):
-            even = interleaved_blocks(allowed[cell], home.blocks)
-            if not even or any(put(cell, at, blocks) < blocks for at, blocks in even.items()):
-                return None
-        return pages
-    left = [home.blocks for home in homes]
-    for cell, home in enumerate(homes):
-        wanted = {home.place: home.blocks}
-        if len(homes) == 1:
-            striped = [place for place in spread if place in allowed[cell]]
-            wanted = interleaved_blocks(striped, home.blocks) or wanted
-        for place, blocks in wanted.items():
-            if place in allowed[cell]:
-                left[cell] -= put(cell, place, blocks)
-    for cell, home in enumerate(homes):
-        if left[cell]:
-            relative = board.relative(int(board.host_index[home.place]))[home.place - base]
-            near = sorted(allowed[cell], key=lambda at, r=relative: (r[at - base], at))  # type: ignore[misc]
-            for place in sorted(near, key=lambda at: at not in spread):
-                left[cell] -= put(cell, place, left[cell])
-    return pages if sum(left) <= (form.balloon_blocks if balloon else 0) else None
+        return filling.pages if filling.interleave() else None
+    filling.at_home(spread)
+    filling.nearby(spread)
+    lacking = state.instance.form(vm.name).balloon_blocks if balloon else 0
+    return filling.pages if sum(filling.left) <= lacking else None
+
+
+class _Filling:
+    """Pages of a VM while they are put somewhere, cell by cell."""
+
+    def __init__(
+        self, state: State, vm: Vm, homes: Sequence[Home], reserved: Mapping[int, int]
+    ) -> None:
+        self.state, self.vm, self.homes, self.reserved = state, vm, homes, reserved
+        self.block_mib = state.instance.form(vm.name).block_mib
+        self.allowed = [state.board.page_places(vm, home.place) for home in homes]
+        self.left = [home.blocks for home in homes]
+        self.pages: Pages = [{} for _ in homes]
+        self._free: dict[int, int] = {}
+
+    def _room(self, place: int) -> int:
+        if place not in self._free:
+            mib = self.state.free_mib(place, self.vm.page_size, self.state.rows(self.vm.name))
+            self._free[place] = max(0, mib - self.reserved.get(place, 0)) // self.block_mib
+        return self._free[place]
+
+    def _put(self, cell: int, place: int, blocks: int) -> None:
+        """Put as many of a cell's blocks on a place as fit."""
+        blocks = min(blocks, self._room(place))
+        if blocks:
+            self._free[place] -= blocks
+            self.left[cell] -= blocks
+            self.pages[cell][place] = self.pages[cell].get(place, 0) + blocks
+
+    def interleave(self) -> bool:
+        """Spread every cell evenly; tell whether all of it fits."""
+        for cell, home in enumerate(self.homes):
+            for place, blocks in interleaved_blocks(self.allowed[cell], home.blocks).items():
+                self._put(cell, place, blocks)
+        return not any(self.left)
+
+    def at_home(self, spread: Sequence[int]) -> None:
+        """Put blocks on their cells' homes, or those of a single cell on the places to stripe."""
+        for cell, home in enumerate(self.homes):
+            wanted = {home.place: home.blocks}
+            if len(self.homes) == 1:
+                striped = [place for place in spread if place in self.allowed[cell]]
+                wanted = interleaved_blocks(striped, home.blocks) or wanted
+            for place, blocks in wanted.items():
+                if place in self.allowed[cell]:
+                    self._put(cell, place, blocks)
+
+    def nearby(self, spread: Sequence[int]) -> None:
+        """Put what is left as near as possible, on places to stripe before all others."""
+        board = self.state.board
+        for cell, home in enumerate(self.homes):
+            if self.left[cell]:
+                position = int(board.position[home.place])
+                base = home.place - position
+                relative = board.relative(int(board.host_index[home.place]))[position]
+                keys = {
+                    at: (at not in spread, relative[at - base], at) for at in self.allowed[cell]
+                }
+                for place in sorted(keys, key=keys.__getitem__):
+                    self._put(cell, place, self.left[cell])
 
 
 def choose_devices(state: State, vm: Vm, homes: Sequence[Home]) -> tuple[TakenDevice, ...] | None:

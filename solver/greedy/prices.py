@@ -39,7 +39,7 @@ def simple_vms(state: State, *, scattered: bool) -> list[str]:
     return [
         name
         for name, print_ in state.placed.items()
-        if _may_be_simple(state, print_) and (scattered or _is_local(print_))
+        if _may_be_simple(state, print_) and (scattered or is_gathered(print_))
     ]
 
 
@@ -56,7 +56,8 @@ def _may_be_simple(state: State, print_: Footprint) -> bool:
     )
 
 
-def _is_local(print_: Footprint) -> bool:
+def is_gathered(print_: Footprint) -> bool:
+    """Tell whether a VM of one cell has all its memory where its vCPUs are."""
     return print_.pages == ((print_.homes[0][0], print_.vm.memory_mib),)
 
 
@@ -87,6 +88,7 @@ class Prices:
         self.board, self.names = state.board, names
         prints = [state.placed[name] for name in names]
         self.at = [print_.homes[0][0] for print_ in prints]
+        self.gathered = [is_gathered(print_) for print_ in prints]
         self.cpu = [print_.vm.vcpus * MILLI for print_ in prints]
         self.mib = [print_.vm.memory_mib for print_ in prints]
         self.load = [print_.load[0][1] for print_ in prints]

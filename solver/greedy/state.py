@@ -22,6 +22,8 @@ from numaplace.solver.greedy.board import Board, Ints
 from numaplace.solver.greedy.corepool import CorePool
 from numaplace.solver.greedy.footprint import Footprint, make_footprint
 
+REMEMBERED_MAX = 50_000
+
 CopyKey = tuple[str, int]
 """Sharing group and host index."""
 
@@ -36,6 +38,11 @@ class State:
     online
         One row, for VMs that are placed in order of start; else one row per instant. Not for
         sharing groups whose members come and go: their copies take memory at other times too.
+
+    Attributes
+    ----------
+    remember
+        Keep footprints, for searches that try the same placements again and again.
     """
 
     def __init__(self, board: Board, *, online: bool = False) -> None:
@@ -59,6 +66,8 @@ class State:
         self.placed: dict[str, Footprint] = {}
         self.ended: set[str] = set()
         self.copies: dict[CopyKey, frozenset[int]] = {}
+        self.remember = False
+        self._footprints: dict[tuple[str, Placement], Footprint] = {}
         self._pools: dict[int, CorePool] = {}
         self._room: dict[int, dict[tuple[ThreadPolicy, int], int]] = {}
         self._groups = {group.name: group for group in self.instance.sharing}
@@ -123,17 +132,21 @@ class State:
 
     def footprint(self, vm: Vm, placement: Placement) -> Footprint:
         """What `vm` takes at `placement`."""
-        held = tuple(
-            len(
-                self.pool(self.instance.place_of[placement.host, cell.node].index).held(
-                    vm, cell.pcpus
-                )
-            )
-            if vm.cpu_policy is CpuPolicy.DEDICATED
-            else 0
-            for cell in placement.cells
-        )
-        return make_footprint(self.instance, vm, placement, held)
+        key = (vm.name, placement)
+        known = self._footprints.get(key) if self.remember else None
+        if known is not None:
+            return known
+        held = [0] * len(placement.cells)
+        if vm.cpu_policy is CpuPolicy.DEDICATED:
+            for index, cell in enumerate(placement.cells):
+                place = self.instance.place_of[placement.host, cell.node].index
+                held[index] = len(self.pool(place).held(vm, cell.pcpus))
+        made = make_footprint(self.instance, vm, placement, tuple(held))
+        if self.remember:
+            if len(self._footprints) >= REMEMBERED_MAX:
+                self._footprints.clear()
+            self._footprints[key] = made
+        return made
 
     def take(self, print_: Footprint, copies: Iterable[int] = ()) -> None:
         """Place a VM; `copies` are places that get a copy of its sharing group's pages."""
@@ -183,6 +196,7 @@ class State:
 
     def _add(self, print_: Footprint, sign: int) -> None:
         rows = self.rows(print_.vm.name)
+        where = 0 if self.single_row else rows
         for array, amounts in (
             (self.cpu_used, print_.cpu),
             (self.load, print_.load),
@@ -190,12 +204,13 @@ class State:
             (self.demand, print_.demand),
         ):
             for place, amount in amounts:
-                array[rows, place] += sign * amount
-        for place, _ in print_.load:
-            peak = max(int(self.load[:, place].max()), int(self.past_load[place]))
+                array[where, place] += sign * amount
+        load = 0
+        for place, milli in print_.load:
+            load += milli
+            peak = self._peak_at(self.load, self.past_load, place)
             self.contention[place] = self.board.contention[place].loss(peak)
-        load = sum(amount for _, amount in print_.load)
-        self.host_load[rows, print_.host_index] += sign * load
+        self.host_load[where, print_.host_index] += sign * load
         for address, count in print_.functions:
             used = self.functions.setdefault((print_.host_index, address), [0] * len(self.load))
             for row in range(rows.start, rows.stop):
@@ -236,15 +251,17 @@ class State:
         group = self.instance.group_of.get(print_.vm.name)
         return loss if group is None else loss + self._sharing_loss(group, print_, copies)
 
+    def _peak_at(self, array: Ints, past: Ints, place: int) -> int:
+        now = array.item(0, place) if self.single_row else array[:, place].max()
+        return max(int(now), past.item(place))
+
     def _peaks(
         self, array: Ints, past: Ints, place: int, rows: slice, added: int
     ) -> tuple[int, int]:
-        if self.single_row:
-            now = int(array.item(0, place))
-            before = max(now, int(past.item(place)))
-            return before, max(before, now + added)
-        before = max(int(array[:, place].max()), int(past.item(place)))
-        return before, max(before, int(array[rows, place].max()) + added)
+        """Peak of a place at any time, without and with an amount added at some rows."""
+        before = self._peak_at(array, past, place)
+        now = array.item(0, place) if self.single_row else array[rows, place].max()
+        return before, max(before, int(now) + added)
 
     def _pair_loss(self, print_: Footprint) -> int:
         name, instance, loss = print_.vm.name, self.instance, 0

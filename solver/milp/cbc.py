@@ -52,14 +52,15 @@ def solve_cbc(problem: Linear, task: Task) -> Outcome:
             gapRel=task.relative_gap,
             gapAbs=GAP,
             warmStart=bool(task.start),
-            options=[f"randomCbcSeed {task.seed}", f"randomSeed {task.seed}"],
+            # To CBC, seed 0 is the time of day.
+            options=[f"randomCbcSeed {task.seed + 1}", f"randomSeed {task.seed + 1}"],
             logPath=str(log),
         )
         solver.tmpDir = folder
         problem.solve(solver)
         text = log.read_text(errors="replace")
     found = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
-    objective = problem.objective.value() if found else None
+    objective = problem.objective.valueOrDefault() if found else None
     nodes = _NODES.search(text)
     return Outcome(
         objective=objective,

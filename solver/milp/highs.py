@@ -59,10 +59,12 @@ class _Solver(pulp.HiGHS):  # type: ignore[misc]
 
     def callSolver(self, lp: Linear) -> None:  # the name is PuLP's
         highs = lp.solverModel
-        if self.task.start:
-            index = np.array([var.index for var, _ in self.task.start], dtype=np.int32)
-            values = np.array([value for _, value in self.task.start], dtype=np.float64)
-            highs.setSolution(len(index), index, values)
+        # A variable that is in no row and not in the objective is no column, so has no index.
+        known = [(var.index, value) for var, value in self.task.start if hasattr(var, "index")]
+        if known:
+            index = np.array([column for column, _ in known], dtype=np.int32)
+            values = np.array([value for _, value in known], dtype=np.float64)
+            highs.setSolution(len(known), index, values)
         highs.cbMipInterrupt.subscribe(self._on_event)
         highs.cbSimplexInterrupt.subscribe(self._on_event)
         # In a thread of its own, so that Ctrl-C arrives here and not inside a callback.
@@ -106,7 +108,11 @@ def solve_highs(problem: Linear, task: Task, on_state: OnState | None = None) ->
     info, status = highs.getInfo(), highs.getModelStatus()
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     objective = info.objective_function_value if found else None
-    if objective is not None and task.start and problem.objective.value() > objective + GAP:
+    if (
+        objective is not None
+        and task.start
+        and problem.objective.valueOrDefault() > objective + GAP
+    ):
         # HiGHS 1.16 may prove an optimum in the presolved model but hand back the start instead.
         return solve_highs(problem, replace(task, start=[]), on_state)
     known = highspy.HighsModelStatus

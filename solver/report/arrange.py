@@ -9,7 +9,7 @@ Matrix = Sequence[Sequence[float]]
 Cell = tuple[int, int]
 
 ROUNDS = 8
-SWAPS_MAX = 200_000
+WORK_MAX = 20_000_000
 
 
 def arranged(distance: Matrix, columns: int) -> list[Cell]:
@@ -92,7 +92,7 @@ def _length(order: list[int], near: list[list[float]], away: list[list[float]]) 
 def _better(start: list[int], near: list[list[float]], away: list[list[float]]) -> list[int]:
     order = start
     size = len(order)
-    rounds = min(ROUNDS, SWAPS_MAX // (size * size) + 1)
+    rounds = min(ROUNDS, WORK_MAX // size**3) if size else 0
     for _ in range(rounds):
         changed = False
         for s in range(size):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 DPI = 150
-PIXELS_MAX = 20_000
+PIXELS_MAX = 8_000
 FONT = "DejaVu Sans"
 
 

@@ -25,6 +25,7 @@ TEXT = 7.5
 LEAST = 4.5
 CELL_MAX = 24.0
 MAPS_MAX = 3
+MAP_NODES_MAX = 128
 BAR = 10.0
 
 MEANINGS = (
@@ -58,11 +59,11 @@ def side_picture(hosts: Sequence[Host], losses: dict[str, int]) -> Picture:
 
 
 def _kinds(hosts: Sequence[Host]) -> list[tuple[Host, int]]:
-    """Hosts of different distances (a single node has none to show), with how many there are."""
+    """Hosts with different distances to show, not too many, and how many there are of each."""
     counts: dict[object, int] = {}
     first: dict[object, Host] = {}
     for host in hosts:
-        if len(host.nodes) > 1:
+        if 1 < len(host.nodes) <= MAP_NODES_MAX:
             key = (host.relative, tuple(node.id for node in host.nodes))
             counts[key] = counts.get(key, 0) + 1
             first.setdefault(key, host)

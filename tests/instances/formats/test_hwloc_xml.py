@@ -53,6 +53,7 @@ def test_version_2_with_every_trap() -> None:
     assert host.distances == ((10, 21, 11), (22, 10, 24), (11, 25, 10))
     assert host.latency_ns == ((90, 0, 135), (0, 0, 0), (0, 0, 0))
     assert host.bandwidth_mbps == ((100000, 0, 400000), (0, 0, 50000), (0, 0, 0))
+    assert [node.bandwidth_mbps for node in host.nodes] == [None, None, 400000]
     assert [host.node_bandwidth_mbps(i) for i in range(3)] == [100000, None, 400000]
     assert host.relative[0] == (1, 2.1, 1.5)
     assert devices(host) == {
@@ -141,6 +142,7 @@ def test_64intel64_heteromem() -> None:
         **{node: [] for node in range(4, 8)},
     }
     assert cores(host)[0] == {0, 16, 32, 48}
+    assert caches(host)[0] == {0, 1, 16, 17, 32, 33, 48, 49}  # level 2: level 3 is the memory's
     assert memory_by_node(host) == {
         **dict.fromkeys(range(4), 1024),
         **dict.fromkeys(range(4, 8), 2048),

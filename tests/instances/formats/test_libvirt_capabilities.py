@@ -26,7 +26,7 @@ def test_cells_with_hmat() -> None:
     assert sockets(host) == {0: {0}, 1: {1}, 4: set()}
     assert memory_by_node(host) == {0: 16384, 1: 8192, 4: 32768}
     assert (host.nodes[0].pages_2m, host.nodes[0].pages_1g) == (2048, 4)
-    assert host.distances == ((10, 21, 17), (21, 10, 28), (17, 28, 10))
+    assert host.distances == ((10, 21, 17), (21, 10, 28), (18, 28, 10))
     assert host.latency_ns == ((95, 0, 250), (0, 0, 0), (0, 0, 0))
     assert host.bandwidth_mbps == ((102400, 0, 30720), (0, 0, 10240), (0, 0, 0))
     assert host.node_bandwidth_mbps(2) == 30720
