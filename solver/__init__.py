@@ -1,1 +1,5 @@
-"""How plans are found, judged and drawn."""
+"""How plans are found. `solve` is the way in; back ends are imported when they are asked for."""
+
+from numaplace.solver.registry import solve
+
+__all__ = ["solve"]

@@ -22,10 +22,10 @@ ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
 SOLVER_NAMES = (*EXACT, *ONLINE)
 
 # Time for the plan that exact solvers start from: share of the time limit, seconds at most, and
-# seconds per VM and node, since local search on a small instance has soon seen everything.
-HINT_SHARE = 0.1
-HINT_S = 5.0
-HINT_S_PER_CHOICE = 0.004
+# seconds by the square of VMs times nodes: local search has soon seen all of a small instance.
+HINT_SHARE = 0.15
+HINT_S = 10.0
+HINT_S_PER_SQUARE = 1 / 30_000
 
 
 def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None = None) -> Result:
@@ -102,7 +102,7 @@ def _hint(instance: Instance, params: SolveParams) -> Plan | None:
     plans = [start.plan for start in starts if start.plan is not None]
     best = plans[costs.index(min(costs))]
     choices = len(instance.vms) * len(instance.places)
-    limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_CHOICE * choices)
+    limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_SQUARE * choices**2)
     improved = improve(
         instance, best, time_limit_s=limit_s, seed=params.seed, should_stop=params.should_stop
     )
