@@ -37,8 +37,6 @@ from numaplace.solver.report.placement_figure import placement_figure
 from numaplace.solver.report.terminal_tables import comparison_table
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from numaplace.models.instance import Instance
 
 # Newer versions of typer bring a click of their own; this is the usage error of either.
@@ -140,7 +138,7 @@ SeedOpt = Annotated[int, _option("Seed of everything random.")]
 BackendOpt = Annotated[MilpBackend, _option("Code behind the solver milp.")]
 
 
-def _write_figure(path: Path, figure: Figure, overwrite: bool) -> None:
+def _write_figure(path: Path, figure: Any, overwrite: bool) -> None:
     from numaplace.instances.files import write_bytes
 
     write_bytes(path, figure_bytes(figure, picture_format(path)), overwrite=overwrite)
@@ -414,3 +412,7 @@ def demo(
         output.print_json({"folder": str(out), "rows": [plain.row_plain(row) for row in rows]})
     else:
         output.show(views.demo_views(sorted(out.iterdir())))
+
+
+if __name__ == "__main__":
+    main()

@@ -160,7 +160,7 @@ def _whole(key: str, text: str) -> int:
 
 
 def _real(key: str, text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII):
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text, re.ASCII):
         raise InputError("generator", key, f"must be a number, not {text!r:.60}")
     return float(text)
 

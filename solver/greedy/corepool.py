@@ -33,15 +33,9 @@ class CorePool:
         self.cores = [tuple(sorted(threads[core])) for core in sorted(threads)]
         self.llc = [llcs[core] for core in sorted(threads)]
         self._core_of = {pcpu: c for c, core in enumerate(self.cores) for pcpu in core}
-        self._llc_of = {pcpu.id: pcpu.llc for pcpu in node.pcpus}
         self._busy = dict.fromkeys(self._core_of, 0)
         self._whole = [0] * len(self.cores)
         self._single = [0] * len(self.cores)
-
-    def llcs_of(self, pcpus: Iterable[int]) -> set[int]:
-        """Known last-level caches of some pCPUs."""
-        found = {self._llc_of[pcpu] for pcpu in pcpus}
-        return {llc for llc in found if llc is not None}
 
     def _free_threads(self, core: int, rows: int) -> list[int]:
         if self._whole[core]:

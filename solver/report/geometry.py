@@ -197,6 +197,7 @@ def shortened(
 
     It is cut at the end, or in its `middle` (names often differ at their end).
     """
+    width += 1e-6  # room that was computed from this very text is enough
     if text_width(text, size, bold=bold) <= width:
         return text
     for kept in range(len(text) - 1, 2, -1):

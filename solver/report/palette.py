@@ -15,7 +15,7 @@ _HUES = (
     "#f0e442",
 )
 # Shares of white (or black, if negative) mixed in: more VMs than hues are told apart by lightness.
-_TINTS = (0.25, 0.62, -0.3)
+_TINTS = (0.25, 0.62, -0.35)
 
 WHITE = "#ffffff"
 INK = "#1b1f24"

@@ -33,11 +33,14 @@ _STATUS_STYLE = {
 }
 
 
-def new_table(title: str = "", *columns: str, right: Iterable[str] = ()) -> Table:
+def titled(title: str, table: Table) -> RenderableType:
+    """Put a title above a table, which may be narrower."""
+    return Group(Text(title, "bold"), table)
+
+
+def new_table(*columns: str, right: Iterable[str] = ()) -> Table:
     """Make a table in the house style; columns named in `right` hold numbers."""
     table = Table(
-        title=Text(title, "bold") if title else None,
-        title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
@@ -68,10 +71,10 @@ def plan_table(plan: Plan, instance: Instance) -> RenderableType:
     kept = [at for at, _ in enumerate(columns) if at < 4 or any(row[at] for row in cells)]
     if len(instance.hosts) == 1:
         kept.remove(1)
-    table = new_table("Plan", *(columns[at] for at in kept))
+    table = new_table(*(columns[at] for at in kept))
     for row in cells:
         table.add_row(*(Text(row[at]) for at in kept))
-    parts: list[RenderableType] = [table]
+    parts = [titled("Plan", table)]
     if len(plan) > ROWS_MAX:
         parts.append(Text(f"and {words.plural(len(plan) - ROWS_MAX, 'more VM')}", "italic"))
     for copy in plan.copies:
@@ -104,7 +107,7 @@ def loss_table(cost: Cost) -> RenderableType:
     losses = words.term_losses(cost)
     if not losses:
         return Text("No loss: every VM runs as if it were alone.", "dim")
-    table = new_table("Loss in vCPUs", "term", "vCPUs", "", "most by", right=["vCPUs"])
+    table = new_table("term", "vCPUs", "", "most by", right=["vCPUs"])
     largest = max(losses.values())
     for name, micro in losses.items():
         items = [item for item in cost.items if words.term_name(item.term) == name]
@@ -115,15 +118,15 @@ def loss_table(cost: Cost) -> RenderableType:
         table.add_row(name, words.loss(micro), share, Text(subjects + more))
     table.add_section()
     table.add_row("all", words.loss(cost.loss_micro), "", "", style="bold")
-    return table
+    return titled("Loss in vCPUs", table)
 
 
 def unplaced_table(missing: Mapping[str, str]) -> RenderableType:
     """VMs that are not placed, and why."""
-    table = new_table(f"Not placed: {words.plural(len(missing), 'VM')}", "VM", "why")
+    table = new_table("VM", "why")
     for name, why in list(missing.items())[:ROWS_MAX]:
         table.add_row(Text(name), Text(why or "not told"))
-    return table
+    return titled(f"Not placed: {words.plural(len(missing), 'VM')}", table)
 
 
 def comparison_table(rows: Sequence[Row]) -> RenderableType:
@@ -135,12 +138,12 @@ def comparison_table(rows: Sequence[Row]) -> RenderableType:
     tables: list[RenderableType] = []
     for name, group in groupby(rows, key=lambda row: row.instance):
         columns = ["solver", *(["seed"] if seeds else []), *COMPARED]
-        table = new_table(f"Comparison on {name}", *columns, right=["seed", *COMPARED[:-1]])
+        table = new_table(*columns, right=["seed", *COMPARED[:-1]])
         for row in group:
             status = Text(str(row.status), _STATUS_STYLE[row.status])
             seed = [Text(str(row.seed))] if seeds else []
             table.add_row(Text(row.solver), *seed, *map(Text, _compared(row)), status)
-        tables += [*([Text()] if tables else []), table]
+        tables += [*([Text()] if tables else []), titled(f"Comparison on {name}", table)]
     return Group(*tables)
 
 
@@ -165,11 +168,10 @@ def gap_words(row: Row) -> str:
 
 def violation_table(found: Sequence[Violation]) -> RenderableType:
     """Rules that a plan breaks."""
-    title = f"The plan breaks rules in {words.plural(len(found), 'place')}"
-    table = new_table(title, "what", "how", "rule")
+    table = new_table("what", "how", "rule")
     for violation in found[:ROWS_MAX]:
         table.add_row(Text(violation.subject), Text(violation.message), str(violation.rule))
-    return table
+    return titled(f"The plan breaks rules in {words.plural(len(found), 'place')}", table)
 
 
 def distance_table(host: Host) -> RenderableType | None:
@@ -179,23 +181,23 @@ def distance_table(host: Host) -> RenderableType | None:
     ids = [str(node.id) for node in host.nodes]
     measured = any(value > 0 for row in host.latency_ns for value in row)
     what = "latency over local latency" if measured else "distance, 10 = local"
-    table = new_table(f"{host.name}: {what}", "from \\ to", *ids, right=ids)
+    table = new_table("from \\ to", *ids, right=ids)
     scale = 1 if measured else SLIT_LOCAL
     for name, row in zip(ids, host.relative, strict=True):
         table.add_row(Text(name, "bold"), *(f"{scale * r:.3g}" for r in row))
-    return table
+    return titled(f"{host.name}: {what}", table)
 
 
 def vm_table(instance: Instance) -> RenderableType:
     """What the VMs of an instance ask for."""
-    table = new_table("VMs", "VM", "vCPUs", "memory", "wishes", right=["vCPUs", "memory"])
+    table = new_table("VM", "vCPUs", "memory", "wishes", right=["vCPUs", "memory"])
     for vm in instance.vms[:ROWS_MAX]:
         wishes = ", ".join(_wishes(vm))
         table.add_row(Text(vm.name), str(vm.vcpus), words.memory(vm.memory_mib), Text(wishes))
     if len(instance.vms) <= ROWS_MAX:
-        return table
+        return titled("VMs", table)
     more = words.plural(len(instance.vms) - ROWS_MAX, "more VM")
-    return Group(table, Text(f"and {more}", "italic"))
+    return Group(titled("VMs", table), Text(f"and {more}", "italic"))
 
 
 def _wishes(vm: Vm) -> list[str]:

@@ -86,7 +86,7 @@ def check_views(
 
 def catalogue_view(entries: Iterable[tuple[Any, ...]]) -> RenderableType:
     """Shipped instances: name, description, value and loss of the optimum."""
-    table = new_table("", "name", "value", "loss", "what it shows", right=["value", "loss"])
+    table = new_table("name", "value", "loss", "what it shows", right=["value", "loss"])
     for name, description, value_milli, loss_micro, *_ in entries:
         value = "" if value_milli is None else words.value(value_milli)
         loss = "" if loss_micro is None else words.loss(loss_micro)

@@ -1,0 +1,133 @@
+"""`numaplace import`, `generate`, `schema` and `catalog`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from numaplace.instances.catalog import list_catalog
+from numaplace.instances.formats.json_io import read_instance
+from numaplace.tests.cli.conftest import Run
+
+DATA = Path(__file__).parents[1] / "data"
+NUMACTL = DATA / "hosts" / "numactl-gaps.txt"
+
+
+def test_import_prints_an_instance(run: Run, tmp_path: Path) -> None:
+    """Without --out the instance is standard output, and can be read again."""
+    vms = tmp_path / "vms.csv"
+    vms.write_text("name,vcpus,memory_mib\nweb,1,512\n", encoding="utf-8")
+    result = run("import", "--host", NUMACTL, "--vms", vms, "--name", "lab")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (document["format"], document["name"]) == ("numaplace-instance/1", "lab")
+    solved = run("solve", "-", "--solver", "greedy", "--json", stdin=result.stdout)
+    assert json.loads(solved.stdout)["vms_placed"] == 1
+
+
+def test_import_options_reach_the_hosts(run: Run, tmp_path: Path) -> None:
+    """Copies, format, reserved memory, overcommit and SMT yield end up in the file."""
+    out = tmp_path / "lab.json"
+    source = f"numactl:{NUMACTL}*3"
+    options = ["--reserve", 100, "--overcommit", 4, "--smt-yield", 1.5]
+    result = run("import", "--host", source, *options, "--out", out)
+    assert result.exit_code == 0
+    hosts = read_instance(out).hosts
+    assert len({host.name for host in hosts}) == 3
+    assert {(host.vcpu_overcommit, host.smt_yield) for host in hosts} == {(4.0, 1.5)}
+    assert 100 in {node.reserved_mib for node in hosts[0].nodes}
+    assert "3 hosts" in result.stdout
+
+
+def test_import_remarks_go_to_standard_error(run: Run) -> None:
+    """What the reader assumed is told, one line each, without spoiling the JSON."""
+    result = run("import", "--host", DATA / "hosts" / "lscpu-flat.json", "--memory", 4096)
+    assert json.loads(result.stdout)["hosts"]
+    assert result.stderr and all(
+        line.startswith("numaplace: ") for line in result.stderr.splitlines()
+    )
+
+
+def test_import_of_equal_names(run: Run) -> None:
+    """Two hosts of one name are an error, unless --rename numbers them."""
+    twice = ["import", "--host", NUMACTL, "--host", NUMACTL]
+    assert run(*twice).exit_code == 2
+    names = [host["name"] for host in json.loads(run(*twice, "--rename").stdout)["hosts"]]
+    assert len(set(names)) == 2
+
+
+def test_import_keeps_files(run: Run, instance: Path) -> None:
+    """--out never overwrites without --force."""
+    before = instance.read_text(encoding="utf-8")
+    result = run("import", "--host", NUMACTL, "--out", instance)
+    assert (result.exit_code, instance.read_text(encoding="utf-8")) == (2, before)
+
+
+def test_import_needs_a_known_format(run: Run) -> None:
+    """An unknown format is named together with those there are."""
+    result = run("import", "--host", NUMACTL, "--host-format", "x")
+    assert result.exit_code == 2
+    assert "must be one of sysfs, numaplace, hwloc-xml" in result.stderr
+
+
+def test_generate_is_repeatable(run: Run, tmp_path: Path) -> None:
+    """The same seed gives the same instance, another seed another, --set changes it."""
+    first, again, other = (
+        run("generate", "io", "--seed", seed, "--set", "vms=4", "--json").stdout
+        for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    assert len(json.loads(first)["vms"]) == 4
+    out = tmp_path / "io.yaml"
+    changed = ["--set", "shape=cxl", "--set", "cpu_load=0.9", "--set", "name=mine"]
+    assert run("generate", "io", *changed, "--set", "device_share=0", "--out", out).exit_code == 0
+    assert read_instance(out).name == "mine"
+    assert any(not node.pcpus for node in read_instance(out).hosts[0].nodes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nonsense"], "preset: must be one of 8n-30vm"),
+        (["io", "--set", "vms"], "must be KEY=VALUE with KEY one of shape, hosts"),
+        (["io", "--set", "speed=3"], "must be KEY=VALUE with KEY one of shape, hosts"),
+        (["io", "--set", "vms=-3"], "vms: must be a whole number, not '-3'"),
+        (["io", "--set", "cpu_load=much"], "cpu_load: must be a number, not 'much'"),
+        (["io", "--set", "cpu_load=."], "cpu_load: must be a number, not '.'"),
+        (["io", "--set", "shape=round"], "shape: must be one of 2n"),
+        (["io", "--set", "device_share=7"], "device_share: 7.0 is outside 0 to 1"),
+        (["io", "--seed", "-1"], "seed: is negative"),
+    ],
+)
+def test_generate_refuses(run: Run, arguments: list[str], words: str) -> None:
+    """Impossible parameters are named in one line."""
+    result = run("generate", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_schema_describes_the_files(run: Run, instance: Path, tmp_path: Path) -> None:
+    """The printed schemas accept an instance and a plan, and refuse one as the other."""
+    plan = tmp_path / "plan.json"
+    run("solve", instance, "--solver", "greedy", "--out", plan)
+    files = {"instance": instance, "plan": plan}
+    schemas = {kind: json.loads(run("schema", kind).stdout) for kind in files}
+    for kind, path in files.items():
+        document = json.loads(path.read_text(encoding="utf-8"))
+        jsonschema.validate(document, schemas[kind])
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document, schemas["plan" if kind == "instance" else "instance"])
+    assert run("schema", "nonsense").exit_code == 2
+
+
+def test_catalog_lists_and_prints(run: Run) -> None:
+    """All names are listed; one is printed as an instance."""
+    table = run("catalog").stdout
+    names = [entry.name for entry in list_catalog()]
+    assert all(name in table for name in names)
+    assert [entry["name"] for entry in json.loads(run("catalog", "--json").stdout)] == names
+    assert json.loads(run("catalog", "talk-2").stdout)["name"] == "talk-2"
+    assert run("catalog", "nonsense").exit_code == 2
