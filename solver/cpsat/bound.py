@@ -32,6 +32,8 @@ from numaplace.solver.node_sets import (
 COLUMNS_A_ROUND = 60
 COLUMNS_A_SIZE = 10
 PRICING_S = 2.0
+CALM = 0.7
+"""Weight of earlier duals in the running mean that sets are priced by first."""
 VMS_MAX = 200
 """More VMs are left alone: the bound would take the time the plan needs."""
 CLUSTERS_MAX = 16
@@ -129,9 +131,14 @@ def sets_bound(costs: SetCosts, deadline: float, columns_max: int = COLUMNS_MAX)
     source: _Source = _Searched(costs) if columns is None else _Listed(columns)
     master = _Master(costs)
     best = 0
+    calm = np.zeros(costs.num_items)
     while True:
         duals, fee = master.solve()
         late = time.monotonic() > deadline
+        # Duals swing from round to round; sets priced by their running mean serve more rounds.
+        calm = CALM * calm + (1 - CALM) * duals
+        if not late and master.add(source.promising(np.rint(calm).astype(np.int64), fee)):
+            continue
         if not late and master.add(source.promising(duals, fee)):
             continue
         bound, missing = source.certify(duals)
@@ -244,7 +251,8 @@ class _Master:
 
     def _column(self, items: Iterable[int], cost: int) -> pywraplp.Variable:
         column = self.solver.NumVar(0, self.solver.infinity(), "")
-        self.objective.SetCoefficient(column, float(cost))
+        # In vCPUs: the simplex loses its way among coefficients of 1 and of 10^8.
+        self.objective.SetCoefficient(column, cost / MICRO)
         for item in items:
             self.cover[item].SetCoefficient(column, 1)
         return column
@@ -262,5 +270,5 @@ class _Master:
     def solve(self) -> tuple[Ints, int]:
         """Return the duals of the items and of the number of nodes, rounded."""
         self.solver.Solve()
-        duals = np.array([round(row.dual_value()) for row in self.cover], dtype=np.int64)
-        return duals, round(self.nodes.dual_value())
+        values = [round(MICRO * row.dual_value()) for row in self.cover]
+        return np.array(values, dtype=np.int64), round(MICRO * self.nodes.dual_value())
