@@ -1,4 +1,4 @@
-"""PCI addresses, and what kind of device a PCI class is.
+"""What kind of device a PCI class is.
 
 ======================  =====================================================
 kind                    PCI class (base and sub-class)
@@ -17,10 +17,6 @@ Everything else (bridges, timers, USB, ...) is no device a VM asks for.
 """
 
 from __future__ import annotations
-
-import re
-
-from numaplace.models.errors import InputError
 
 _EXACT = {
     0x0207: "infiniband",
@@ -41,10 +37,6 @@ _BASE = {0x01: "storage", 0x02: "nic", 0x12: "accelerator"}
 _DISPLAY_VENDORS = {0x1A03, 0x102B, 0x1013, 0x1234, 0x1B36, 0x1AF4, 0x15AD, 0x1414}
 _DISPLAY_PRODUCTS = {(0x1002, 0x515E), (0x1002, 0x4752)}  # ATI ES1000, Rage XL
 
-_ADDRESS = re.compile(
-    r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", re.ASCII | re.IGNORECASE
-)
-
 
 def kind_of(pci_class: int, vendor: int | None = None, product: int | None = None) -> str | None:
     """Return the kind of a device, None if VMs do not ask for such devices.
@@ -59,18 +51,3 @@ def kind_of(pci_class: int, vendor: int | None = None, product: int | None = Non
     kind = _EXACT.get(pci_class) or _BASE.get(pci_class >> 8)
     plain = vendor in _DISPLAY_VENDORS or (vendor, product) in _DISPLAY_PRODUCTS
     return "display" if kind == "gpu" and plain else kind
-
-
-def parse_address(text: str) -> str:
-    """Return a PCI address as ``0000:3b:00.0``; the domain may be missing in `text`.
-
-    Raises
-    ------
-    InputError
-        If it is no PCI address.
-    """
-    match = _ADDRESS.fullmatch(text.strip())
-    if match is None:
-        raise InputError(f"device {text!r:.60}", "address", "is no PCI address like 0000:3b:00.0")
-    domain, bus, slot, function = match.groups()
-    return f"{domain or '0000'}:{bus}:{slot}.{function}".lower()

@@ -7,17 +7,18 @@ things that exist.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
+from typing import TypeVar
 
 from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.instance import Instance, Place
 from numaplace.models.locality import is_local
 from numaplace.models.plan import PlacedCell, Placement, Plan
-from numaplace.models.relations import Scope
+from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.units import MICRO, ceil_div, to_micro
 from numaplace.models.vm import CpuPolicy, Vm
 
@@ -89,6 +90,8 @@ class Cost:
 
 Located = list[tuple[Vm, Placement, list[tuple[Place, PlacedCell]]]]
 Items = Iterator[tuple[str, int]]
+Where = tuple[Vm, list[tuple[Place, PlacedCell]]]
+Pair = TypeVar("Pair", Cooperation, Competition)
 
 
 def evaluate(instance: Instance, plan: Plan) -> Cost:
@@ -197,30 +200,29 @@ def device(instance: Instance, plan: Plan, located: Located) -> Items:
 
 def cooperation(instance: Instance, plan: Plan, located: Located) -> Items:
     """Distance between VMs that talk, while both exist."""
-    where = {vm.name: (vm, cells) for vm, _, cells in located}
-    for pair in instance.cooperations:
-        if pair.first not in where or pair.second not in where:
-            continue
-        (vm_a, cells_a), (vm_b, cells_b) = where[pair.first], where[pair.second]
-        if vm_a.overlaps(vm_b):
-            loss = sum(
-                rates.cooperation_rate(instance, pair, (a.vcpus, b.vcpus), (at_a, at_b))
-                for at_a, a in cells_a
-                for at_b, b in cells_b
-            )
-            yield f"{pair.first} - {pair.second}", loss
+    for pair, (_, cells_a), (_, cells_b) in _met(instance.cooperations, located):
+        loss = sum(
+            rates.cooperation_rate(instance, pair, (a.vcpus, b.vcpus), (at_a, at_b))
+            for at_a, a in cells_a
+            for at_b, b in cells_b
+        )
+        yield f"{pair.first} - {pair.second}", loss
 
 
 def competition(instance: Instance, plan: Plan, located: Located) -> Items:
     """VMs that meet where they get in each other's way."""
-    where = {vm.name: (vm, cells) for vm, _, cells in located}
-    for pair in instance.competitions:
-        if pair.first not in where or pair.second not in where:
-            continue
-        (vm_a, cells_a), (vm_b, cells_b) = where[pair.first], where[pair.second]
-        meet = _domains(vm_a, cells_a, pair.scope) & _domains(vm_b, cells_b, pair.scope)
-        if meet and vm_a.overlaps(vm_b):
+    for pair, a, b in _met(instance.competitions, located):
+        if _domains(*a, pair.scope) & _domains(*b, pair.scope):
             yield f"{pair.first} - {pair.second}", to_micro(pair.weight)
+
+
+def _met(pairs: Iterable[Pair], located: Located) -> Iterator[tuple[Pair, Where, Where]]:
+    """Pairs of VMs that are placed and exist at the same time, with where each is."""
+    where = {vm.name: (vm, cells) for vm, _, cells in located}
+    for pair in pairs:
+        a, b = where.get(pair.first), where.get(pair.second)
+        if a is not None and b is not None and a[0].overlaps(b[0]):
+            yield pair, a, b
 
 
 def _domains(

@@ -17,6 +17,13 @@ from numaplace.models.units import MILLI
 from numaplace.models.vm import CELLS_MAX, CpuPolicy, MemoryMode, ThreadPolicy, Vm
 
 BLOCKS_WANTED = 64
+"""Blocks a VM has at least, if its memory can be cut so."""
+
+BLOCKS_MAX = 1024
+"""Blocks it has at most: a price per block is rounded to a micro-vCPU."""
+
+BLOCKS_LEAST = 8
+"""Blocks it has at least if its memory can be cut only badly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,8 @@ def make_form(vm: Vm, shared_mib: int, hosts: list[Host], *, copy_mib: int = 0) 
         if vm.max_cells is not None:
             counts = list(range(1, min(vm.max_cells, most) + 1))
         else:
-            least_mib = own_mib - vm.balloon_mib
-            need = _Need(most, least_mib // block_mib, block_mib, copy_mib)
+            least = blocks - vm.balloon_mib // block_mib
+            need = _Need(most, least, block_mib, copy_mib)
             counts = sorted({_fewest_cells(vm, need, host) for host in hosts} or {1})
         cuts = [_even_cells(vm.vcpus, blocks, count) for count in counts]
     shapes = tuple(_shape(cut) for cut in cuts)
@@ -103,15 +110,29 @@ def make_form(vm: Vm, shared_mib: int, hosts: list[Host], *, copy_mib: int = 0) 
 
 
 def _block_mib(vm: Vm, own_mib: int) -> int:
-    parts = gcd(own_mib, vm.balloon_mib, *(cell.memory_mib for cell in vm.cells))
-    page_mib = vm.page_size.mib
+    cells_mib = [cell.memory_mib for cell in vm.cells]
+    exact = gcd(own_mib, vm.balloon_mib, *cells_mib)
     if vm.block_mib is not None:
-        if parts % vm.block_mib or vm.block_mib % page_mib:
+        if exact % vm.block_mib or vm.block_mib % vm.page_size.mib:
             reason = f"{vm.block_mib} does not divide its memory parts into whole pages"
             raise InputError(f"VM {vm.name!r}", "block_mib", reason)
         return vm.block_mib
-    fitting = [d for d in _divisors(parts) if d % page_mib == 0 and own_mib // d >= BLOCKS_WANTED]
-    return max(fitting, default=page_mib)
+    # An odd balloon range is used in whole blocks rather than making every block tiny.
+    for parts in (exact, gcd(own_mib, *cells_mib)):
+        sizes = sorted(d for d in _divisors(parts) if d % vm.page_size.mib == 0)
+        enough = [d for d in sizes if own_mib // d >= BLOCKS_WANTED]
+        coarsest = max(enough, default=vm.page_size.mib)
+        if own_mib // coarsest <= BLOCKS_MAX:
+            return coarsest
+    # No size between: rather a few large blocks than prices rounded away by very many.
+    few = next((d for d in sizes if own_mib // d < BLOCKS_WANTED), own_mib)
+    if own_mib // few < BLOCKS_LEAST:
+        reason = (
+            f"{own_mib} MiB cannot be cut into {BLOCKS_LEAST} to {BLOCKS_MAX} equal parts of "
+            f"whole pages: use a rounder size, such as {own_mib // BLOCKS_WANTED * BLOCKS_WANTED}"
+        )
+        raise InputError(f"VM {vm.name!r}", "memory_mib", reason)
+    return few
 
 
 def _divisors(number: int) -> list[int]:

@@ -286,6 +286,11 @@ class Instance:
         return vm.vcpus * MILLI if vm.value is None else to_milli(vm.value)
 
     @cached_property
+    def total_value_milli(self) -> int:
+        """What a plan that places every VM is worth, in thousandths."""
+        return sum(self.value_milli(vm) for vm in self.vms)
+
+    @cached_property
     def instants(self) -> tuple[frozenset[str], ...]:
         """Names of the VMs alive at each instant that matters.
 

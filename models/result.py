@@ -15,7 +15,8 @@ class SolveStatus(StrEnum):
     """How much a result proves.
 
     ``optimal``: no plan is better, proven for every stage. ``feasible``: the plan is valid;
-    stages tell how far from the bound it is. ``infeasible``: proven that no plan obeys the rules;
+    stages tell how far from the bound it is. ``infeasible``: proven that no plan obeys the rules
+    (as ``optimal``, among plans whose memory lies in whole blocks, see `models.forms`);
     `Result.reasons` tell why. ``unknown``: no plan was found in time, and none excluded.
     """
 

@@ -19,6 +19,7 @@ from numaplace.models.units import PageSize
 
 VCPUS_MAX = 4096
 CELLS_MAX = 64
+VALUE_LEAST = 0.001
 WEIGHT_MAX = 1_000_000.0
 TIME_MAX = 1 << 40
 
@@ -163,7 +164,7 @@ class Vm:
         It exists in ``[start, end)`` (seconds); None: always on that side.
     block_mib
         Granularity in which its pages are placed; None: the coarsest that still divides its memory
-        into at least 64 parts.
+        into at least 64 parts (fewer if that would be more than 1024).
     """
 
     name: str
@@ -205,6 +206,8 @@ class Vm:
         check_real(thing, "soft_weight", self.soft_weight, 0, WEIGHT_MAX)
         if self.value is not None:
             check_real(thing, "value", self.value, 0, WEIGHT_MAX)
+            if 0 < self.value < VALUE_LEAST:
+                raise InputError(thing, "value", f"{self.value} is below {VALUE_LEAST}, use 0")
         check_choice(thing, "cpu_policy", self.cpu_policy, CpuPolicy)
         check_choice(thing, "thread_policy", self.thread_policy, ThreadPolicy)
         check_choice(thing, "page_size", self.page_size, PageSize)

@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import combinations
 
 from numaplace.models import rates
 from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize, to_micro
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+from numaplace.solver.tree import talk_distance, talk_tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ def relax(instance: Instance, sure: Collection[str]) -> Relaxation:
     vms = [vm for vm in instance.vms if vm.name in names]
     index = {vm.name: i for i, vm in enumerate(vms)}
     cooperations = [c for c in instance.cooperations if c.first in index and c.second in index]
+    room = {place.index: _vcpu_room(place, vms) for place in homes}
     heights = _heights(instance, homes)
     prices = [
         [to_micro(pair.weight * (height - 1.0)) for pair in cooperations] for height, _ in heights
@@ -119,7 +120,7 @@ def relax(instance: Instance, sure: Collection[str]) -> Relaxation:
     below = [[0] * len(cooperations), *prices]
     tiers = tuple(
         Tier(
-            tuple(sum(_vcpu_room(place, vms) for place in cluster) for cluster in clusters),
+            tuple(sum(room[place] for place in cluster) for cluster in clusters),
             tuple(high - low for high, low in zip(prices[k], below[k], strict=True)),
         )
         for k, (_, clusters) in enumerate(heights)
@@ -179,25 +180,12 @@ def _item(instance: Instance, vm: Vm, homes: list[Place]) -> Item:
 
 def _heights(
     instance: Instance, homes: list[Place]
-) -> list[tuple[float, tuple[tuple[Place, ...], ...]]]:
-    """Return the largest hierarchy below the distances: relative distance, clusters not at it.
-
-    Two places are at the smallest distance over all paths between them of the longest leg
-    (single linkage); distance is the mean of both directions, as for cooperation.
-    """
-    legs = sorted(
-        ((instance.r(a, b) + instance.r(b, a)) / 2, a.index, b.index)
-        for a, b in combinations(homes, 2)
-    )
-    cluster: dict[int, tuple[Place, ...]] = {place.index: (place,) for place in homes}
-    found: list[tuple[float, tuple[tuple[Place, ...], ...]]] = []
-    for distance, a, b in legs:
-        if cluster[a] is cluster[b]:
-            continue
-        if not found or found[-1][0] != distance:
-            unique = {clusters[0].index: clusters for clusters in cluster.values()}
-            found.append((distance, tuple(unique.values())))
-        merged = cluster[a] + cluster[b]
-        for place in merged:
-            cluster[place.index] = merged
-    return found or [(1.0, tuple((place,) for place in homes))]
+) -> list[tuple[float, tuple[frozenset[int], ...]]]:
+    """Return each level of the tree of distances, and its clusters; the first are single nodes."""
+    found = [
+        (talk_distance(instance, *level.pair), level.clusters)
+        for level in talk_tree(instance).levels
+    ]
+    if not found or len(found[0][1]) < len(homes):
+        found.insert(0, (1.0, tuple(frozenset({place.index}) for place in homes)))
+    return found

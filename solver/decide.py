@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
-from numaplace.solver.extract import Decisions, pages_of
+from numaplace.solver.extract import Decisions, DecisionVariables, pages_of
 from numaplace.solver.prepare import DeviceOption, Option, Prepared, whole_cores
 
 
@@ -14,7 +15,8 @@ def decisions_of(prepared: Prepared, plan: Plan) -> Decisions | None:
     """Return the decisions that make `plan`; None if the choices of `prepared` cannot express it.
 
     That is so if the plan uses a choice that no valid plan has (a node, pages or a pinning that the
-    VM must not have), or cuts memory otherwise than in the VM's blocks.
+    VM must not have), cuts memory otherwise than in the VM's blocks, or has a copy that does not
+    fit or is of no use. Its names must exist (`known_names` of the verifier).
     """
     decisions = Decisions()
     for name, placement in plan.placements.items():
@@ -32,9 +34,11 @@ def decisions_of(prepared: Prepared, plan: Plan) -> Decisions | None:
         if not _add_devices(prepared, decisions, vm, placement):
             return None
     for copy in plan.copies:
-        host = prepared.instance.host_index[copy.host]
+        group = next(group for group in prepared.instance.sharing if group.name == copy.group)
         places = [prepared.instance.place_of[copy.host, node].index for node in copy.nodes]
-        decisions.copies[copy.group, host] = places
+        if not {place.index for place in prepared.copy_places(group)}.issuperset(places):
+            return None
+        decisions.copies[copy.group, prepared.instance.host_index[copy.host]] = places
     return decisions
 
 
@@ -76,8 +80,7 @@ def _add_pages(
         if blocks:
             lying[prepared.instance.place_of[host, node].index] = blocks
     if prepared.fixed_pages(option):
-        fixed = pages_of(prepared, decisions, option)
-        return lying == {at: blocks for at, blocks in fixed.items() if blocks}
+        return lying == prepared.fixed_blocks(option)
     decisions.pages.update({(option, at): blocks for at, blocks in lying.items()})
     allowed = {at.index for at in prepared.page_places(vm, prepared.place_of(option))}
     complete = sum(lying.values()) == prepared.kind_of(option).blocks
@@ -114,6 +117,42 @@ def _add_devices(prepared: Prepared, decisions: Decisions, vm: Vm, placement: Pl
         taken[vm.name, request, device.address] += device.functions
     decisions.devices.update(taken)
     return True
+
+
+def values_of(
+    prepared: Prepared, variables: DecisionVariables, decisions: Decisions
+) -> list[tuple[Any, int]]:
+    """Return the value of each variable that both formulations have, under `decisions`."""
+    taken = set(decisions.cells)
+    placed = {option.vm for option in taken}
+    values = [(var, int(name in placed)) for name, var in variables.placed.items()]
+    values += [(var, int(option in taken)) for option, var in variables.cell.items()]
+    lying = {option: pages_of(prepared, decisions, option) for option in taken}
+    for option, pages in variables.pages.items():
+        on = lying.get(option, {})
+        values += [(var, on.get(at, 0)) for at, var in pages.items()]
+    values += [(var, _ballooned(prepared, lying, o)) for o, var in variables.balloon.items()]
+    single = {option.vm: option for option in taken if option.vm in variables.lies}
+    for name, lies in variables.lies.items():
+        on = lying[single[name]] if name in single else {}
+        values += [(var, on.get(at, 0)) for at, var in lies.items()]
+    for name, var in variables.taken.items():
+        values.append((var, _ballooned(prepared, lying, single.get(name))))
+    functions = nearest_device_options(prepared, decisions)
+    values += [(var, functions.get(choice, 0)) for choice, var in variables.device.items()]
+    copies = {(group, at) for (group, _), places in decisions.copies.items() for at in places}
+    values += [(var, int(key in copies)) for key, var in variables.copy.items()]
+    values += [(var, decisions.cores.get(key, 0)) for key, var in variables.free_cores.items()]
+    return values
+
+
+def _ballooned(
+    prepared: Prepared, lying: dict[Option, dict[int, int]], option: Option | None
+) -> int:
+    """Blocks of an option's cell that lie nowhere; none if it is not taken."""
+    if option is None or option not in lying:
+        return 0
+    return prepared.kind_of(option).blocks - sum(lying[option].values())
 
 
 def nearest_device_options(prepared: Prepared, decisions: Decisions) -> dict[DeviceOption, int]:

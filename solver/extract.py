@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from numaplace.models.cores import CoreGroup
-from numaplace.models.pages import interleaved_blocks
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
-from numaplace.models.vm import CpuPolicy, MemoryMode, ThreadPolicy, Vm
+from numaplace.models.vm import ThreadPolicy, Vm
 from numaplace.solver.pin import PinRequest, pin_group
-from numaplace.solver.prepare import Option, Prepared, whole_cores
+from numaplace.solver.prepare import DeviceOption, Option, Prepared, whole_cores
 
 
 @dataclass(slots=True)
@@ -29,7 +28,7 @@ class Decisions:
     copies
         Place indices with a copy, by (group name, host index).
     cores
-        Cores (or threads) taken by (option, index of core group), for dedicated VMs.
+        Cores (or threads) taken by (option taken, index of core group), for dedicated VMs.
     """
 
     cells: list[Option] = field(default_factory=list)
@@ -37,6 +36,55 @@ class Decisions:
     devices: dict[tuple[str, int, str], int] = field(default_factory=dict)
     copies: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     cores: dict[tuple[Option, int], int] = field(default_factory=dict)
+
+
+class DecisionVariables(Protocol):
+    """Variables that both formulations have, under the same names.
+
+    `pages` has blocks of cells that are neither fixed nor loose, maybe without the home's;
+    `blocks_on` and `cores` may be expressions.
+    """
+
+    placed: dict[str, Any]
+    cell: dict[Option, Any]
+    lies: dict[str, dict[int, Any]]
+    taken: dict[str, Any]
+    pages: dict[Option, dict[int, Any]]
+    balloon: dict[Option, Any]
+    device: dict[DeviceOption, Any]
+    copy: dict[tuple[str, int], Any]
+    read: dict[tuple[Option, int], Any]
+    cores: dict[tuple[Option, int], Any]
+    free_cores: dict[tuple[Option, int], Any]
+
+    def blocks_on(self, option: Option) -> dict[int, Any]:
+        """Blocks of an option's cell by place index, if its pages are not loose."""
+        ...
+
+
+def read_decisions(
+    prepared: Prepared, variables: DecisionVariables, value: Callable[[Any], int]
+) -> Decisions:
+    """Read what a solved formulation decided; `value` tells the value of an expression."""
+    decisions = Decisions([option for option, cell in variables.cell.items() if value(cell)])
+    for option in decisions.cells:
+        pages = variables.lies.get(option.vm, {})
+        if option in variables.pages:
+            pages = variables.blocks_on(option)
+        decisions.pages.update({(option, at): value(blocks) for at, blocks in pages.items()})
+    taken = set(decisions.cells)
+    decisions.cores.update(
+        {key: value(cores) for key, cores in variables.cores.items() if key[0] in taken}
+    )
+    functions: dict[tuple[str, int, str], int] = defaultdict(int)
+    for choice, amount in variables.device.items():
+        functions[choice.vm, choice.request, choice.address] += value(amount)
+    decisions.devices.update(functions)
+    for (group, at), copy in variables.copy.items():
+        if value(copy):
+            host = prepared.instance.places[at].host_index
+            decisions.copies.setdefault((group, host), []).append(at)
+    return decisions
 
 
 def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
@@ -77,13 +125,10 @@ def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
 
 def pages_of(prepared: Prepared, decisions: Decisions, option: Option) -> dict[int, int]:
     """Return the blocks of an option's cell by place index, fixed ones too."""
-    vm, kind = prepared.instance.vm(option.vm), prepared.kind_of(option)
-    places = prepared.page_places(vm, prepared.place_of(option))
-    if vm.memory_mode is MemoryMode.INTERLEAVE:
-        even = interleaved_blocks([place.node.id for place in places], kind.blocks)
-        return {place.index: even.get(place.node.id, 0) for place in places}
     if prepared.fixed_pages(option):
-        return {places[0].index: kind.blocks}
+        return prepared.fixed_blocks(option)
+    vm = prepared.instance.vm(option.vm)
+    places = prepared.page_places(vm, prepared.place_of(option))
     return {at.index: decisions.pages.get((option, at.index), 0) for at in places}
 
 
@@ -99,16 +144,12 @@ def _pin(prepared: Prepared, decisions: Decisions) -> dict[Option, list[int]]:
     """Return pCPU ids of each dedicated cell."""
     instance = prepared.instance
     requests: dict[tuple[int, int], list[PinRequest]] = defaultdict(list)
-    for option in decisions.cells:
-        vm = instance.vm(option.vm)
-        if vm.cpu_policy is CpuPolicy.DEDICATED:
-            for g in range(len(prepared.core_groups(prepared.place_of(option)))):
-                amount = decisions.cores.get((option, g), 0)
-                if amount:
-                    requests[option.place, g].append(PinRequest(option, vm, amount))
+    for (option, g), amount in decisions.cores.items():
+        if amount:
+            requests[option.place, g].append(PinRequest(option, instance.vm(option.vm), amount))
     given: dict[Option, list[list[int]]] = defaultdict(list)
     for (place, g), wanted in sorted(requests.items()):
-        group: CoreGroup = prepared.core_groups(instance.places[place])[g]
+        group = prepared.core_groups(instance.places[place])[g]
         for key, units in pin_group(instance, group, wanted).items():
             assert isinstance(key, Option)
             given[key] += units

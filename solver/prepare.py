@@ -14,11 +14,12 @@ from numaplace.models.cores import CoreGroup, core_groups, node_llcs
 from numaplace.models.forms import CellType, Shape, VmForm, node_takes
 from numaplace.models.instance import Instance, Place
 from numaplace.models.locality import is_local
-from numaplace.models.pages import page_nodes
+from numaplace.models.pages import interleaved_blocks, page_nodes
 from numaplace.models.rates import device_rate
-from numaplace.models.relations import Scope
+from numaplace.models.relations import Scope, SharingGroup
+from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, ThreadPolicy, Vm
-from numaplace.solver.tree import Tree, tree_below
+from numaplace.solver.tree import Tree, talk_tree, tree_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,15 @@ class Prepared:
             return True
         return len(self.page_places(vm, self.place_of(option))) == 1 and vm.balloon_mib == 0
 
+    def fixed_blocks(self, option: Option) -> dict[int, int]:
+        """Blocks by place index, where there are any, of an option whose pages are fixed."""
+        vm, blocks = self.instance.vm(option.vm), self.kind_of(option).blocks
+        places = self.page_places(vm, self.place_of(option))
+        if vm.memory_mode is not MemoryMode.INTERLEAVE:
+            return {places[0].index: blocks} if blocks else {}
+        even = interleaved_blocks([place.node.id for place in places], blocks)
+        return {at.index: even[at.node.id] for at in places if even.get(at.node.id)}
+
     @cached_property
     def loose_vms(self) -> frozenset[str]:
         """VMs of one cell whose pages may lie on the same nodes wherever their vCPUs run."""
@@ -162,6 +172,43 @@ class Prepared:
             and any(not self.fixed_pages(option) for option in self.options[vm.name])
         )
 
+    def loose_places(self, vm: Vm) -> list[Place]:
+        """Places that may hold pages of a loose VM."""
+        home_of = {self.place_of(o).host_index: self.place_of(o) for o in self.options[vm.name]}
+        return [at for home in home_of.values() for at in self.page_places(vm, home)]
+
+    def most_blocks(self, vm: Vm, blocks: int, at: Place) -> int:
+        """How many of `blocks` blocks of a VM fit on an empty place."""
+        return min(blocks, at.node.pool_mib(vm.page_size) // self.instance.form(vm.name).block_mib)
+
+    def copy_places(self, group: SharingGroup) -> list[Place]:
+        """Places where a copy of a group's pages fits, and some member can use it."""
+        homes = {home for name in group.vms for home in self.homes_of[name]}
+        hosts = {self.instance.places[home].host_index for home in homes}
+        return [
+            place
+            for place in self.instance.places
+            if place.host_index in hosts
+            and (group.across_nodes or place.index in homes)
+            and place.node.pool_mib(PageSize.SMALL) >= group.shared_mib
+        ]
+
+    def copy_reads(self, group: SharingGroup) -> list[tuple[Option, int]]:
+        """Options of a group's members with each place whose copy they may read.
+
+        None if every cell reads the copy of its own node.
+        """
+        if not group.across_nodes:
+            return []
+        copies = self.copy_places(group)
+        return [
+            (option, at.index)
+            for name in group.vms
+            for option in self.options[name]
+            for at in copies
+            if at.host_index == self.place_of(option).host_index
+        ]
+
     def host_tree(self, host_index: int) -> Tree:
         """Return the tree of relative distances between the nodes of a host."""
         if host_index not in self._host_trees:
@@ -173,12 +220,8 @@ class Prepared:
 
     @cached_property
     def talk_tree(self) -> Tree:
-        """Tree of the mean distances of both directions between all places that run vCPUs."""
-        r, places = self.instance.r, self.instance.places
-        return tree_below(
-            [place.index for place in places if place.node.threads],
-            lambda i, j: (r(places[i], places[j]) + r(places[j], places[i])) / 2,
-        )
+        """Tree of distances for VMs that talk, between all places that run vCPUs."""
+        return talk_tree(self.instance)
 
     @cached_property
     def device_options(self) -> dict[str, tuple[DeviceOption, ...]]:
@@ -227,20 +270,44 @@ class Prepared:
         return {vm.name: tuple(alive[vm.name]) for vm in self.instance.vms}
 
 
+def most_cores(vm: Vm, vcpus: int, group: CoreGroup) -> int:
+    """Cores (or threads, if a VM takes those) of a group that `vcpus` dedicated vCPUs can use.
+
+    If an option's node has one group, that is what its cell takes: options that do not fit an
+    empty node are none.
+    """
+    if not whole_cores(vm):
+        return min(vcpus, group.num_threads)
+    if vm.thread_policy is ThreadPolicy.ISOLATE:
+        return min(vcpus, group.num_cores)
+    if group.threads_per_core < 2:
+        return 0
+    return min(ceil_div(vcpus, group.threads_per_core), group.num_cores)
+
+
 def whole_cores(vm: Vm) -> bool:
     """Tell whether a VM takes whole cores."""
     return vm.cpu_policy is CpuPolicy.DEDICATED and vm.thread_policy is not ThreadPolicy.PREFER
 
 
 def _complete(options: list[Option], form: VmForm, instance: Instance) -> list[Option]:
-    """Leave out options of a shape on a host that has not enough nodes for some type of it."""
+    """Leave out options of a shape on a host that has not enough nodes for it.
+
+    Neither for some type of it alone, nor, as cells are on distinct nodes, for all together.
+    """
     nodes: dict[tuple[int, int, int], int] = defaultdict(int)
+    used: dict[tuple[int, int], set[int]] = defaultdict(set)
     for option in options:
-        nodes[option.shape, option.kind, instance.places[option.place].host_index] += 1
+        host_index = instance.places[option.place].host_index
+        nodes[option.shape, option.kind, host_index] += 1
+        used[option.shape, host_index].add(option.place)
     kept: list[Option] = []
     for option in options:
         host_index = instance.places[option.place].host_index
-        types = form.shapes[option.shape].types
-        if all(nodes[option.shape, t, host_index] >= kind.count for t, kind in enumerate(types)):
+        shape = form.shapes[option.shape]
+        enough = len(used[option.shape, host_index]) >= shape.num_cells
+        if enough and all(
+            nodes[option.shape, t, host_index] >= kind.count for t, kind in enumerate(shape.types)
+        ):
             kept.append(option)
     return kept

@@ -14,6 +14,7 @@ from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result
+from numaplace.models.verify import Rule, violations
 from numaplace.solver.base import Solver
 from numaplace.solver.params import SolveParams
 
@@ -49,7 +50,7 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     Raises
     ------
     InputError
-        If there is no solver of that name.
+        If there is no solver of that name, or the hint breaks a rule.
 
     Examples
     --------
@@ -70,6 +71,8 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     started = time.monotonic()
     if params.require_all:
         instance = replace(instance, vms=tuple(replace(vm, required=True) for vm in instance.vms))
+    if params.hint is not None:
+        params = replace(params, hint=_usable(instance, params.hint))
     if solver in EXACT and params.hint is None:
         hint = _hint(instance, params)
         left_s = max(0.0, params.time_limit_s - (time.monotonic() - started))
@@ -88,6 +91,15 @@ def _load(name: str) -> Solver:
     if name in ONLINE:
         return cast(Solver, import_module("numaplace.solver.greedy.solver").GREEDY_SOLVERS[name])
     raise InputError("solver", "", f"{name!r} is unknown, choose one of {', '.join(SOLVER_NAMES)}")
+
+
+def _usable(instance: Instance, hint: Plan) -> Plan | None:
+    """Return a caller's hint; None if it is valid but for required VMs that are missing."""
+    broken = violations(instance, hint)
+    for violation in broken:
+        if violation.rule is not Rule.REQUIRED_VMS:
+            raise InputError("parameters", "hint", f"is no valid plan: {violation}")
+    return None if broken else hint
 
 
 def _hint(instance: Instance, params: SolveParams) -> Plan | None:

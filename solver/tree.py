@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from numaplace.models.instance import Instance
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -86,3 +88,15 @@ def tree_below(places: Sequence[int], distance: Callable[[int, int], float]) -> 
         parted_here = before[i] is not before[j] and length == longest == reached
         exact = exact and (longest <= 1.0 or parted_here)
     return Tree(tuple(places), tuple(levels), exact)
+
+
+def talk_tree(instance: Instance) -> Tree:
+    """Return the tree of `talk_distance` between all places that run vCPUs."""
+    places = [place.index for place in instance.places if place.node.threads]
+    return tree_below(places, lambda i, j: talk_distance(instance, i, j))
+
+
+def talk_distance(instance: Instance, i: int, j: int) -> float:
+    """Relative distance of two places for VMs that talk: the mean of both directions."""
+    a, b = instance.places[i], instance.places[j]
+    return (instance.r(a, b) + instance.r(b, a)) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numaplace.models.instance import Instance
+from numaplace.models.relations import Cooperation
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import Vm
 
@@ -34,3 +35,15 @@ def make_host(name: str = "host", nodes: int = 2, *, distance: float = 20.0, **n
 def make_instance(*vms: Vm, host: Host | None = None, **more: object) -> Instance:
     """Return an instance with one host (two nodes of 4 cores and 4096 MiB unless given)."""
     return Instance((host or make_host(),), vms, **more)  # type: ignore[arg-type]
+
+
+def crowd(count: int) -> Instance:
+    """Return 8 nodes in which `count` VMs, each talking to the next three, are a hard problem."""
+    vms = [Vm(f"vm{i}", 1 + i % 5, 512) for i in range(count)]
+    pairs = [
+        Cooperation(f"vm{i}", f"vm{(i + k) % count}", 0.5 + (i * k) % 7 / 5)
+        for i in range(count)
+        for k in (1, 2, 3)
+    ]
+    host = make_host(nodes=8, cores=16, memory_mib=16384)
+    return make_instance(*vms, host=host, cooperations=tuple(pairs))

@@ -24,7 +24,8 @@ from numaplace.instances.hostparts import (
     other_pages_note,
     pcpus_by_node,
 )
-from numaplace.instances.pci import kind_of, parse_address
+from numaplace.instances.pci import kind_of
+from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import format_ids, ids_of, parse_bits
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.xmlfile import (
@@ -214,7 +215,9 @@ def _device(element: Element, above: _Above) -> Device | None:
     if kind is None:
         return None
     try:
-        address = parse_address(attribute(element, "pci_busid"))
+        address = parse_pci_address(
+            attribute(element, "pci_busid"), thing="<object>", field="pci_busid"
+        )
     except InputError as error:
         raise error_at(element, "pci_busid", error.reason) from None
     return Device(

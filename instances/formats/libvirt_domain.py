@@ -38,8 +38,8 @@ from numaplace.instances.formats.libvirt_numa import (
     placed_cells,
 )
 from numaplace.instances.formats.libvirt_size import KIB, MIB, text_bytes, to_mib
-from numaplace.instances.formats.pci_address import pci_address
 from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.pci_address import pci_address
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.xmlfile import (
     attribute,

@@ -30,8 +30,8 @@ from pathlib import Path
 from numaplace.instances.files import STDIN, read_text
 from numaplace.instances.formats.balloon import balloon_floor
 from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
-from numaplace.instances.formats.pci_address import parse_pci_address
 from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.pci_address import parse_pci_functions
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
@@ -330,7 +330,7 @@ def _devices(conf: _Conf, name: str, notes: list[str]) -> tuple[DeviceRequest, .
             continue
         for text in (stated or "").split(";"):
             with located(conf.file, conf.line(key)):
-                address, whole = parse_pci_address(text, thing=conf.thing, field=key)
+                address, whole = parse_pci_functions(text, thing=conf.thing, field=key)
             if address in kinds:
                 raise conf.error(key, f"PCI device {address} is passed through twice")
             kinds[address] = 1

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from numaplace.instances.filetree import Tree
-from numaplace.instances.pci import kind_of, parse_address
+from numaplace.instances.pci import kind_of
+from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import parse_ids, parse_mask, parse_whole
 from numaplace.models.errors import InputError
 from numaplace.models.topology import ID_MAX, Device
@@ -63,7 +64,7 @@ def _device(
         return None
     known = vendor is not None and product is not None
     return Device(
-        address=parse_address(address),
+        address=parse_pci_address(address, thing=folder, field="name"),
         kind=kind,
         nodes=_nodes(tree, folder, pcpus),
         functions=_functions(tree, folder, address, notes),

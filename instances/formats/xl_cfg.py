@@ -28,7 +28,6 @@ from pathlib import Path
 from numaplace.instances.files import STDIN, read_text
 from numaplace.instances.formats.balloon import balloon_floor
 from numaplace.instances.formats.c_number import parse_c_whole
-from numaplace.instances.formats.pci_address import parse_pci_address
 from numaplace.instances.formats.pins import CpuPins, resolve_pins
 from numaplace.instances.formats.xl_cpus import (
     Affinity,
@@ -40,6 +39,7 @@ from numaplace.instances.formats.xl_cpus import (
 )
 from numaplace.instances.formats.xl_text import XlSetting, XlValue, parse_xl_text
 from numaplace.instances.formats.xl_vnuma import VirtualNode, parse_vnuma
+from numaplace.instances.pci_address import parse_pci_functions
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError
@@ -190,7 +190,7 @@ def _devices(config: _Config, notes: list[str]) -> tuple[DeviceRequest, ...]:
         for item in config.items("pci"):
             if not isinstance(item, str):
                 raise InputError(config.thing, "pci", "holds a list, must hold strings")
-            address, whole = parse_pci_address(_bdf(item), thing=config.thing, field="pci")
+            address, whole = parse_pci_functions(_bdf(item), thing=config.thing, field="pci")
             if address in requests:
                 raise InputError(config.thing, "pci", f"device {address} is given twice")
             if whole:

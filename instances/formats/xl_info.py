@@ -13,7 +13,7 @@ from pathlib import Path
 
 from numaplace.instances.files import read_text
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
-from numaplace.instances.pci import parse_address
+from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import format_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError
@@ -136,7 +136,7 @@ def _read_cpu(cpu: int, core: str, socket: str, node: str, line: int, tables: _T
 
 def _read_device(address: str, node: str, line: int, tables: _Tables) -> None:
     with located(tables.file, line):
-        address = parse_address(address)
+        address = parse_pci_address(address, thing="device topology", field="address")
     if address in tables.devices:
         raise tables.error(line, f"device {address}", "device topology", "occurs twice")
     tables.devices[address] = (

@@ -101,7 +101,7 @@ class Constraints:
         Loose pages: ``sum_j p[j] + taken = blocks placed``, on the VM's own host.
         """
         self._loose_amount()
-        for option, spill in self.vars.spill.items():
+        for option, spill in self.vars.pages.items():
             cell = self.vars.cell[option]
             blocks = self.prepared.kind_of(option).blocks
             vm = self.instance.vm(option.vm)

@@ -96,13 +96,14 @@ def find_conflict(instance: Instance, names: Iterable[str], deadline: float) -> 
         return None
     kept = set(switches)
     by_rule: dict[Rule, set[Switch]] = defaultdict(set)
-    for switch in switches:
-        if switch[0] is not Rule.REQUIRED_VMS:
-            by_rule[switch[0]].add(switch)
+    for switch in sorted(switches):
+        by_rule[switch[0]].add(switch)
+    # VMs first, under all rules: a conflict of few VMs is easier to read than one of few nodes.
+    for switch in sorted(by_rule.pop(Rule.REQUIRED_VMS, set())):
+        kept = _without(formulation, kept, {switch}, deadline)
     for family in by_rule.values():
         kept = _without(formulation, kept, family, deadline)
-    # VMs first: a conflict of few VMs is easier to read than one of few nodes.
-    for switch in sorted(kept, key=lambda s: (s[0] is not Rule.REQUIRED_VMS, s)):
+    for switch in sorted(kept, key=lambda s: (s[0] is Rule.REQUIRED_VMS, s)):
         kept = _without(formulation, kept, {switch}, deadline)
     return kept
 
@@ -141,6 +142,9 @@ def _in_words(conflict: set[Switch], extra: str | None) -> str:
     rules = "; ".join(
         f"{WORDS[rule]} {_listed(names)} [{rule}]" for rule, names in subjects.items()
     )
+    if not rules:
+        # Left are rules without a switch: cells on distinct nodes, memory in blocks.
+        rules = "no host has nodes for their cells with room for their memory in whole blocks"
     if extra is None:
         return f"VMs {_listed(others)} cannot all be placed: {rules}"
     if not others:

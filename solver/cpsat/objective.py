@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
 from numaplace.models import rates
 from numaplace.models.cost import Term
@@ -11,7 +12,8 @@ from numaplace.models.units import MILLI, ceil_div
 from numaplace.models.vm import Vm
 from numaplace.solver.cpsat.pairs import Pairs
 from numaplace.solver.cpsat.variables import ZERO, Linear, Variables
-from numaplace.solver.prepare import Option
+from numaplace.solver.linear_terms import LinearTerms
+from numaplace.solver.option_rates import load_milli, memory_rate
 
 
 class Objective:
@@ -47,9 +49,8 @@ class Objective:
         """CPU load of the fullest host, in thousandths of its threads."""
         load: dict[int, list[tuple[str, Linear]]] = defaultdict(list)
         for option, cell in self.vars.cell.items():
-            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
             host = self.prepared.place_of(option).host_index
-            load[host].append((option.vm, rates.load_milli(vm, vcpus) * cell))
+            load[host].append((option.vm, load_milli(self.prepared, option) * cell))
         total = sum(rates.load_milli(vm, vm.vcpus) + vm.vcpus for vm in self.instance.vms)
         fullest = self.model.new_int_var(0, total, "load of the fullest host")
         for host, loads in load.items():
@@ -66,18 +67,18 @@ class Objective:
 
     def terms(self) -> dict[Term, Linear]:
         """Every term in micro-vCPU."""
-        pairs = Pairs(self.vars)
+        linear, pairs = LinearTerms(self.prepared, self.vars), Pairs(self.vars)
         functions: dict[Term, Callable[[], list[Linear]]] = {
             Term.REMOTE_MEMORY: self.remote_memory,
             Term.SPLIT_GUEST: pairs.split_guest,
-            Term.PAGE_SHARING: self.page_sharing,
-            Term.NODE_AFFINITY: self.node_affinity,
-            Term.DEVICE: self.device,
+            Term.PAGE_SHARING: linear.page_sharing,
+            Term.NODE_AFFINITY: linear.node_affinity,
+            Term.DEVICE: linear.device,
             Term.COOPERATION: pairs.cooperation,
             Term.COMPETITION: pairs.competition,
             Term.CPU_CONTENTION: self.cpu_contention,
             Term.BANDWIDTH_CONTENTION: self.bandwidth_contention,
-            Term.BALLOONING: self.ballooning,
+            Term.BALLOONING: linear.ballooning,
             Term.MIGRATION: self.migration,
         }
         return {term: sum(function()) for term, function in functions.items()}
@@ -89,7 +90,7 @@ class Objective:
             if option.vm in self.vars.lies:
                 continue
             for at, blocks in self.vars.blocks_on(option).items():
-                rate = self._rate(option, option.place, at)
+                rate = memory_rate(self.prepared, option, option.place, at)
                 if rate:
                     found.append(rate * blocks)
         for name in self.vars.lies:
@@ -97,29 +98,19 @@ class Objective:
                 found += self._loose_memory(self.instance.vm(name), host)
         return found
 
-    def _rate(self, option: Option, home: int, at: int) -> int:
-        """Loss per block of an option's cell, were its home at `home`."""
-        vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
-        cell_mib = kind.blocks * self.instance.form(vm.name).block_mib
-        places = self.instance.places[home], self.instance.places[at]
-        return rates.memory_rate(self.instance, vm, kind.vcpus, cell_mib, *places)
-
     def _loose_memory(self, vm: Vm, host: int) -> list[Linear]:
         """Loss of loose pages on a host: blocks outside the home's cluster, level by level.
 
         ``out[C] >= blocks x[C] - p[C] - taken`` for each cluster C. What distances are above their
         tree: ``more >= sum_j rest(i,j) p[j]`` if the home is i.
         """
-        option = self.prepared.options[vm.name][0]
         tree = self.prepared.host_tree(host)
+        price = partial(memory_rate, self.prepared, self.prepared.options[vm.name][0])
         on_host = {place.index for place in self.instance.host_places[host]}
         at = {i: x for i, x in self.vars.at[vm.name].items() if i in on_host}
         lies = {j: p for j, p in self.vars.lies[vm.name].items() if j in on_host}
         blocks = self.instance.form(vm.name).blocks
         taken = self.vars.taken.get(vm.name, ZERO)
-
-        def price(home: int, place: int) -> int:
-            return self._rate(option, home, place)
 
         found: list[Linear] = []
         for step, level in zip(tree.steps(price), tree.levels, strict=True):
@@ -141,40 +132,12 @@ class Objective:
                 found.append(more)
         return found
 
-    def page_sharing(self) -> list[Linear]:
-        """Reads of copies on other nodes."""
-        found: list[Linear] = []
-        for (option, at), read in self.vars.read.items():
-            vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
-            home, copy = self.prepared.place_of(option), self.instance.places[at]
-            rate = rates.sharing_rate(self.instance, vm, kind.vcpus, home, copy)
-            if rate:
-                found.append(rate * read)
-        return found
-
-    def node_affinity(self) -> list[Linear]:
-        """Cells outside the soft set."""
-        found: list[Linear] = []
-        for option, cell in self.vars.cell.items():
-            vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
-            rate = rates.affinity_rate(vm, kind.vcpus, self.prepared.place_of(option).node.id)
-            if rate:
-                found.append(rate * cell)
-        return found
-
-    def device(self) -> list[Linear]:
-        """Functions at their distance from the cell that serves them."""
-        return [o.rate * functions for o, functions in self.vars.device.items() if o.rate]
-
     def cpu_contention(self) -> list[Linear]:
         """Convex loss of each node's load: an epigraph of its lines, at the worst instant."""
         found: list[Linear] = []
         for place in self.instance.places:
             curve = rates.contention(place)
-            loads = [
-                (o.vm, rates.load_milli(self.instance.vm(o.vm), self.prepared.kind_of(o).vcpus), o)
-                for o in self.vars.options_at(place)
-            ]
+            loads = [(o.vm, load_milli(self.prepared, o), o) for o in self.vars.options_at(place)]
             most = sum(load for _, load, _ in loads)
             if curve.loss(most) == 0:
                 continue
@@ -211,15 +174,6 @@ class Objective:
                 self.model.add(MILLI * loss >= price * (used - limit * MILLI))
             found.append(loss)
         return found
-
-    def ballooning(self) -> list[Linear]:
-        """Blocks taken away."""
-        taken = [(option.vm, blocks) for option, blocks in self.vars.balloon.items()]
-        taken += self.vars.taken.items()
-        return [
-            rates.balloon_rate(self.instance, self.instance.vm(name)) * blocks
-            for name, blocks in taken
-        ]
 
     def migration(self) -> list[Linear]:
         """Memory copied from where it is now, rounded up to micro-vCPU once a VM."""

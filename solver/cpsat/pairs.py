@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 
 from ortools.sat.python import cp_model
 
-from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.units import to_micro
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.cpsat.variables import ZERO, Linear, Variables
+from numaplace.solver.option_rates import cooperation_rate, split_rate, talk_rate
 from numaplace.solver.prepare import Option
 
 
@@ -46,17 +47,13 @@ class Pairs:
             for o in self.prepared.options[vm.name]
             if o.shape == shape and self.prepared.place_of(o).host_index == host
         ]
-        block_mib = self.instance.form(vm.name).block_mib
         found: list[Linear] = []
         partners: dict[tuple[Option, int], list[Linear]] = defaultdict(list)
         for i, a in enumerate(options):
             for b in options[i + 1 :]:
                 if a.place == b.place:
                     continue
-                kinds = self.prepared.kind_of(a), self.prepared.kind_of(b)
-                sizes = [(kind.vcpus, kind.blocks * block_mib) for kind in kinds]
-                at = self.prepared.place_of(a), self.prepared.place_of(b)
-                rate = rates.split_rate(self.instance, vm, sizes[0], sizes[1], *at)
+                rate = split_rate(self.prepared, a, b)
                 both = self._product(a, b)
                 partners[a, b.kind].append(both)
                 partners[b, a.kind].append(both)
@@ -101,13 +98,7 @@ class Pairs:
         ``more >= sum_j rest(i,j) b[j]``.
         """
         at_a, at_b = self.vars.at[pair.first], self.vars.at[pair.second]
-        vcpus = self.instance.vm(pair.first).vcpus, self.instance.vm(pair.second).vcpus
-        places = self.instance.places
-        tree = self.prepared.talk_tree
-
-        def price(i: int, j: int) -> int:
-            return rates.cooperation_rate(self.instance, pair, vcpus, (places[i], places[j]))
-
+        tree, price = self.prepared.talk_tree, partial(talk_rate, self.prepared, pair)
         both_placed = self.vars.placed[pair.first] + self.vars.placed[pair.second] - 1
         found: list[Linear] = []
         for depth, (step, level) in enumerate(zip(tree.steps(price), tree.levels, strict=True)):
@@ -153,12 +144,10 @@ class Pairs:
         sums: dict[tuple[int, Option], list[Linear]] = defaultdict(list)
         for a in self.prepared.options[pair.first]:
             for b in self.prepared.options[pair.second]:
-                vcpus = self.prepared.kind_of(a).vcpus, self.prepared.kind_of(b).vcpus
-                at = self.prepared.place_of(a), self.prepared.place_of(b)
-                rate = rates.cooperation_rate(self.instance, pair, vcpus, at)
+                rate = cooperation_rate(self.prepared, pair, a, b)
                 both = self._product(a, b)
-                sums[0, a].append(vcpus[1] * both)
-                sums[1, b].append(vcpus[0] * both)
+                sums[0, a].append(self.prepared.kind_of(b).vcpus * both)
+                sums[1, b].append(self.prepared.kind_of(a).vcpus * both)
                 if rate:
                     found.append(rate * both)
         if not found:

@@ -7,13 +7,10 @@ from collections.abc import Iterable
 
 from ortools.sat.python import cp_model
 
-from numaplace.models.cores import CoreGroup
 from numaplace.models.instance import Place
-from numaplace.models.pages import interleaved_blocks
 from numaplace.models.relations import SharingGroup
-from numaplace.models.units import PageSize
-from numaplace.models.vm import CpuPolicy, MemoryMode, ThreadPolicy, Vm
-from numaplace.solver.prepare import DeviceOption, Option, Prepared, whole_cores
+from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.solver.prepare import DeviceOption, Option, Prepared, most_cores
 
 Linear = cp_model.LinearExpr | int
 ZERO: Linear = 0
@@ -41,7 +38,7 @@ class Variables:
         self.on_host: dict[str, dict[int, cp_model.IntVar]] = {}
         self.lies: dict[str, dict[int, cp_model.IntVar]] = {}
         self.taken: dict[str, cp_model.IntVar] = {}
-        self.spill: dict[Option, dict[int, cp_model.IntVar]] = {}
+        self.pages: dict[Option, dict[int, cp_model.IntVar]] = {}
         self.balloon: dict[Option, cp_model.IntVar] = {}
         self.device: dict[DeviceOption, cp_model.IntVar] = {}
         self.copy: dict[tuple[str, int], cp_model.IntVar] = {}
@@ -102,22 +99,15 @@ class Variables:
     def _loose_pages(self, vm: Vm) -> None:
         """Blocks of a VM of one cell by node, wherever its vCPUs run, and blocks taken away."""
         form = self.instance.form(vm.name)
-        homes = {place.host_index: place for place in map(self._place_at, self.at[vm.name])}
         self.lies[vm.name] = {
             at.index: self.model.new_int_var(
-                0,
-                min(form.blocks, at.node.pool_mib(vm.page_size) // form.block_mib),
-                f"blocks of {vm.name} on {at}",
+                0, self.prepared.most_blocks(vm, form.blocks, at), f"blocks of {vm.name} on {at}"
             )
-            for home in homes.values()
-            for at in self.prepared.page_places(vm, home)
+            for at in self.prepared.loose_places(vm)
         }
         if form.balloon_blocks:
             name = f"balloon of {vm.name}"
             self.taken[vm.name] = self.model.new_int_var(0, form.balloon_blocks, name)
-
-    def _place_at(self, index: int) -> Place:
-        return self.instance.places[index]
 
     def _pages(self, vm: Vm) -> None:
         """Blocks that are not where the vCPUs are: on another node, or taken by ballooning."""
@@ -127,10 +117,10 @@ class Variables:
                 continue
             blocks = self.prepared.kind_of(option).blocks
             home = self.prepared.place_of(option)
-            self.spill[option] = {
+            self.pages[option] = {
                 at.index: self.model.new_int_var(
                     0,
-                    min(blocks, at.node.pool_mib(vm.page_size) // form.block_mib),
+                    self.prepared.most_blocks(vm, blocks, at),
                     f"blocks of {vm.name}@{home} on {at}",
                 )
                 for at in self.prepared.page_places(vm, home)
@@ -153,33 +143,21 @@ class Variables:
             groups = self.prepared.core_groups(self.prepared.place_of(option))
             vcpus = self.prepared.kind_of(option).vcpus
             for g, group in enumerate(groups):
+                most = most_cores(vm, vcpus, group)
                 if len(groups) == 1:
-                    self.cores[option, g] = cores_needed(vm, vcpus, group) * self.cell[option]
+                    self.cores[option, g] = most * self.cell[option]
                     continue
-                most = group.num_cores if whole_cores(vm) else group.num_threads
-                if vm.thread_policy is ThreadPolicy.REQUIRE and group.threads_per_core < 2:
-                    most = 0
                 name = f"cores of {vm.name}@{self.prepared.place_of(option)} in group {g}"
-                taken = self.model.new_int_var(0, min(most, vcpus), name)
+                taken = self.model.new_int_var(0, most, name)
                 self.cores[option, g] = self.free_cores[option, g] = taken
 
     def _copies(self, group: SharingGroup) -> None:
-        homes = {place for name in group.vms for place in self.prepared.homes_of[name]}
-        hosts = {self.instance.places[home].host_index for home in homes}
-        for host in sorted(hosts):
-            for place in self.instance.host_places[host]:
-                useful = group.across_nodes or place.index in homes
-                if useful and place.node.pool_mib(PageSize.SMALL) >= group.shared_mib:
-                    name = f"copy of {group.name} on {place}"
-                    self.copy[group.name, place.index] = self.model.new_bool_var(name)
-        if not group.across_nodes:
-            return
-        for name in group.vms:
-            for option in self.prepared.options[name]:
-                for at in self.instance.host_places[self.prepared.place_of(option).host_index]:
-                    if (group.name, at.index) in self.copy:
-                        read = self.model.new_bool_var(f"{name}@{option.place} reads {at}")
-                        self.read[option, at.index] = read
+        for place in self.prepared.copy_places(group):
+            name = f"copy of {group.name} on {place}"
+            self.copy[group.name, place.index] = self.model.new_bool_var(name)
+        for option, at in self.prepared.copy_reads(group):
+            name = f"{option.vm}@{option.place} reads {at}"
+            self.read[option, at] = self.model.new_bool_var(name)
 
     def pages_of(self, name: str) -> dict[int, list[Linear]]:
         """Blocks of a VM by place index, in parts that add up."""
@@ -193,23 +171,20 @@ class Variables:
 
     def blocks_on(self, option: Option) -> dict[int, Linear]:
         """Blocks of an option's cell by place index, for a VM whose pages are not loose."""
-        vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
-        home = self.prepared.place_of(option)
-        places = self.prepared.page_places(vm, home)
         cell = self.cell[option]
-        if vm.memory_mode is MemoryMode.INTERLEAVE:
-            even = interleaved_blocks([place.node.id for place in places], kind.blocks)
-            return {at.index: even[at.node.id] * cell for at in places if at.node.id in even}
-        if option not in self.spill:
-            return {places[0].index: kind.blocks * cell} if kind.blocks else {}
-        on: dict[int, Linear] = dict(self.spill[option])
+        if option not in self.pages:
+            fixed = self.prepared.fixed_blocks(option)
+            return {at: blocks * cell for at, blocks in fixed.items()}
+        on: dict[int, Linear] = dict(self.pages[option])
+        vm = self.instance.vm(option.vm)
+        places = self.prepared.page_places(vm, self.prepared.place_of(option))
         if any(at.index == option.place for at in places):
-            on[option.place] = kind.blocks * cell - self.away(option)
+            on[option.place] = self.prepared.kind_of(option).blocks * cell - self.away(option)
         return on
 
     def away(self, option: Option) -> Linear:
         """Blocks of an option's cell that are not on its own node."""
-        return sum(self.spill[option].values()) + self.balloon.get(option, ZERO)
+        return sum(self.pages[option].values()) + self.balloon.get(option, ZERO)
 
     def options_at(self, place: Place) -> Iterable[Option]:
         """Options at a place."""
@@ -222,10 +197,3 @@ class Variables:
             for option in self.cell:
                 self._by_place[option.place].append(option)
         return self._by_place
-
-
-def cores_needed(vm: Vm, vcpus: int, group: CoreGroup) -> int:
-    """Cores (or threads, for a VM that takes those) that `vcpus` need in a core group alone."""
-    if vm.thread_policy is ThreadPolicy.REQUIRE:
-        return -(-vcpus // group.threads_per_core)
-    return vcpus

@@ -95,6 +95,7 @@ class Constraints:
 
     def memory_amount(self) -> None:
         """A cell's blocks are on some node or ballooned away; ballooning has its limit."""
+        self._loose_amount()
         for option, pages in self.vars.pages.items():
             blocks, cell = self.prepared.kind_of(option).blocks, self.vars.cell[option]
             taken = self.vars.balloon.get(option, 0)
@@ -108,6 +109,16 @@ class Constraints:
         for name, parts in ballooned.items():
             limit = self.instance.form(name).balloon_blocks
             self.problem += pulp.lpSum(parts) <= limit * self.vars.placed[name]
+
+    def _loose_amount(self) -> None:
+        """All blocks of a loose VM are on its host: ``sum_j p[j] + taken = blocks``."""
+        for name, lies in self.vars.lies.items():
+            blocks, on_host = self.instance.form(name).blocks, self.vars.on_host[name]
+            total = pulp.lpSum([*lies.values(), self.vars.taken.get(name, 0)])
+            self.problem += total == blocks * self.vars.placed[name]
+            for host in sorted(on_host) if len(on_host) > 1 else ():
+                here = [p for j, p in lies.items() if self.instance.places[j].host_index == host]
+                self.problem += pulp.lpSum(here) <= blocks * on_host[host]
 
     def memory_capacity(self) -> None:
         """Each node's page pools hold what lies on it, at every instant."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import pulp
 
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
-from numaplace.solver.decide import decisions_of, nearest_device_options
-from numaplace.solver.extract import Decisions, extract_plan
+from numaplace.solver.decide import decisions_of, values_of
+from numaplace.solver.extract import extract_plan, read_decisions
 from numaplace.solver.milp.backend import Task
 from numaplace.solver.milp.constraints import Constraints
 from numaplace.solver.milp.highs import solve_highs
@@ -59,11 +57,10 @@ class Formulation:
         if stage is not Stage.VALUE:
             add_at_most(self.problem, self.expression(stage), objective)
             return
-        values = {vm.name: self.instance.value_milli(vm) for vm in self.instance.vms}
-        if objective == sum(values.values()):
-            for name, value in values.items():
-                if value:
-                    self.vars.placed[name].lowBound = 1
+        if objective == self.instance.total_value_milli:
+            for vm in self.instance.vms:
+                if self.instance.value_milli(vm):
+                    self.vars.placed[vm.name].lowBound = 1
         else:
             add_at_most(self.problem, self.expression(stage), -objective)
 
@@ -72,23 +69,9 @@ class Formulation:
         decisions = decisions_of(self.prepared, plan)
         if decisions is None:
             return None
-        taken = set(decisions.cells)
-        host_of = {o.vm: (o.shape, self.prepared.place_of(o).host_index) for o in taken}
-        values = [(var, int(name in host_of)) for name, var in self.vars.placed.items()]
-        values += [(var, int(option in taken)) for option, var in self.vars.cell.items()]
-        values += [(v, int(host_of.get(n) == (s, h))) for (n, s, h), v in self.vars.cut.items()]
-        for option, pages in self.vars.pages.items():
-            lying = {at: decisions.pages.get((option, at), 0) for at in pages}
-            values += [(var, lying[at]) for at, var in pages.items()]
-            if option in self.vars.balloon:
-                blocks = self.prepared.kind_of(option).blocks if option in taken else 0
-                values.append((self.vars.balloon[option], blocks - sum(lying.values())))
-        functions = nearest_device_options(self.prepared, decisions)
-        values += [(var, functions.get(option, 0)) for option, var in self.vars.device.items()]
-        copies = {(group, at) for (group, _), places in decisions.copies.items() for at in places}
-        values += [(var, int(key in copies)) for key, var in self.vars.copy.items()]
-        values += [(v, decisions.cores.get(key, 0)) for key, v in self.vars.free_cores.items()]
-        return values
+        cuts = {(o.vm, o.shape, self.prepared.place_of(o).host_index) for o in decisions.cells}
+        values = values_of(self.prepared, self.vars, decisions)
+        return values + [(var, int(key in cuts)) for key, var in self.vars.cut.items()]
 
     def fix(self, plan: Plan) -> bool:
         """Allow nothing but `plan`; False if the formulation cannot express it."""
@@ -101,25 +84,7 @@ class Formulation:
 
     def plan(self) -> Plan:
         """Read the plan of a problem that has been solved."""
-        decisions = Decisions()
-        for option, cell in self.vars.cell.items():
-            if not _whole(cell):
-                continue
-            decisions.cells.append(option)
-            for at, blocks in self.vars.pages.get(option, {}).items():
-                decisions.pages[option, at] = _whole(blocks)
-            for g in range(len(self.prepared.core_groups(self.prepared.place_of(option)))):
-                if (option, g) in self.vars.cores:
-                    decisions.cores[option, g] = _whole(self.vars.cores[option, g])
-        devices: dict[tuple[str, int, str], int] = defaultdict(int)
-        for choice, functions in self.vars.device.items():
-            devices[choice.vm, choice.request, choice.address] += _whole(functions)
-        decisions.devices.update(devices)
-        for (group, at), copy in self.vars.copy.items():
-            if _whole(copy):
-                host = self.instance.places[at].host_index
-                decisions.copies.setdefault((group, host), []).append(at)
-        return extract_plan(self.prepared, decisions)
+        return extract_plan(self.prepared, read_decisions(self.prepared, self.vars, _whole))
 
 
 def _whole(linear: Linear) -> int:

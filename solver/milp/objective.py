@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
 import pulp
 
@@ -17,8 +18,10 @@ from numaplace.models.cost import Term
 from numaplace.models.instance import Place
 from numaplace.models.units import MICRO, MILLI, ceil_div
 from numaplace.models.vm import Vm
+from numaplace.solver.linear_terms import LinearTerms
 from numaplace.solver.milp.pairs import Pairs
 from numaplace.solver.milp.variables import Linear, Variables
+from numaplace.solver.option_rates import load_milli, memory_rate
 
 
 class Objective:
@@ -35,7 +38,6 @@ class Objective:
         self.problem = variables.problem
         self.prepared = variables.prepared
         self.instance = variables.instance
-        self.pairs = Pairs(variables)
 
     def value(self) -> Linear:
         """Value of the VMs placed, in thousandths."""
@@ -56,9 +58,8 @@ class Objective:
         loads: dict[int, list[tuple[str, Linear]]] = defaultdict(list)
         most: dict[int, int] = defaultdict(int)
         for option, cell in self.vars.cell.items():
-            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
             host = self.prepared.place_of(option).host_index
-            milli = rates.load_milli(vm, vcpus)
+            milli = load_milli(self.prepared, option)
             loads[host].append((option.vm, milli * cell))
             most[host] += milli
         threads = {h: max(1, self.instance.hosts[h].threads) for h in loads}
@@ -76,17 +77,18 @@ class Objective:
 
     def terms(self) -> dict[Term, Linear]:
         """Every term in micro-vCPU."""
+        linear, pairs = LinearTerms(self.prepared, self.vars), Pairs(self.vars)
         functions: dict[Term, Callable[[], list[Linear]]] = {
             Term.REMOTE_MEMORY: self.remote_memory,
-            Term.SPLIT_GUEST: self.pairs.split_guest,
-            Term.PAGE_SHARING: self.page_sharing,
-            Term.NODE_AFFINITY: self.node_affinity,
-            Term.DEVICE: self.device,
-            Term.COOPERATION: self.pairs.cooperation,
-            Term.COMPETITION: self.pairs.competition,
+            Term.SPLIT_GUEST: pairs.split_guest,
+            Term.PAGE_SHARING: linear.page_sharing,
+            Term.NODE_AFFINITY: linear.node_affinity,
+            Term.DEVICE: linear.device,
+            Term.COOPERATION: pairs.cooperation,
+            Term.COMPETITION: pairs.competition,
             Term.CPU_CONTENTION: self.cpu_contention,
             Term.BANDWIDTH_CONTENTION: self.bandwidth_contention,
-            Term.BALLOONING: self.ballooning,
+            Term.BALLOONING: linear.ballooning,
             Term.MIGRATION: self.migration,
         }
         return {term: pulp.lpSum(function()) for term, function in functions.items()}
@@ -95,50 +97,55 @@ class Objective:
         """Own blocks on other nodes, at their rate."""
         found: list[Linear] = []
         for option in self.vars.cell:
-            vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
-            home = self.prepared.place_of(option)
-            cell_mib = kind.blocks * self.instance.form(vm.name).block_mib
+            if option.vm in self.vars.lies:
+                continue
             for at, blocks in self.vars.blocks_on(option).items():
-                place = self.instance.places[at]
-                rate = rates.memory_rate(self.instance, vm, kind.vcpus, cell_mib, home, place)
+                rate = memory_rate(self.prepared, option, option.place, at)
                 if rate:
                     found.append(rate * blocks)
+        for name in self.vars.lies:
+            for host in self.prepared.hosts_of[name]:
+                found += self._loose_memory(name, host)
         return found
 
-    def page_sharing(self) -> list[Linear]:
-        """Reads of copies on other nodes."""
+    def _loose_memory(self, name: str, host: int) -> list[Linear]:
+        """Loss of loose pages on a host: blocks outside the home's cluster, level by level.
+
+        ``out[C] >= blocks x[C] - p[C] - taken`` for each cluster C. What distances are above their
+        tree: ``more >= sum_j rest(i,j) p[j]`` if the home is i.
+        """
+        tree = self.prepared.host_tree(host)
+        price = partial(memory_rate, self.prepared, self.prepared.options[name][0])
+        at, lies = self.vars.at[name], self.vars.lies[name]
+        blocks = self.instance.form(name).blocks
+        taken = self.vars.taken.get(name, 0)
         found: list[Linear] = []
-        for (option, at), read in self.vars.read.items():
-            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
-            home, copy = self.prepared.place_of(option), self.instance.places[at]
-            rate = rates.sharing_rate(self.instance, vm, vcpus, home, copy)
-            if rate:
-                found.append(rate * read)
+        for step, level in zip(tree.steps(price), tree.levels, strict=True):
+            for cluster in level.clusters if step else ():
+                homes = [at[i] for i in sorted(cluster) if i in at]
+                if homes:
+                    pages = [lies[j] for j in sorted(cluster) if j in lies]
+                    out = self.vars.real("out", blocks)
+                    inside = pulp.lpSum([*pages, taken])
+                    self.problem += blocks * pulp.lpSum(homes) - inside <= out
+                    found.append(step * out)
+        rest = tree.rest(price)
+        for i in sorted(at.keys() & set(tree.places)):
+            far = {j: rest[i, j] for j in lies if (i, j) in rest}
+            if far:
+                most = blocks * max(far.values()) / MICRO
+                more = self.vars.real("more", most)
+                total = pulp.lpSum((rate / MICRO) * lies[j] for j, rate in far.items())
+                self.problem += total + most * at[i] - more <= most
+                found.append(MICRO * more)
         return found
-
-    def node_affinity(self) -> list[Linear]:
-        """Cells outside the soft set."""
-        found: list[Linear] = []
-        for option, cell in self.vars.cell.items():
-            vm, vcpus = self.instance.vm(option.vm), self.prepared.kind_of(option).vcpus
-            rate = rates.affinity_rate(vm, vcpus, self.prepared.place_of(option).node.id)
-            if rate:
-                found.append(rate * cell)
-        return found
-
-    def device(self) -> list[Linear]:
-        """Functions at their distance from the cell that serves them."""
-        return [o.rate * functions for o, functions in self.vars.device.items() if o.rate]
 
     def cpu_contention(self) -> list[Linear]:
         """Convex loss of each node's load: an epigraph of its lines, at the worst instant."""
         found: list[Linear] = []
         for index, options in self.vars.options_at.items():
             curve = rates.contention(self.instance.places[index])
-            milli = {
-                o: rates.load_milli(self.instance.vm(o.vm), self.prepared.kind_of(o).vcpus)
-                for o in options
-            }
+            milli = {o: load_milli(self.prepared, o) for o in options}
             worst = curve.loss(sum(milli.values()))
             if not worst:
                 continue
@@ -160,10 +167,9 @@ class Objective:
         most: dict[int, int] = defaultdict(int)
         for vm in self.instance.vms:
             per_block = rates.demand_per_block(self.instance, vm)
-            for option in self.prepared.options[vm.name] if per_block else ():
-                for at, blocks in self.vars.blocks_on(option).items():
-                    demand[at].append((vm.name, per_block, blocks))
-                    most[at] += per_block * self.prepared.kind_of(option).blocks
+            for at, blocks in self.vars.lying(vm.name) if per_block else ():
+                demand[at].append((vm.name, per_block, blocks))
+                most[at] += per_block * self.instance.form(vm.name).blocks
         found: list[Linear] = []
         for at, users in sorted(demand.items(), key=lambda item: item[0]):
             place = self.instance.places[at]
@@ -190,13 +196,6 @@ class Objective:
             if used:
                 self.problem += pulp.lpSum(used) - loss <= price * limit / unit
         return unit * loss
-
-    def ballooning(self) -> list[Linear]:
-        """Blocks taken away."""
-        return [
-            rates.balloon_rate(self.instance, self.instance.vm(option.vm)) * taken
-            for option, taken in self.vars.balloon.items()
-        ]
 
     def migration(self) -> list[Linear]:
         """Memory copied from where it is now, rounded up to micro-vCPU once a VM."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 
 import pulp
 
-from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.units import to_micro
 from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.levels import Level, levels_of
 from numaplace.solver.milp.variables import Linear, Variables
+from numaplace.solver.option_rates import cooperation_rate, split_rate, talk_rate
 from numaplace.solver.prepare import Option
+from numaplace.solver.tree import Level
 
 Domain = tuple[int, int]
 
@@ -59,7 +60,7 @@ class Pairs:
 
     def _split_pairs(self, options: list[Option]) -> list[Linear]:
         pairs = [(a, b) for i, a in enumerate(options) for b in options[i + 1 :]]
-        priced = {(a, b): self._split_rate(a, b) for a, b in pairs if a.place != b.place}
+        priced = {(a, b): split_rate(self.prepared, a, b) for a, b in pairs if a.place != b.place}
         if not any(priced.values()):
             return []
         partners: dict[tuple[Option, int], list[Linear]] = defaultdict(list)
@@ -78,14 +79,6 @@ class Pairs:
                     self.problem += total == others * self.vars.cell[option]
         return found
 
-    def _split_rate(self, a: Option, b: Option) -> int:
-        vm = self.instance.vm(a.vm)
-        block_mib = self.instance.form(vm.name).block_mib
-        kinds = self.prepared.kind_of(a), self.prepared.kind_of(b)
-        sizes = [(kind.vcpus, kind.blocks * block_mib) for kind in kinds]
-        at = self.prepared.place_of(a), self.prepared.place_of(b)
-        return rates.split_rate(self.instance, vm, sizes[0], sizes[1], *at)
-
     def cooperation(self) -> list[Linear]:
         """Distance of pairs, by levels where distances are a tree, as a transport elsewhere."""
         found: list[Linear] = []
@@ -94,28 +87,27 @@ class Pairs:
             if not (a.overlaps(b) and self.vars.at[a.name] and self.vars.at[b.name]):
                 continue
             single = all(self.instance.form(vm.name).max_cells == 1 for vm in (a, b))
-            levels = self._levels(pair) if single else None
-            if levels is None:
-                found += self._transport(pair)
+            if single and self.prepared.talk_tree.exact:
+                found += self._by_levels(pair)
             else:
-                for level in levels:
-                    found += self._parted(pair, level)
+                found += self._transport(pair)
         return found
 
-    def _levels(self, pair: Cooperation) -> list[Level] | None:
-        vcpus = self.instance.vm(pair.first).vcpus, self.instance.vm(pair.second).vcpus
-        places = sorted(self.vars.at[pair.first].keys() | self.vars.at[pair.second].keys())
-        price = {
-            (i, j): rates.cooperation_rate(
-                self.instance, pair, vcpus, (self.instance.places[i], self.instance.places[j])
-            )
-            for i in places
-            for j in places
-        }
-        return levels_of(places, price)
+    def _by_levels(self, pair: Cooperation) -> list[Linear]:
+        """A step for every level of the tree of distances that parts two VMs of one cell.
+
+        Where distances are no tree, levels and a rest above them (as in CP-SAT) are weaker and
+        slower here than the transport.
+        """
+        tree, price = self.prepared.talk_tree, partial(talk_rate, self.prepared, pair)
+        found: list[Linear] = []
+        for step, level in zip(tree.steps(price), tree.levels, strict=True):
+            if step:
+                found += [step * over for over in self._parted(pair, level)]
+        return found
 
     def _parted(self, pair: Cooperation, level: Level) -> list[Linear]:
-        """What the first VM has in each cluster beyond the second: half their distance.
+        """What the first VM has in each cluster beyond the second; together 1 if it parts them.
 
         ``over[c] >= first[c] - second[c] - excused[c]`` for each cluster, where all excuses
         together are 1 if the second VM is not placed, else 0.
@@ -131,7 +123,7 @@ class Pairs:
                 excuses.append(self.vars.real("excused", 1))
                 self.problem += first - second - excuses[-1] <= over[-1]
         self.problem += pulp.lpSum(excuses) + self.vars.placed[pair.second] <= 1
-        return [level.step * variable for variable in over]
+        return over
 
     def _transport(self, pair: Cooperation) -> list[Linear]:
         """Products of options of two VMs: each option of one ships the vCPUs of the other.
@@ -141,7 +133,7 @@ class Pairs:
         """
         names = pair.first, pair.second
         priced = {
-            (a, b): self._cooperation_rate(pair, a, b)
+            (a, b): cooperation_rate(self.prepared, pair, a, b)
             for a in self.prepared.options[pair.first]
             for b in self.prepared.options[pair.second]
         }
@@ -161,11 +153,6 @@ class Pairs:
             self.problem += total <= whole * cell
             self.problem += total >= whole * (cell + self.vars.placed[other] - 1)
         return found
-
-    def _cooperation_rate(self, pair: Cooperation, a: Option, b: Option) -> int:
-        vcpus = self.prepared.kind_of(a).vcpus, self.prepared.kind_of(b).vcpus
-        at = self.prepared.place_of(a), self.prepared.place_of(b)
-        return rates.cooperation_rate(self.instance, pair, vcpus, at)
 
     def competition(self) -> list[Linear]:
         """Pairs that meet in a host, a node or a last-level cache: ``meet >= a + b - 1``.

@@ -12,12 +12,9 @@ from typing import Any
 
 import pulp
 
-from numaplace.models.cores import CoreGroup
-from numaplace.models.pages import interleaved_blocks
 from numaplace.models.relations import SharingGroup
-from numaplace.models.units import PageSize, ceil_div
-from numaplace.models.vm import CpuPolicy, MemoryMode, ThreadPolicy, Vm
-from numaplace.solver.prepare import DeviceOption, Option, Prepared, whole_cores
+from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.solver.prepare import DeviceOption, Option, Prepared, most_cores
 
 # PuLP ships no types: a variable, an affine expression or a number.
 Linear = Any
@@ -44,6 +41,8 @@ class Variables:
         self.cut: dict[tuple[str, int, int], Linear] = {}
         self.at: dict[str, dict[int, Linear]] = {}
         self.on_host: dict[str, dict[int, Linear]] = {}
+        self.lies: dict[str, dict[int, Linear]] = {}
+        self.taken: dict[str, Linear] = {}
         self.pages: dict[Option, dict[int, Linear]] = {}
         self.balloon: dict[Option, Linear] = {}
         self.device: dict[DeviceOption, Linear] = {}
@@ -54,7 +53,10 @@ class Variables:
         self.options_at: dict[int, list[Option]] = defaultdict(list)
         for vm in self.instance.vms:
             self._place(vm)
-            self._pages(vm)
+            if vm.name in prepared.loose_vms:
+                self._loose_pages(vm)
+            else:
+                self._pages(vm)
             self._devices(vm)
             if vm.cpu_policy is CpuPolicy.DEDICATED:
                 self._cores(vm)
@@ -93,6 +95,16 @@ class Variables:
         self.at[vm.name] = {i: pulp.lpSum(found) for i, found in sorted(by_place.items())}
         self.on_host[vm.name] = {h: pulp.lpSum(found) for h, found in sorted(by_host.items())}
 
+    def _loose_pages(self, vm: Vm) -> None:
+        """Blocks of a VM of one cell by node, wherever its vCPUs run, and blocks taken away."""
+        form = self.instance.form(vm.name)
+        self.lies[vm.name] = {
+            at.index: self.integer("lies", self.prepared.most_blocks(vm, form.blocks, at))
+            for at in self.prepared.loose_places(vm)
+        }
+        if form.balloon_blocks:
+            self.taken[vm.name] = self.integer("taken", form.balloon_blocks)
+
     def _pages(self, vm: Vm) -> None:
         """Blocks of each cell on each node, and those that ballooning takes."""
         form = self.instance.form(vm.name)
@@ -101,8 +113,10 @@ class Variables:
                 continue
             blocks = self.prepared.kind_of(option).blocks
             places = self.prepared.page_places(vm, self.prepared.place_of(option))
-            fits = {at.index: at.node.pool_mib(vm.page_size) // form.block_mib for at in places}
-            self.pages[option] = {i: self.integer("pages", min(blocks, fits[i])) for i in fits}
+            self.pages[option] = {
+                at.index: self.integer("pages", self.prepared.most_blocks(vm, blocks, at))
+                for at in places
+            }
             if form.balloon_blocks:
                 self.balloon[option] = self.integer("balloon", min(blocks, form.balloon_blocks))
 
@@ -123,43 +137,23 @@ class Variables:
                     self.cores[option, g] = self.free_cores[option, g] = taken
 
     def _copies(self, group: SharingGroup) -> None:
-        homes = {place for name in group.vms for place in self.prepared.homes_of[name]}
-        for host in sorted({self.instance.places[home].host_index for home in homes}):
-            for place in self.instance.host_places[host]:
-                useful = group.across_nodes or place.index in homes
-                if useful and place.node.pool_mib(PageSize.SMALL) >= group.shared_mib:
-                    self.copy[group.name, place.index] = self.binary("copy")
-        for name in group.vms if group.across_nodes else ():
-            for option in self.prepared.options[name]:
-                for at in self.instance.host_places[self.prepared.place_of(option).host_index]:
-                    if (group.name, at.index) in self.copy:
-                        # Each cell reads the cheapest copy: whole by itself.
-                        self.read[option, at.index] = self.real("read", 1)
+        for place in self.prepared.copy_places(group):
+            self.copy[group.name, place.index] = self.binary("copy")
+        for option, at in self.prepared.copy_reads(group):
+            # Each cell reads the cheapest copy: whole by itself.
+            self.read[option, at] = self.real("read", 1)
 
     def blocks_on(self, option: Option) -> dict[int, Linear]:
-        """Blocks of an option's cell by place index."""
+        """Blocks of an option's cell by place index, for a VM whose pages are not loose."""
         if option in self.pages:
             return self.pages[option]
-        vm, kind = self.instance.vm(option.vm), self.prepared.kind_of(option)
-        places = self.prepared.page_places(vm, self.prepared.place_of(option))
         cell = self.cell[option]
-        if vm.memory_mode is MemoryMode.INTERLEAVE:
-            even = interleaved_blocks([place.node.id for place in places], kind.blocks)
-            return {at.index: even[at.node.id] * cell for at in places if at.node.id in even}
-        return {places[0].index: kind.blocks * cell} if kind.blocks else {}
+        return {at: blocks * cell for at, blocks in self.prepared.fixed_blocks(option).items()}
 
     def lying(self, name: str) -> Iterator[tuple[int, Linear]]:
         """Place index and blocks of all cells of a VM, as far as they may be."""
+        if name in self.lies:
+            yield from self.lies[name].items()
+            return
         for option in self.prepared.options[name]:
             yield from self.blocks_on(option).items()
-
-
-def most_cores(vm: Vm, vcpus: int, group: CoreGroup) -> int:
-    """Cores (or threads, for a VM that takes those) of a group that `vcpus` can use at most."""
-    if not whole_cores(vm):
-        return min(vcpus, group.num_threads)
-    if vm.thread_policy is ThreadPolicy.ISOLATE:
-        return min(vcpus, group.num_cores)
-    if group.threads_per_core < 2:
-        return 0
-    return min(ceil_div(vcpus, group.threads_per_core), group.num_cores)

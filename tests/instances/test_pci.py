@@ -2,8 +2,7 @@
 
 import pytest
 
-from numaplace.instances.pci import kind_of, parse_address
-from numaplace.models.errors import InputError
+from numaplace.instances.pci import kind_of
 
 
 @pytest.mark.parametrize(
@@ -31,12 +30,3 @@ from numaplace.models.errors import InputError
 def test_kinds(pci_class: int, ids: tuple[int | None, int | None], kind: str | None) -> None:
     """Management and emulated display cards are no GPUs; bridges and USB are no devices."""
     assert kind_of(pci_class, *ids) == kind
-
-
-def test_addresses() -> None:
-    """A missing domain is 0000, and letters are small."""
-    assert parse_address("3B:00.1") == "0000:3b:00.1"
-    assert parse_address("10000:e1:00.0") == "10000:e1:00.0"
-    for text in ("", "3b:00", "0000:3b:00.8", "0000:3b:00.0\n;", "x:3b:00.0"):
-        with pytest.raises(InputError, match="PCI address"):
-            parse_address(text)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from numaplace.models.instance import Between, Instance
-from numaplace.models.relations import Apart, Cooperation
+from numaplace.models.relations import Apart
 from numaplace.models.result import SolveStatus, Stage
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.cpsat.explain import explained
@@ -18,22 +18,10 @@ from numaplace.solver.decide import decisions_of
 from numaplace.solver.extract import extract_plan
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.solver.prepare import Prepared
-from numaplace.tests.builders import make_host, make_instance
+from numaplace.tests.builders import crowd, make_host, make_instance
 from numaplace.tests.strategies import random_small_instance
 
 QUICK = SolveParams(time_limit_s=20, workers=1)
-
-
-def _crowd(count: int) -> Instance:
-    """Return 8 nodes in which `count` VMs, each talking to the next three, are a hard problem."""
-    vms = [Vm(f"vm{i}", 1 + i % 5, 512) for i in range(count)]
-    pairs = [
-        Cooperation(f"vm{i}", f"vm{(i + k) % count}", 0.5 + (i * k) % 7 / 5)
-        for i in range(count)
-        for k in (1, 2, 3)
-    ]
-    host = make_host(nodes=8, cores=16, memory_mib=16384)
-    return make_instance(*vms, host=host, cooperations=tuple(pairs))
 
 
 def test_remote_is_better_than_not_at_all() -> None:
@@ -90,7 +78,7 @@ def test_wider_than_every_node() -> None:
 
 def test_no_time_is_unknown_without_a_plan() -> None:
     """Without time and without a hint nothing is claimed."""
-    result = solve_cpsat(_crowd(20), replace(QUICK, time_limit_s=0.0))
+    result = solve_cpsat(crowd(20), replace(QUICK, time_limit_s=0.0))
     assert result.status is SolveStatus.UNKNOWN
     assert result.plan is None
 
@@ -104,7 +92,7 @@ def test_interrupt_hands_over_the_best_plan() -> None:
         return any(p.stage is Stage.LOSS and p.objective is not None for p in seen)
 
     params = SolveParams(time_limit_s=60, workers=2, on_progress=seen.append, should_stop=stop)
-    result = solve_cpsat(_crowd(30), params)
+    result = solve_cpsat(crowd(30), params)
     assert time.monotonic() - started < 30
     assert result.plan is not None
     assert len(result.plan) == 30
@@ -159,7 +147,7 @@ def test_plans_survive_the_round_trip() -> None:
 
 def test_hint_is_complete() -> None:
     """Fixing every hinted value leaves exactly the hinted plan."""
-    instance = _crowd(10)
+    instance = crowd(10)
     result = solve_cpsat(instance, replace(QUICK, relative_gap=0.5))
     assert result.plan is not None
     formulation = Formulation(instance)

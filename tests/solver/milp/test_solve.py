@@ -11,30 +11,17 @@ import pytest
 
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
-from numaplace.models.relations import Cooperation
 from numaplace.models.result import SolveStatus, Stage
 from numaplace.models.topology import Host
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.milp import cbc
 from numaplace.solver.milp.solve import solve_milp
 from numaplace.solver.params import MilpBackend, Progress, SolveParams
-from numaplace.tests.builders import make_host, make_instance, make_node
+from numaplace.tests.builders import crowd, make_host, make_instance, make_node
 
 QUICK = SolveParams(time_limit_s=20, workers=1)
 BACKENDS = [QUICK, replace(QUICK, milp_backend=MilpBackend.CBC)]
 both = pytest.mark.parametrize("params", BACKENDS, ids=["highs", "cbc"])
-
-
-def crowd(count: int) -> Instance:
-    """Return 8 nodes in which `count` VMs, each talking to the next three, are a hard problem."""
-    vms = [Vm(f"vm{i}", 1 + i % 5, 512) for i in range(count)]
-    pairs = [
-        Cooperation(f"vm{i}", f"vm{(i + k) % count}", 0.5 + (i * k) % 7 / 5)
-        for i in range(count)
-        for k in (1, 2, 3)
-    ]
-    host = make_host(nodes=8, cores=16, memory_mib=16384)
-    return make_instance(*vms, host=host, cooperations=tuple(pairs))
 
 
 @both

@@ -1,0 +1,148 @@
+"""A solve in stages: its clock, the best plan so far, what is proven. It knows no back end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from numaplace.models.cost import Cost
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Result, SolveStatus, Stage
+from numaplace.solver.base import checked_cost, make_result, no_plan, objective_of, stages_of
+from numaplace.solver.params import Progress, SolveParams
+
+# A stage that only prepares the next must leave time for it.
+STAGE_SHARE = 0.5
+
+SolveStage = Callable[[Stage, float, Mapping[Stage, int]], bool]
+"""Solves a stage within some seconds and tells whether it is proven that no plan exists.
+
+The third argument has the stages before it that the back end does not hold yet, and at what."""
+
+
+class Stages:
+    """State of one solve that goes through the stages in order.
+
+    Parameters
+    ----------
+    solver
+        Name of the solver.
+    instance
+        The instance.
+    params
+        Time limit, hint, callbacks.
+
+    Attributes
+    ----------
+    best
+        The best plan by the stages in order; the hint at first.
+    bounds
+        Bound of each stage the solve came to.
+    stats
+        Numbers of the solver.
+    interrupted
+        Set by a back end that has seen Ctrl-C: nothing more is solved.
+    """
+
+    def __init__(self, solver: str, instance: Instance, params: SolveParams) -> None:
+        self.solver = solver
+        self.instance = instance
+        self.params = params
+        self.best: Plan | None = None
+        self.bounds: dict[Stage, int | None] = {}
+        self.stats: dict[str, float] = {}
+        self.interrupted = False
+        self._started = time.monotonic()
+        self._stages = stages_of(instance)
+        self._cost: Cost | None = None
+        hint = params.hint if instance.vms else Plan()
+        if hint is not None:
+            self.offer(hint)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the time limit."""
+        return self.params.time_limit_s - self.elapsed_s
+
+    def solve(self, solve_stage: SolveStage) -> Result:
+        """Go through the stages; those whose best plan is ideal, or without time, are not solved.
+
+        A stage without a plan is infeasible if that is proven, and ends the solve in any case.
+        """
+        to_hold: dict[Stage, int] = {}
+        for stage in self._stages:
+            infeasible = False
+            self.bounds[stage] = None
+            if self._ideal(stage):
+                self.bounds[stage] = self.objective(stage)
+            elif self.left_s > 0 and not self.params.stopped and not self.interrupted:
+                share = 1.0 if stage is self._stages[-1] else STAGE_SHARE
+                infeasible = solve_stage(stage, share * self.left_s, to_hold)
+                to_hold = {}
+            if self.best is None:
+                status = SolveStatus.INFEASIBLE if infeasible else SolveStatus.UNKNOWN
+                return no_plan(self.solver, status, self.elapsed_s, (), self.stats)
+            to_hold[stage] = self.objective(stage)
+        assert self.best is not None
+        return make_result(
+            self.solver,
+            self.instance,
+            self.best,
+            self.bounds,
+            runtime_s=self.elapsed_s,
+            stats=self.stats,
+        )
+
+    def offer(self, plan: Plan) -> None:
+        """Keep a valid plan if it is the first, or better than the best by the stages in order."""
+        cost = checked_cost(self.instance, plan, self.solver)
+        if self._cost is None or self._key(cost) < self._key(self._cost):
+            self.best, self._cost = plan, cost
+
+    def _key(self, cost: Cost) -> tuple[int, ...]:
+        return tuple(sign(stage) * objective_of(cost, stage) for stage in self._stages)
+
+    def objective(self, stage: Stage) -> int:
+        """Objective of the best plan, which there must be."""
+        assert self._cost is not None
+        return objective_of(self._cost, stage)
+
+    def _ideal(self, stage: Stage) -> bool:
+        """Tell whether no plan can be better at a stage than the best one, without solving."""
+        if self.best is None:
+            return False
+        ideal = {
+            Stage.VALUE: self.instance.total_value_milli,
+            # VMs worth nothing may be left out, so only value makes a host necessary.
+            Stage.HOSTS: min(1, self.objective(Stage.VALUE)),
+            Stage.BALANCE: 0,
+            Stage.LOSS: 0,
+        }
+        return self.objective(stage) == ideal[stage]
+
+    def note_bound(self, stage: Stage, bound: int | None) -> None:
+        """Note the bound of a stage, unless the best plan shows that it cannot be right.
+
+        That may be so after an error of floating point, or if the hint has memory in parts that
+        are no blocks.
+        """
+        if bound is None or self.best is None:
+            return
+        if sign(stage) * bound <= sign(stage) * self.objective(stage):
+            self.bounds[stage] = bound
+
+    def report(self, stage: Stage, objective: int | None, bound: int | None) -> None:
+        """Tell the caller's callback the state of a stage."""
+        if self.params.on_progress is not None:
+            self.params.on_progress(Progress(self.solver, stage, objective, bound, self.elapsed_s))
+
+
+def sign(stage: Stage) -> int:
+    """Return -1 for the value, 1 for what is minimised: times it, every stage is minimised."""
+    return -1 if stage is Stage.VALUE else 1

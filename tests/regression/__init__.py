@@ -1,0 +1,1 @@
+"""Faults that were found once and must not come back."""
