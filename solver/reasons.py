@@ -35,18 +35,25 @@ def _reasons(
 ) -> Iterator[str]:
     """Reasons that hold for the smallest cell of the finest shape, most telling first."""
     kind = min(shape.types, key=lambda kind: (kind.vcpus, kind.blocks))
-    cut = f"a cell of {kind.vcpus} vCPUs" if shape.num_cells > 1 else f"{kind.vcpus} vCPUs"
+    many = shape.num_cells > 1
+    cut = f"a cell of {kind.vcpus} vCPUs is" if many else f"its {kind.vcpus} vCPUs are"
     wide = [place for place in places if node_takes(vm, kind.vcpus, place.node, place.host)]
     if not wide:
         most = max((_capacity(vm, place) for place in places), default=0)
         more = _more_cells(vm) if most and not vm.cells else ""
-        yield f"{cut} are wider than every node it may use: the widest takes {most}{more}"
+        if not most and vm.thread_policy is ThreadPolicy.REQUIRE:
+            yield "it requires cores with sibling threads (SMT), and no node it may use has any"
+        else:
+            yield f"{cut} wider than every node it may use: the widest takes {most}{more}"
         return
     need_mib = kind.blocks * form.block_mib - vm.balloon_mib
     rooms = {
         place.index: sum(at.node.pool_mib(vm.page_size) for at in prepared.page_places(vm, place))
         for place in wide
     }
+    if not max(rooms.values()):
+        yield f"no node it may use has a pool of {vm.page_size} pages"
+        return
     if need_mib > max(rooms.values()):
         yield (
             f"its {need_mib} MiB in {vm.page_size} pages are more than any node it may use has "

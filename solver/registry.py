@@ -24,6 +24,7 @@ SOLVER_NAMES = (*EXACT, *ONLINE)
 
 # Time for the plan that exact solvers start from: share of the time limit, seconds at most, and
 # seconds by the square of VMs times nodes: local search has soon seen all of a small instance.
+GREEDY_S = 2.0
 HINT_SHARE = 0.15
 HINT_S = 10.0
 HINT_S_PER_SQUARE = 1 / 30_000
@@ -106,7 +107,8 @@ def _hint(instance: Instance, params: SolveParams) -> Plan | None:
     """Return the best online plan, improved by local search; None if there is none."""
     greedy = import_module("numaplace.solver.greedy.solver")
     improve = import_module("numaplace.solver.greedy.improve").improve
-    quick = replace(params, explain=False)
+    # One pass is always made: without it, a solve cut short would have nothing to hand over.
+    quick = replace(params, explain=False, time_limit_s=max(params.time_limit_s, GREEDY_S))
     starts = [run(instance, quick) for run in (greedy.solve_greedy, greedy.solve_greedy_sorted)]
     costs = [(-start.cost.value_milli, start.cost.loss_micro) for start in starts if start.cost]
     if not costs:

@@ -78,7 +78,7 @@ class Stages:
         to_hold: dict[Stage, int] = {}
         for stage in self._stages:
             infeasible = False
-            self.bounds[stage] = None
+            self.bounds[stage] = self.instance.total_value_milli if stage is Stage.VALUE else 0
             if self._ideal(stage):
                 self.bounds[stage] = self.objective(stage)
             elif self.left_s > 0 and not self.params.stopped and not self.interrupted:
@@ -134,8 +134,10 @@ class Stages:
         """
         if bound is None or self.best is None:
             return
+        known = self.bounds.get(stage)
         if sign(stage) * bound <= sign(stage) * self.objective(stage):
-            self.bounds[stage] = bound
+            better = known is None or sign(stage) * bound > sign(stage) * known
+            self.bounds[stage] = bound if better else known
 
     def report(self, stage: Stage, objective: int | None, bound: int | None) -> None:
         """Tell the caller's callback the state of a stage."""

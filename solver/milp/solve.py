@@ -17,6 +17,8 @@ from numaplace.solver.params import MilpBackend, SolveParams
 from numaplace.solver.stages import Stages, sign
 
 NAME = "milp"
+PRODUCTS_PER_S = 10_000
+"""Products that PuLP writes and hands over in a second, roughly."""
 
 
 def solve_milp(instance: Instance, params: SolveParams) -> Result:
@@ -62,6 +64,10 @@ class _Run:
     def solve_stage(self, stage: Stage, limit_s: float, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
         deadline = time.monotonic() + limit_s
+        if stage is Stage.LOSS and self._num_products() > PRODUCTS_PER_S * limit_s:
+            # Writing the problem would take longer than the caller waits.
+            self.stages.stats["too_large_to_write"] = 1.0
+            return False
         for earlier, objective in to_hold.items():
             self.formulation.keep(earlier, objective)
         self.formulation.aim(stage)
@@ -78,6 +84,14 @@ class _Run:
             self.stages.note_bound(stage, None if lower is None else sign(stage) * lower)
             self.stages.report(stage, self.stages.objective(stage), self.stages.bounds[stage])
         return outcome.infeasible
+
+    def _num_products(self) -> int:
+        """Count the products of places that cooperation needs where distances are no tree."""
+        prepared = self.formulation.prepared
+        if prepared.talk_tree.exact:
+            return 0
+        homes = {name: len(places) for name, places in prepared.homes_of.items()}
+        return sum(homes[pair.first] * homes[pair.second] for pair in self.instance.cooperations)
 
     def _run_backend(self, stage: Stage, deadline: float) -> Outcome | None:
         """Run HiGHS or CBC; None if Ctrl-C ended it without an outcome."""

@@ -60,7 +60,7 @@ def test_a_stage_leaves_time_and_only_better_plans_are_kept() -> None:
         ("test", Stage.VALUE, 1, None)
     ]
     # One VM, on one host, at no loss: the later stages are ideal, the value is unproven.
-    assert [(s.objective, s.bound) for s in result.stages] == [(1000, None), (1, 1), (0, 0)]
+    assert [(s.objective, s.bound) for s in result.stages] == [(1000, 2000), (1, 1), (0, 0)]
     assert result.status is SolveStatus.FEASIBLE
     stages.offer(NEAR)
     stages.offer(Plan())
@@ -102,4 +102,4 @@ def test_nothing_is_solved_after_an_interrupt_or_without_time() -> None:
     for stages in (late, stopped, interrupted):
         result = stages.solve(solve)
         assert result.plan == NEAR
-        assert [stage.bound for stage in result.stages] == [2000, 1, None]
+        assert [stage.bound for stage in result.stages] == [2000, 1, 0]

@@ -72,7 +72,7 @@ def test_wider_than_every_node() -> None:
     """A VM no node can take is told so with the widest node."""
     instance = make_instance(Vm("wide", 6, 64, max_cells=1))
     result = explained(instance, solve_cpsat(instance, QUICK), QUICK)
-    assert result.unplaced["wide"].startswith("6 vCPUs are wider than every node it may use")
+    assert result.unplaced["wide"].startswith("its 6 vCPUs are wider than every node it may use")
     assert "the widest takes 4" in result.unplaced["wide"]
 
 
