@@ -6,12 +6,10 @@ help and completion are quick.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, astuple
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +32,7 @@ from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, BROKEN_RULES,
 from numaplace.solver.report.figure_file import drawable, figure_bytes, picture_format
 from numaplace.solver.report.manual import EPILOG, HELP
 from numaplace.solver.report.placement_figure import placement_figure
-from numaplace.solver.report.terminal_tables import comparison_table
+from numaplace.solver.report.terminal_compare import comparison_table
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
@@ -50,11 +48,15 @@ class Commands(TyperGroup):
         """Run the command line, then exit."""
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.stdout.flush()
         except InputError as error:
             code = _complain(str(error))
         except UsageError as error:
             command = error.ctx.command_path if error.ctx else "numaplace"
             code = _complain(f"{error.format_message()} (see {command} --help)")
+        except OSError as error:  # files have errors of their own, so this is a stream's
+            output.drop_output()
+            code = _complain(f"standard output cannot be written ({error.strerror or error})")
         except (KeyboardInterrupt, typer.Abort):
             code = ABORTED
         sys.exit(code or OK)
@@ -81,11 +83,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the ``numaplace`` command."""
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that goes away ends us quietly
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    output.prepare_streams()
     app(prog_name="numaplace")
 
 
@@ -180,7 +178,7 @@ def solve(
     from numaplace.instances.formats.json_io import write_plan
     from numaplace.instances.formats.json_plain import plan_to_dict
 
-    lookup.check_writable([out, picture], overwrite=force)
+    lookup.check_writable([picture], document=out, overwrite=force)
     problem = lookup.find_instance(instance)
     params = SolveParams(
         time_limit_s=time,
@@ -238,7 +236,7 @@ def compare(
     if as_json:
         output.print_json({"rows": [plain.row_plain(row) for row in rows]})
     elif not quiet:
-        output.show([comparison_table(rows)])
+        output.show([comparison_table(rows, output.width())])
 
 
 @app.command(rich_help_panel="Plans")
@@ -267,18 +265,20 @@ def show(
     force: ForceOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses."""
+    """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules."""
     from numaplace.instances.lookup import check_writable, find_instance, read_known_plan
 
     check_writable([picture], overwrite=force)
     problem = find_instance(instance)
     shown = read_known_plan(plan, problem) if plan else Plan()
+    found = violations(problem, shown) if plan else []
     if picture:
-        _write_figure(picture, placement_figure(shown, problem), force)
+        _write_figure(picture, placement_figure(shown, problem, found=found), force)
     if as_json:
-        output.print_json(plain.usage_plain(problem, shown))
+        nodes = plain.usage_plain(problem, shown)
+        output.print_json({"violations": plain.violations_plain(found), "nodes": nodes})
     else:
-        output.show(views.show_views(problem, shown if plan else None, output.width()))
+        output.show(views.show_views(problem, shown if plan else None, output.width(), found))
 
 
 def _deliver(instance: Instance, out: Path | None, force: bool, as_json: bool) -> None:
@@ -300,7 +300,7 @@ _KIND = _argument("What it describes.", "instance|plan", _KINDS)
 _PRESET = _argument("What to make.", "PRESET", _names("numaplace.instances.presets", "PRESETS"))
 _CHANGES = _option("Change it; may be given again.", "--set", metavar="KEY=VALUE")
 _HOST = _option(f"Hosts: {_SOURCES}", metavar="SOURCE")
-_VMS = _option(f"VMs: {_SOURCES}", metavar="SOURCE", default_factory=list)
+_VMS = _option(f"VMs: {_SOURCES}", metavar="SOURCE", default_factory=list, show_default=False)
 _HOST_FORMAT = _option("Else told by content.", autocompletion=_names(_FORMATS, "HOST_FORMATS"))
 _VM_FORMAT = _option("Else told by content.", autocompletion=_names(_FORMATS, "VM_FORMATS"))
 
@@ -323,16 +323,16 @@ def import_(
 ) -> None:
     """Make an instance of files that describe hosts and VMs.
 
-    Hosts: hwloc XML, virsh capabilities, numactl -H, lscpu --json, xl info -n,
-    a copy of /sys. VMs: libvirt XML, xl.cfg, Proxmox, OpenStack, CSV, instances.
+    Formats of hosts: sysfs, numaplace, hwloc-xml, libvirt-capabilities, lscpu, numactl, xl-info.
+    Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
     """
     from numaplace.instances.importer import HostOptions, SameNames, import_instance
-    from numaplace.instances.lookup import check_writable, parse_sources
+    from numaplace.instances.lookup import check_writable, host_sources, vm_sources
 
-    check_writable([out], overwrite=force)
+    check_writable(document=out, overwrite=force)
     reading = import_instance(
-        parse_sources(host, host_format),
-        parse_sources(vms, vm_format),
+        host_sources(host, host_format),
+        vm_sources(vms, vm_format),
         options=HostOptions(reserve, memory, overcommit, smt_yield),
         same_names=SameNames.SUFFIX if rename else SameNames.ERROR,
         name=name,
@@ -359,7 +359,7 @@ def generate(
     from numaplace.instances import lookup
     from numaplace.instances.generate import generate_instance
 
-    lookup.check_writable([out], overwrite=force)
+    lookup.check_writable(document=out, overwrite=force)
     params = lookup.changed_preset(preset, changes)
     _deliver(generate_instance(params, seed), out, force, as_json)
 

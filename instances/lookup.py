@@ -13,6 +13,7 @@ from typing import Any
 from numaplace.instances.catalog import list_catalog, load_catalog
 from numaplace.instances.files import STDIN
 from numaplace.instances.formats.json_io import YAML_SUFFIXES, read_instance, read_plan
+from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.generate import GenerateParams
 from numaplace.instances.importer import Source, parse_source
 from numaplace.instances.presets import SHAPES, preset
@@ -28,6 +29,8 @@ SUFFIXES = (".json", *YAML_SUFFIXES)
 def find_instance(name: str) -> Instance:
     """Return the instance in a file, or of the catalogue if there is no such file.
 
+    If it has no name, it gets that of the file without folder and suffix.
+
     Raises
     ------
     InputError
@@ -36,7 +39,8 @@ def find_instance(name: str) -> Instance:
     path = Path(name)
     like_a_file = path == STDIN or os.sep in name or path.suffix.lower() in SUFFIXES
     if like_a_file or path.is_file():
-        return read_instance(path)
+        found = read_instance(path)
+        return found if found.name or path == STDIN else replace(found, name=path.stem)
     names = catalog_names()
     if name not in names:
         reason = f"is neither a file nor in the catalogue ({', '.join(names)})"
@@ -47,7 +51,7 @@ def find_instance(name: str) -> Instance:
 def named_instance(name: str) -> tuple[str, Instance]:
     """Return an instance, after what to call it: the name it has, or that of its file."""
     instance = find_instance(name)
-    return instance.name or ("instance" if name == str(STDIN) else Path(name).stem), instance
+    return instance.name or "instance", instance
 
 
 def read_known_plan(path: Path, instance: Instance) -> Plan:
@@ -64,17 +68,24 @@ def read_known_plan(path: Path, instance: Instance) -> Plan:
     return plan
 
 
-def check_writable(paths: Iterable[Path | None], *, overwrite: bool) -> None:
+def check_writable(
+    paths: Iterable[Path | None] = (), *, document: Path | None = None, overwrite: bool
+) -> None:
     """Complain, before any work is done, about files that may not or cannot be written.
+
+    `document` is to hold an instance or a plan, so that its name must end in one of `SUFFIXES`.
 
     Raises
     ------
     InputError
         If one exists and `overwrite` is false, is no regular file, is named twice, or its folder
-        does not take files.
+        does not take files, or the document has another suffix.
     """
+    if document is not None and document.suffix.lower() not in SUFFIXES:
+        reason = f"the name must end in one of {', '.join(SUFFIXES)}"
+        raise InputError("file", "", reason, file=str(document))
     seen: set[Path] = set()
-    for path in paths:
+    for path in (document, *paths):
         if path is None:
             continue
         if path.exists() and not path.is_file():
@@ -110,10 +121,34 @@ def read_valid_plan(path: Path, instance: Instance) -> Plan:
     return plan
 
 
-def parse_sources(texts: Iterable[str], default_format: str | None) -> list[Source]:
-    """Return sources as `importer.parse_source` does, with a format for those that name none."""
-    sources = [parse_source(text) for text in texts]
-    return [replace(source, format=source.format or default_format) for source in sources]
+def host_sources(texts: Iterable[str], default_format: str | None) -> list[Source]:
+    """Return sources of hosts as `importer.parse_source` does; most name no format of their own.
+
+    Raises
+    ------
+    InputError
+        If one names an unknown format, or a number of copies that is no number.
+    """
+    return [_source(text, default_format, HOST_FORMATS) for text in texts]
+
+
+def vm_sources(texts: Iterable[str], default_format: str | None) -> list[Source]:
+    """Return sources of VMs; as `host_sources`."""
+    return [_source(text, default_format, VM_FORMATS) for text in texts]
+
+
+def _source(text: str, default_format: str | None, formats: Iterable[str]) -> Source:
+    source = parse_source(text)
+    if not os.path.lexists(source.path) and source.path != STDIN:
+        name, colon, rest = text.partition(":")
+        if source.format is None and colon and rest and re.fullmatch(r"\w[\w.-]*", name):
+            reason = f"unknown format {name!r:.60}, choose one of {', '.join(formats)}"
+            raise InputError("source", f"{text!r:.80}", reason)
+        before, _, copies = str(source.path).rpartition("*")
+        if before and os.path.lexists(before):
+            reason = f"copies must be a number, not {copies!r:.60}"
+            raise InputError("source", f"{text!r:.80}", reason)
+    return replace(source, format=source.format or default_format)
 
 
 def changed_preset(name: str, changes: Iterable[str]) -> GenerateParams:

@@ -75,6 +75,12 @@ def _one_host(read: Callable[[Path, str | None], Reading[Host]]) -> Callable[...
     return read_hosts
 
 
+def _sysfs(path: Path, name: str | None) -> Reading[Host]:
+    """Read a copy of sysfs from the folder that holds ``sys``; ``sys`` itself is meant so, too."""
+    itself = path.name == "sys" and (path / "devices" / "system").is_dir()
+    return sysfs.read_host(path.resolve().parent if itself else path, name)
+
+
 def _lscpu(path: Path, name: str | None, memory_mib: int | None) -> Hosts:
     reading = lscpu.read_host(path, name, memory_mib=memory_mib)
     return Reading((reading.item,), reading.notes)
@@ -88,7 +94,7 @@ def _of_instance(path: Path, name: str | None, memory_mib: int | None) -> Hosts:
 
 HOST_FORMATS: dict[str, HostFormat] = {
     "sysfs": HostFormat(
-        "a copy of Linux's /sys, folder or tar archive", sysfs.sniff, _one_host(sysfs.read_host)
+        "a copy of Linux's /sys, folder or tar archive", sysfs.sniff, _one_host(_sysfs)
     ),
     NUMAPLACE: HostFormat("an instance as JSON or YAML", json_io.sniff, _of_instance),
     "hwloc-xml": HostFormat(

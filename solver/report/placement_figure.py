@@ -9,6 +9,7 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result
+from numaplace.models.verify import Violation
 from numaplace.solver.report.figure_file import FONT, new_figure
 from numaplace.solver.report.geometry import Arrow, Label, Picture, Shape, Style
 from numaplace.solver.report.layout import Caption, plan_picture
@@ -24,7 +25,7 @@ from numaplace.solver.report.palette import (
     text_colour,
     vm_colours,
 )
-from numaplace.solver.report.words import cost_words, proof_words, seconds
+from numaplace.solver.report.words import broken_words, cost_words, proof_words, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,17 +55,29 @@ STEEP = 60.0
 _OVER = {Style.BAR: 2.9, Style.POOL: 3.0, Style.LIMIT: 3.1}
 
 
-def placement_figure(plan: Plan, instance: Instance, result: Result | None = None) -> Figure:
-    """Draw a plan, which must name only things that exist; `result` is the solve it is from."""
+def placement_figure(
+    plan: Plan,
+    instance: Instance,
+    result: Result | None = None,
+    found: Sequence[Violation] = (),
+) -> Figure:
+    """Draw a plan, which must name only things that exist.
+
+    `result` is the solve it is from; `found` are the rules it breaks, which the title tells.
+    """
     colours = vm_colours(vm.name for vm in instance.vms)
-    return drawn(plan_picture(plan, instance, plan_caption(plan, instance, result)), colours)
+    caption = plan_caption(plan, instance, result, found)
+    return drawn(plan_picture(plan, instance, caption), colours)
 
 
-def plan_caption(plan: Plan, instance: Instance, result: Result | None) -> Caption:
-    """Title and first line: value, loss, gap and status."""
+def plan_caption(
+    plan: Plan, instance: Instance, result: Result | None, found: Sequence[Violation] = ()
+) -> Caption:
+    """Title and first line: broken rules, value, loss, gap and status."""
     clauses = cost_words(instance, evaluate(instance, plan), len(plan))
     title = instance.name or "Plan"
     if result is None:
+        title += f", {broken_words(found)}" if found else ""
         return Caption(title, (" · ".join(clauses),))
     clauses += [proof_words(result), seconds(result.runtime_s)]
     return Caption(f"{title}, planned by {result.solver}", (" · ".join(clauses),))

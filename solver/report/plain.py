@@ -58,11 +58,14 @@ def check_plain(found: Sequence[Violation], cost: Cost | None) -> Plain:
     """Verdict of a check."""
     return {
         "valid": not found,
-        "violations": [
-            {"rule": str(v.rule), "subject": v.subject, "message": v.message} for v in found
-        ],
+        "violations": violations_plain(found),
         "cost": None if cost is None else cost_plain(cost),
     }
+
+
+def violations_plain(found: Sequence[Violation]) -> list[Plain]:
+    """Rules that a plan breaks."""
+    return [{"rule": str(v.rule), "subject": v.subject, "message": v.message} for v in found]
 
 
 def row_plain(row: Row) -> Plain:

@@ -79,7 +79,7 @@ def plan_view(plan: Plan, instance: Instance, width: int) -> RenderableType:
         parts.append(Text(f"and {plural(len(uses) - HOSTS_MAX, 'more host')}", "italic"))
     if len(instance.instants) > 1:
         parts.append(Text("Shown is the instant at which most vCPUs exist.", "italic"))
-    parts.append(_key())
+    parts.append(_key() if plan.placements else Text(f"{FREE} free, {RESERVED} reserved", "dim"))
     return Group(*parts)
 
 

@@ -17,8 +17,9 @@ from numaplace.solver.report.compare_figure import compare_figure
 from numaplace.solver.report.figure_file import can_draw, figure_bytes
 from numaplace.solver.report.placement_figure import placement_figure
 from numaplace.solver.report.terminal import plan_view
+from numaplace.solver.report.terminal_compare import comparison_table
 from numaplace.solver.report.terminal_output import show, solve_on_terminal, width
-from numaplace.solver.report.terminal_tables import comparison_table, loss_table
+from numaplace.solver.report.terminal_tables import loss_table
 from numaplace.solver.report.terminal_views import Views, instance_views
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def tour(
         if can_draw():
             _draw(write, f"{name}-plan", placement_figure(best.plan, instance, best))
         if not quiet:
-            show([*_views(name, instance, best), comparison_table(rows[-len(results) :]), Text()])
+            compared = comparison_table(rows[-len(results) :], width())
+            show([*_views(name, instance, best), compared, Text()])
     if can_draw():
         _draw(write, "comparison", compare_figure(rows))
     return tuple(rows)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from io import TextIOWrapper
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
@@ -21,6 +24,23 @@ from numaplace.solver.report.terminal_progress import ProgressLine
 
 ABORTED = 130
 T = TypeVar("T")
+
+
+def prepare_streams() -> None:
+    """Make streams and signals behave as those of a command: no error hides what was printed."""
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that goes away ends us quietly
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def drop_output() -> None:
+    """Forget what standard output could not take, so that Python does not try again at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def width() -> int:

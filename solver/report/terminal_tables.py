@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import groupby
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -18,14 +17,12 @@ from numaplace.models.topology import Host
 from numaplace.models.units import SLIT_LOCAL
 from numaplace.models.verify import Violation
 from numaplace.models.vm import Vm
-from numaplace.solver.compare import Row
 from numaplace.solver.report import words
 from numaplace.solver.report.terminal import bar_of
 
 ROWS_MAX = 200
 DISTANCES_MAX = 16
-COMPARED = ("placed", "value", "loss", "gap", "time", "status")
-_STATUS_STYLE = {
+STATUS_STYLE = {
     SolveStatus.OPTIMAL: "bold green",
     SolveStatus.FEASIBLE: "bold yellow",
     SolveStatus.INFEASIBLE: "bold red",
@@ -54,8 +51,12 @@ def new_table(*columns: str, right: Iterable[str] = ()) -> Table:
 
 def summary(instance: Instance, result: Result) -> Text:
     """One paragraph on what a solve came to."""
-    status = Text(str(result.status), _STATUS_STYLE[result.status])
+    status = Text(str(result.status), STATUS_STYLE[result.status])
     text = Text.assemble((instance.name or "instance", "bold"), f"  {result.solver}: ", status)
+    if instance.vms and result.plan is not None and not result.plan.placements:
+        proven = result.status in (SolveStatus.OPTIMAL, SolveStatus.INFEASIBLE)
+        text.append(f", nothing {'can be' if proven else 'is'} placed")
+        return text.append(f", {words.seconds(result.runtime_s)}")
     if result.cost is None or result.plan is None:
         return text.append(f" after {words.seconds(result.runtime_s)}")
     clauses = words.cost_words(instance, result.cost, len(result.plan))
@@ -127,43 +128,6 @@ def unplaced_table(missing: Mapping[str, str]) -> RenderableType:
     for name, why in list(missing.items())[:ROWS_MAX]:
         table.add_row(Text(name), Text(why or "not told"))
     return titled(f"Not placed: {words.plural(len(missing), 'VM')}", table)
-
-
-def comparison_table(rows: Sequence[Row]) -> RenderableType:
-    """One line a solve, one table an instance.
-
-    The gap is that to the best bound any of the solvers proved.
-    """
-    seeds = len({row.seed for row in rows}) > 1
-    tables: list[RenderableType] = []
-    for name, group in groupby(rows, key=lambda row: row.instance):
-        columns = ["solver", *(["seed"] if seeds else []), *COMPARED]
-        table = new_table(*columns, right=["seed", *COMPARED[:-1]])
-        for row in group:
-            status = Text(str(row.status), _STATUS_STYLE[row.status])
-            seed = [Text(str(row.seed))] if seeds else []
-            table.add_row(Text(row.solver), *seed, *map(Text, _compared(row)), status)
-        tables += [*([Text()] if tables else []), titled(f"Comparison on {name}", table)]
-    return Group(*tables)
-
-
-def _compared(row: Row) -> list[str]:
-    return [
-        f"{row.vms_placed}/{row.vms}",
-        "-" if row.value_milli is None else words.value(row.value_milli),
-        "-" if row.loss_micro is None else words.loss(row.loss_micro),
-        gap_words(row),
-        words.seconds(row.runtime_s),
-    ]
-
-
-def gap_words(row: Row) -> str:
-    """Gap of a row: that of the loss, or of the first stage before it that is open."""
-    if row.gap is None:
-        return "-"
-    stage, share = row.gap
-    text = words.gap(share)
-    return text if stage == "loss" or share is None else f"{stage} {text}"
 
 
 def violation_table(found: Sequence[Violation]) -> RenderableType:

@@ -37,38 +37,52 @@ def solve_views(instance: Instance, result: Result, width: int) -> Views:
     views: Views = [summary(instance, result)]
     if result.plan is not None and result.plan.placements:
         views += [plan_view(result.plan, instance, width), plan_table(result.plan, instance)]
-    if result.cost is not None:
-        views.append(loss_table(result.cost))
+        if result.cost is not None:
+            views.append(loss_table(result.cost))
     missing = words.unplaced(instance, result)
     if missing and result.plan is not None:
         views.append(unplaced_table(missing))
     return views + [Text(reason) for reason in result.reasons]
 
 
-def instance_views(instance: Instance, *, vms: bool = True) -> Views:
-    """What an instance holds: sums, the distances of its hosts, its VMs."""
+def instance_views(instance: Instance, *, vms: bool = True, width: int | None = None) -> Views:
+    """What an instance holds: sums, a picture if `width` is given, distances, VMs."""
     head = Text.assemble(
         (instance.name or "instance", "bold"), f"  {words.instance_words(instance)}"
     )
     views: Views = [head]
     if instance.comment:
         views.append(Text(instance.comment, "dim"))
-    different = {(host.nodes, host.relative): host for host in reversed(instance.hosts)}
-    tables = [distance_table(host) for host in reversed(different.values())]
-    views += [table for table in tables if table is not None][:HOSTS_MAX]
+    if width is not None:
+        views.append(plan_view(Plan(), instance, width))
+    views += _distances(instance)
     if vms and instance.vms:
         views.append(vm_table(instance))
     return views
 
 
-def show_views(instance: Instance, plan: Plan | None, width: int) -> Views:
-    """An instance, or a plan that is at hand: sums, picture, table, losses."""
+def _distances(instance: Instance) -> Views:
+    """Distances of the first few hosts that differ in them."""
+    different = {(host.nodes, host.relative): host for host in reversed(instance.hosts)}
+    tables = [distance_table(host) for host in reversed(different.values())]
+    return [table for table in tables if table is not None][:HOSTS_MAX]
+
+
+def show_views(
+    instance: Instance, plan: Plan | None, width: int, found: Sequence[Violation] = ()
+) -> Views:
+    """An instance, or a plan that is at hand: rules it breaks, sums, picture, table, losses."""
     if plan is None:
-        return instance_views(instance)
+        return instance_views(instance, width=width)
     cost = evaluate(instance, plan)
     clauses = ", ".join(words.cost_words(instance, cost, len(plan)))
-    head = Text.assemble((instance.name or "instance", "bold"), f"  {clauses}")
-    return [head, plan_view(plan, instance, width), plan_table(plan, instance), loss_table(cost)]
+    head = Text(instance.name or "instance", "bold")
+    if found:
+        head.append(f", {words.broken_words(found)}", "bold red")
+    head.append(f"  {clauses}", "not bold default")
+    views: Views = [violation_table(found)] if found else []
+    views += [head, plan_view(plan, instance, width), *_distances(instance)]
+    return [*views, plan_table(plan, instance), loss_table(cost)] if plan.placements else views
 
 
 def check_views(
@@ -81,7 +95,8 @@ def check_views(
     if cost is None:
         return [verdict]
     clauses = ", ".join(words.cost_words(instance, cost, len(plan)))
-    return [verdict.append(f"  {clauses}", "not bold default"), loss_table(cost)]
+    views: Views = [verdict.append(f"  {clauses}", "not bold default")]
+    return [*views, loss_table(cost)] if plan.placements else views
 
 
 def catalogue_view(entries: Iterable[tuple[Any, ...]]) -> RenderableType:

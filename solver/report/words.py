@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from numaplace.models.cost import Cost, Term
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.topology import Host
 from numaplace.models.units import MICRO, MILLI
+from numaplace.models.verify import Violation
 
 GIB = 1024
 TIB = GIB * 1024
@@ -109,6 +110,11 @@ def cost_words(instance: Instance, cost: Cost, placed: int) -> list[str]:
         f"value {value(cost.value_milli)}",
         f"loss {loss(cost.loss_micro)} vCPUs",
     ]
+
+
+def broken_words(found: Sequence[Violation]) -> str:
+    """How many rules are broken: ``breaks 2 rules``."""
+    return f"breaks {plural(len({violation.rule for violation in found}), 'rule')}"
 
 
 def proof_words(result: Result) -> str:

@@ -10,6 +10,7 @@ import pytest
 from numaplace import __version__
 from numaplace.cli import app
 from numaplace.instances.catalog import list_catalog
+from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.solver.registry import SOLVER_NAMES
 from numaplace.tests.cli.conftest import Run
 
@@ -38,6 +39,14 @@ def test_each_command_has_help(run: Run, command: str) -> None:
     assert f"Usage: numaplace {command}" in result.stdout or f"{command} [OPTIONS]" in result.stdout
     names = {info.name or info.callback.__name__ for info in app.registered_commands}
     assert names >= {command if command != "import" else "import"}
+
+
+def test_help_of_import_lists_the_formats(run: Run) -> None:
+    """Every format can be found without a look at the source; no default reads like code."""
+    text = run("import", "--help").stdout
+    listed = set(text.replace(",", " ").replace(".", " ").split())
+    assert {*HOST_FORMATS, *VM_FORMATS} <= listed
+    assert "<class" not in text
 
 
 def test_version(run: Run) -> None:

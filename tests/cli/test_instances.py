@@ -11,6 +11,7 @@ import pytest
 from numaplace.instances.catalog import list_catalog
 from numaplace.instances.formats.json_io import read_instance
 from numaplace.tests.cli.conftest import Run
+from numaplace.tests.instances.formats.sysfs_tree import machine, write_tree
 
 DATA = Path(__file__).parents[1] / "data"
 NUMACTL = DATA / "hosts" / "numactl-gaps.txt"
@@ -71,6 +72,31 @@ def test_import_needs_a_known_format(run: Run) -> None:
     result = run("import", "--host", NUMACTL, "--host-format", "x")
     assert result.exit_code == 2
     assert "must be one of sysfs, numaplace, hwloc-xml" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("foo:{file}", "unknown format 'foo', choose one of sysfs, numaplace, hwloc-xml"),
+        ("{file}*abc", "copies must be a number, not 'abc'"),
+        ("numactl:{file}*", "copies must be a number, not ''"),
+    ],
+)
+def test_import_tells_what_is_wrong_with_a_source(run: Run, source: str, words: str) -> None:
+    """A prefix that is no format and copies that are no number are named as such."""
+    result = run("import", "--host", source.format(file=NUMACTL))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert words in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_import_takes_sysfs_itself(run: Run, tmp_path: Path) -> None:
+    """Both the folder that holds `sys` and `sys` itself give the host."""
+    write_tree(tmp_path / "copy", *machine())
+    whole, itself = (
+        run("import", "--host", f"sysfs:{folder}").stdout
+        for folder in (tmp_path / "copy", tmp_path / "copy" / "sys")
+    )
+    assert json.loads(whole)["hosts"] == json.loads(itself)["hosts"] != []
 
 
 def test_generate_is_repeatable(run: Run, tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from numaplace.models.cost import Term
+from numaplace.models.units import MICRO
+from numaplace.solver.report.words import loss as loss_words
 from numaplace.tests.cli.conftest import Run
 
 
@@ -62,17 +65,23 @@ def test_check_of_a_plan_for_something_else(run: Run, plan: Path) -> None:
 
 
 def test_show_instance(run: Run, instance: Path) -> None:
-    """An instance alone: sums, distances and VMs."""
+    """An instance alone: sums, empty nodes, distances and VMs; no rule is broken by no plan."""
     result = run("show", instance)
     assert result.exit_code == 0
-    for words in ("1 host (2 nodes, 8 pCPUs, 16 GiB)", "3 VMs", "distance, 10 = local", "vm3"):
+    sums, distances = "1 host (2 nodes, 8 pCPUs, 16 GiB)", "distance, 10 = local"
+    for words in (sums, "3 VMs", "node 0", "node 1", "0/8 GiB", distances, "vm3"):
         assert words in result.stdout
+    assert json.loads(run("show", instance, "--json").stdout)["violations"] == []
 
 
 def test_show_plan(run: Run, instance: Path, plan: Path) -> None:
-    """A plan: bars, tables; as JSON the use of each node."""
-    assert "3 of 3 VMs placed" in run("show", instance, plan).stdout
-    nodes = json.loads(run("show", instance, plan, "--json").stdout)
+    """A plan: bars, distances, tables; as JSON the use of each node."""
+    shown = run("show", instance, plan).stdout
+    assert "3 of 3 VMs placed" in shown and "distance, 10 = local" in shown
+    assert "break" not in shown
+    document = json.loads(run("show", instance, plan, "--json").stdout)
+    nodes = document["nodes"]
+    assert document["violations"] == []
     assert [node["node"] for node in nodes] == [0, 1]
     assert sum(sum(node["vcpus"].values()) for node in nodes) == 6
 
@@ -80,9 +89,15 @@ def test_show_plan(run: Run, instance: Path, plan: Path) -> None:
 def test_show_draws_a_plan_that_breaks_rules(
     run: Run, instance: Path, broken: Path, tmp_path: Path
 ) -> None:
-    """What is wrong with a plan can be looked at; the picture is an SVG document."""
+    """What is wrong with a plan can be looked at; it is told first, in the title and as JSON."""
     picture = tmp_path / "broken.svg"
-    assert run("show", instance, broken, "--picture", picture).exit_code == 0
+    result = run("show", instance, broken, "--picture", picture)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("The plan breaks rules in 2 places")
+    assert "small, breaks 2 rules" in result.stdout
+    assert result.stdout.index("shared_cpus") < result.stdout.index("small, breaks")
+    found = json.loads(run("show", instance, broken, "--json").stdout)["violations"]
+    assert {violation["rule"] for violation in found} == {"memory_capacity", "shared_cpus"}
     assert ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
@@ -140,3 +155,33 @@ def test_compare_checks_its_options_first(
     result = run("compare", instance, *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("columns", [60, 300])
+def test_compare_tells_the_loss_by_term(
+    run: Run, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """Terms are columns of the table if there is room, else a table of their own; none is lost."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    command = ["compare", "relations", "--solvers", "first_fit,greedy"]
+    table = run(*command).stdout
+    rows = json.loads(run(*command, "--json").stdout)["rows"]
+    assert ("Loss by term" in table) == (columns == 60)
+    assert max(map(len, table.splitlines())) <= columns
+    terms = {f"loss_{term}" for term in Term}
+    losses = [row[key] for row in rows for key in terms if row[key]]
+    shown = set(table.split())
+    assert len(losses) > 2
+    assert [loss for loss in losses if loss_words(round(loss * MICRO)) not in shown] == []
+    assert {"first_fit", "greedy", "feasible", "cooperation", "competition"} <= shown
+
+
+def test_unnamed_instances_are_called_like_their_file(run: Run, instance: Path) -> None:
+    """What has no name is shown under that of its file."""
+    document = json.loads(instance.read_text(encoding="utf-8"))
+    del document["name"]
+    unnamed = instance.with_name("rack-7.json")
+    unnamed.write_text(json.dumps(document), encoding="utf-8")
+    assert run("show", unnamed).stdout.startswith("rack-7  1 host")
+    solved = run("solve", unnamed, "--solver", "greedy").stdout
+    assert solved.startswith("rack-7  greedy: feasible")

@@ -54,7 +54,7 @@ def test_files_are_not_overwritten(
     run: Run, instance: Path, tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that exists is refused before any solving, and left as it is; --force replaces it."""
-    there = tmp_path / "there.png"
+    there = tmp_path / ("there.json" if option == "--out" else "there.png")
     there.write_text("mine", encoding="utf-8")
     command = ["solve", instance, "--solver", "greedy", option, there]
     with monkeypatch.context() as patch:
@@ -73,7 +73,20 @@ def test_a_vm_too_large_is_infeasible(run: Run, crowded: Path, tmp_path: Path) -
     result = run("solve", crowded, "--out", out)
     assert result.exit_code == 3
     assert "giant" in result.stdout
+    assert "nothing can be placed" in result.stdout and "No loss" not in result.stdout
     assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["plan.txt", "plan"])
+def test_plans_are_written_as_what_can_be_read(
+    run: Run, instance: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another suffix is refused before any solving."""
+    monkeypatch.setattr("numaplace.solver.report.terminal_output.solve", lambda *_: pytest.fail())
+    result = run("solve", instance, "--out", name)
+    reason = "the name must end in one of .json, .yaml, .yml"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"numaplace: error: {name}: file: {reason}\n"
 
 
 def test_all_makes_every_vm_required(run: Run, tmp_path: Path, instance: Path) -> None:
@@ -132,7 +145,7 @@ def test_standard_input_is_an_instance(run: Run, instance: Path) -> None:
         (["solve", "talk-2", "--solver", "magic"], "'magic' is unknown, choose one of cpsat"),
         (["solve", "talk-2", "--picture", "a.gif"], "a.gif: picture: a picture's name ends in"),
         (["solve", "talk-2", "--out", "no/where.json"], "its folder does not exist"),
-        (["solve", "talk-2", "--out", "a.png", "--picture", "a.png"], "would be written twice"),
+        (["compare", "cxl", "--csv", "a.png", "--plot", "a.png"], "would be written twice"),
         (["solve", "talk-2", "--time", "-1"], "time_limit_s: -1.0 is outside"),
         (["solve", "talk-2", "--time", "nan"], "time_limit_s: must be finite"),
         (["solve", "talk-2", "--workers", "x"], "Invalid value for '--workers'"),

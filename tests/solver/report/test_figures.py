@@ -13,6 +13,7 @@ from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import SolveStatus, Stage
+from numaplace.models.verify import Rule, Violation
 from numaplace.solver.compare import Row
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
@@ -103,6 +104,8 @@ def test_caption_tells_value_loss_gap_and_status() -> None:
     for words in ("10 of 10 VMs placed", "value 20", "loss 10 vCPUs", "no bound"):
         assert words in caption.lines[0]
     assert plan_caption(plan, instance, None).title == "talk-10"
+    broken = [Violation(rule, "VM 'vm1'", "x") for rule in (Rule.CELLS, Rule.APART, Rule.APART)]
+    assert plan_caption(plan, instance, None, broken).title == "talk-10, breaks 2 rules"
 
 
 def test_picture_names_decide_the_format() -> None:

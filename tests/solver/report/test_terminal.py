@@ -7,12 +7,14 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
-from numaplace.models.cost import evaluate
+from numaplace.models.cost import Term, evaluate
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.verify import Rule, Violation
+from numaplace.solver.compare import Row
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.report.terminal import HOSTS_MAX, Part, bar, plan_view
+from numaplace.solver.report.terminal_compare import comparison_table
 from numaplace.solver.report.terminal_progress import ProgressLine, progress_words
 from numaplace.solver.report.terminal_tables import (
     distance_table,
@@ -20,7 +22,7 @@ from numaplace.solver.report.terminal_tables import (
     plan_table,
     violation_table,
 )
-from numaplace.solver.report.terminal_views import instance_views, show_views, solve_views
+from numaplace.solver.report.terminal_views import show_views, solve_views
 from numaplace.tests.solver.report.samples import NAMES, rich, sample
 
 
@@ -53,7 +55,8 @@ def test_small_parts_keep_a_letter() -> None:
 def test_views_keep_the_width(name: str, width: int) -> None:
     """Every line of instance, plan and losses fits the terminal, with and without many nodes."""
     instance, plan = sample(name)
-    text = _printed(*instance_views(instance), *show_views(instance, plan, width), width=width)
+    views = [*show_views(instance, None, width), *show_views(instance, plan, width)]
+    text = _printed(*views, width=width)
     assert max(map(len, text.splitlines())) <= width
     assert "\x1b" not in text
 
@@ -163,3 +166,24 @@ def test_progress_is_for_terminals_only(terminal: int, quiet: int, shown: int) -
         line.note("stopping")
         assert "stopping" in line.text().plain and "bound 1.5" in line.text().plain
     assert ("planning" in stream.getvalue()) == bool(shown)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 250])
+def test_comparison_keeps_numbers_and_names_whole(width: int) -> None:
+    """However narrow: each name, status, number and every term with a loss is there, unbroken."""
+    terms = {Term.CPU_CONTENTION: 1_234_567, Term.DEVICE: 2_345_678, Term.MIGRATION: 0}
+    stages = {Stage.VALUE: 33_000, Stage.LOSS: 3_580_245}
+    gaps = {Stage.VALUE: 0.0, Stage.LOSS: 0.1234}
+    rows = [
+        Row("lab", solver, seed, SolveStatus.FEASIBLE, 30, 29, stages, gaps, terms, 12.34)
+        for solver in ("first_fit", "local_search")
+        for seed in (0, 1)
+    ]
+    text = _printed(comparison_table(rows, width), width=width)
+    words = text.split()
+    for word in ("first_fit", "local_search", "29/30", "33", "3.5802", "1.2346", "2.3457"):
+        assert words.count(word) >= 2, word
+    assert words.count("feasible") == words.count("12.34") == 4
+    assert {"contention", "device"} <= set(words) and "migration" not in words
+    assert ("Loss by term" in text) == (width < 250)
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
