@@ -260,15 +260,6 @@ class Prepared:
         by_llc = bool(self.llc_vms) and len(node_llcs(place.node)) > 1
         return core_groups(place.node, by_llc=by_llc)
 
-    @cached_property
-    def alive_with(self) -> dict[str, tuple[int, ...]]:
-        """Indices of the instants at which each VM exists."""
-        alive: dict[str, list[int]] = defaultdict(list)
-        for index, names in enumerate(self.instance.instants):
-            for name in names:
-                alive[name].append(index)
-        return {vm.name: tuple(alive[vm.name]) for vm in self.instance.vms}
-
 
 def most_cores(vm: Vm, vcpus: int, group: CoreGroup) -> int:
     """Cores (or threads, if a VM takes those) of a group that `vcpus` dedicated vCPUs can use.

@@ -19,6 +19,7 @@ from ortools.sat.python import cp_model
 from numaplace.models.instance import Instance
 from numaplace.models.units import MICRO
 from numaplace.solver.bounds import Relaxation, Tier, relax
+from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.node_sets import (
     COLUMNS_MAX,
     Columns,
@@ -108,10 +109,7 @@ def _cuts_bound(
             model.add_bool_or([x, ~y, cut])
         cuts.append(step * cut)
     model.minimize(sum(cuts))
-    solver = cp_model.CpSolver()
-    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
-    solver.parameters.max_time_in_seconds = time_limit_s
-    solver.parameters.num_workers = workers
+    solver = new_solver(workers, time_limit_s)
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return 0, False
@@ -208,10 +206,7 @@ class _Searched:
                 model.add_bool_or([both, ~taken[a], ~taken[b]])
             terms.append(price * both)
         model.minimize(sum(terms))
-        solver = cp_model.CpSolver()
-        solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
-        solver.parameters.max_time_in_seconds = PRICING_S
-        solver.parameters.num_workers = 1
+        solver = new_solver(1, PRICING_S)
         solver.parameters.linearization_level = 2
         found = _Found(taken)
         if solver.solve(model, found) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

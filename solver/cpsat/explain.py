@@ -18,6 +18,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule
 from numaplace.solver.cpsat.model import Formulation
+from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.params import SolveParams
 from numaplace.solver.prepare import Prepared
 from numaplace.solver.reasons import reason_alone
@@ -122,10 +123,7 @@ def _feasible(formulation: Formulation, switches: set[Switch]) -> bool | None:
     model = formulation.model
     model.clear_assumptions()
     model.add_assumptions([formulation.constraints.switches[s] for s in sorted(switches)])
-    solver = cp_model.CpSolver()
-    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
-    solver.parameters.max_time_in_seconds = CHECK_S
-    solver.parameters.num_workers = 1
+    solver = new_solver(1, CHECK_S)
     status = solver.solve(model)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return True

@@ -9,6 +9,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
 from numaplace.solver.cpsat.constraints import Constraints
 from numaplace.solver.cpsat.objective import Objective
+from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.cpsat.variables import Linear, Variables
 from numaplace.solver.decide import decisions_of, values_of
 from numaplace.solver.extract import extract_plan, read_decisions
@@ -101,8 +102,6 @@ def loss_of(instance: Instance, plan: Plan) -> int | None:
     if not formulation.fix(plan):
         return None
     formulation.aim(Stage.LOSS)
-    solver = cp_model.CpSolver()
-    solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
-    solver.parameters.num_workers = 1
+    solver = new_solver(1)
     status = solver.solve(formulation.model)
     return round(solver.objective_value) if status == cp_model.OPTIMAL else None

@@ -14,6 +14,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.result import Result, Stage
 from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.cpsat.model import Formulation
+from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.params import SolveParams
 from numaplace.solver.stages import Stages
 
@@ -92,10 +93,7 @@ class _Run:
         return loss_bound(self.instance, sure, limit_s, self.params.num_workers)
 
     def _solver(self, time_limit_s: float) -> cp_model.CpSolver:
-        solver = cp_model.CpSolver()
-        solver.parameters.catch_sigint_signal = False  # Ctrl-C is the caller's
-        solver.parameters.max_time_in_seconds = time_limit_s
-        solver.parameters.num_workers = self.params.num_workers
+        solver = new_solver(self.params.num_workers, time_limit_s)
         solver.parameters.random_seed = self.params.seed
         solver.parameters.relative_gap_limit = self.params.relative_gap
         solver.parameters.linearization_level = 2
