@@ -61,10 +61,9 @@ def faults(trace: Trace, fleet: Fleet, slots: Ints) -> Iterator[str]:
         ("MiB", trace.memory_parts_mib, fleet.memory_mib),
     ):
         for place, at_ms, used in _overfull(trace, fleet, slots, parts, capacity):
-            yield (
-                f"{fleet.host_name(int(fleet.place_host[place]))}/{fleet.node_id[place]} holds {used}"
-                f" of {capacity[place]} {what} at {at_ms} ms"
-            )
+            host = fleet.host_name(int(fleet.place_host[place]))
+            held = f"holds {used} of {capacity[place]} {what} at {at_ms} ms"
+            yield f"{host}/{fleet.node_id[place]} {held}"
 
 
 def _overfull(
@@ -85,8 +84,8 @@ def _overfull(
     order = np.lexsort((change, when, where))
     where, when, change = where[order], when[order], change[order]
     running = np.cumsum(change)
-    firsts = np.flatnonzero(np.r_[True, where[1:] != where[:-1]]) if len(where) else []
-    for low, high in zip(firsts, [*firsts[1:], len(where)], strict=True):
+    lows = np.flatnonzero(np.diff(where, prepend=-1)).tolist()
+    for low, high in zip(lows, [*lows[1:], len(where)], strict=False):
         used = running[low:high] - (running[low - 1] if low else 0)
         over = used > capacity[where[low]]
         if over.any():
