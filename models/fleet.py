@@ -1,7 +1,7 @@
 """A fleet: many hosts of a few shapes, as arrays over places.
 
-A *place* is a node of a host, numbered over all hosts. A *slot* is what a VM of a trace can be
-given: a place (numbers below `Fleet.num_places`), or two places of one host (numbers from there on).
+A *place* is a node of a host, numbered over all hosts. A *slot* is what a VM of a trace can
+be given: a place (numbers below `Fleet.num_places`), or two places of one host (those from there).
 """
 
 from __future__ import annotations
