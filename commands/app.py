@@ -1,0 +1,76 @@
+"""The application that commands are added to, and how it ends when the user got something wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from numaplace import __version__
+from numaplace.commands.options import option
+from numaplace.models.errors import InputError
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, OK
+from numaplace.solver.report.manual import EPILOG, HELP
+
+# Newer versions of typer bring a click of their own; this is the usage error of either.
+UsageError: Any = typer.BadParameter.__base__
+
+
+class Commands(TyperGroup):
+    """The commands; whatever a user got wrong is one line on standard error and exit code 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line, then exit."""
+        try:
+            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            sys.stdout.flush()
+        except InputError as error:
+            code = _complain(str(error))
+        except UsageError as error:
+            command = error.ctx.command_path if error.ctx else "numaplace"
+            code = _complain(f"{error.format_message()} (see {command} --help)")
+        except OSError as error:  # files have errors of their own, so this is a stream's
+            output.drop_output()
+            code = _complain(f"standard output cannot be written ({error.strerror or error})")
+        except (KeyboardInterrupt, typer.Abort):
+            code = ABORTED
+        sys.exit(code or OK)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, and after it what is no list of options."""
+        super().format_help(ctx, formatter)
+        print(EPILOG)
+
+
+def _complain(text: str) -> int:
+    print(f"numaplace: error: {' '.join(text.split())}", file=sys.stderr)
+    return BAD_INPUT
+
+
+app = typer.Typer(
+    cls=Commands,
+    help=HELP,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point of the ``numaplace`` command."""
+    output.prepare_streams()
+    app(prog_name="numaplace")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    version: Annotated[bool, option("Print the version.", "--version", "-V")] = False,
+) -> None:
+    if version:
+        print(f"numaplace {__version__}")
+    elif ctx.invoked_subcommand is None:
+        ctx.get_help()

@@ -1,0 +1,134 @@
+"""Commands about instances: import, generate, schema, catalog."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    ForceOpt,
+    JsonOpt,
+    OutOpt,
+    SeedOpt,
+    argument,
+    names_of,
+    option,
+)
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report import terminal_views as views
+
+if TYPE_CHECKING:
+    from numaplace.models.instance import Instance
+
+_CATALOG = names_of("numaplace.instances.lookup", "catalog_names")
+_FORMATS = "numaplace.instances.formats.registry"
+
+
+def _deliver(instance: Instance, out: Path | None, force: bool, as_json: bool) -> None:
+    """Write an instance to a file and show what is in it; without a file, print it."""
+    from numaplace.instances.formats.json_io import write_instance
+    from numaplace.instances.formats.json_plain import instance_to_dict
+
+    if out:
+        write_instance(instance, out, overwrite=force)
+    if as_json or not out:
+        output.print_json(instance_to_dict(instance))
+    else:
+        output.show(views.instance_views(instance, vms=False))
+
+
+_SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
+_KINDS = names_of("numaplace.instances.formats.json_schema", "KINDS")
+_KIND = argument("What it describes.", "instance|plan", _KINDS)
+_PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
+_CHANGES = option("Change it; may be given again.", "--set", metavar="KEY=VALUE")
+_HOST = option(f"Hosts: {_SOURCES}", metavar="SOURCE")
+_VMS = option(f"VMs: {_SOURCES}", metavar="SOURCE", default_factory=list, show_default=False)
+_HOST_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "HOST_FORMATS"))
+_VM_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "VM_FORMATS"))
+
+
+@app.command("import", rich_help_panel="Instances")
+def import_(
+    host: Annotated[list[str], _HOST],
+    vms: Annotated[list[str], _VMS],
+    host_format: Annotated[str | None, _HOST_FORMAT] = None,
+    vm_format: Annotated[str | None, _VM_FORMAT] = None,
+    name: Annotated[str, option("Name of the instance.")] = "",
+    reserve: Annotated[int | None, option("MiB a node keeps for the hypervisor.")] = None,
+    memory: Annotated[int | None, option("MiB of a node, if the file does not tell.")] = None,
+    overcommit: Annotated[float | None, option("Shared vCPUs allowed per pCPU.")] = None,
+    smt_yield: Annotated[float | None, option("Yield of a core with both threads busy.")] = None,
+    rename: Annotated[bool, option("Number equal names.", "--rename")] = False,
+    out: OutOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Make an instance of files that describe hosts and VMs.
+
+    Formats of hosts: sysfs, numaplace, hwloc-xml, libvirt-capabilities, lscpu, numactl, xl-info.
+    Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
+    """
+    from numaplace.instances.importer import HostOptions, SameNames, import_instance
+    from numaplace.instances.lookup import check_writable, host_sources, vm_sources
+
+    check_writable(document=out, overwrite=force)
+    reading = import_instance(
+        host_sources(host, host_format),
+        vm_sources(vms, vm_format),
+        options=HostOptions(reserve, memory, overcommit, smt_yield),
+        same_names=SameNames.SUFFIX if rename else SameNames.ERROR,
+        name=name,
+    )
+    for note in reading.notes:
+        output.remark(note)
+    _deliver(reading.item, out, force, as_json)
+
+
+@app.command(rich_help_panel="Instances")
+def generate(
+    preset: Annotated[str, _PRESET],
+    seed: SeedOpt = 0,
+    changes: Annotated[list[str], _CHANGES] = [],  # noqa: B006
+    out: OutOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Generate a random instance; the same preset, changes and seed give the same instance.
+
+    KEY is shape, hosts, vms, name, cpu_load or memory_load (of what hosts have),
+    cooperating or competing (pairs per VM), device_share or soft_share (of VMs).
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.generate import generate_instance
+
+    lookup.check_writable(document=out, overwrite=force)
+    params = lookup.changed_preset(preset, changes)
+    _deliver(generate_instance(params, seed), out, force, as_json)
+
+
+@app.command(rich_help_panel="Instances")
+def schema(kind: Annotated[str, _KIND], as_json: JsonOpt = True) -> None:
+    """Print the JSON schema of files that hold instances, or plans."""
+    from numaplace.instances.formats.json_schema import json_schema
+
+    output.print_json(json_schema(kind))
+
+
+@app.command(rich_help_panel="Instances")
+def catalog(
+    name: Annotated[str | None, argument("Print this one.", "[NAME]", _CATALOG)] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """List the instances that come with numaplace, with their optimum; or print one as JSON."""
+    from numaplace.instances.catalog import list_catalog, load_catalog
+    from numaplace.instances.formats.json_plain import instance_to_dict
+
+    if name is not None:
+        output.print_json(instance_to_dict(load_catalog(name)))
+    elif as_json:
+        output.print_json([asdict(entry) for entry in list_catalog()])
+    else:
+        output.show([views.catalogue_view(map(astuple, list_catalog()))])

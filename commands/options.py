@@ -1,0 +1,64 @@
+"""Options and arguments that several commands share, and the completion of names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from numaplace.solver.params import MilpBackend
+from numaplace.solver.registry import EXACT, ONLINE
+from numaplace.solver.report.figure_file import drawable
+
+
+def names_of(module: str, table: str) -> Callable[[str], list[str]]:
+    """Complete a name, or the last of several, from a table of a module imported when needed."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        found = getattr(import_module(module), table)
+        known = found() if callable(found) else found
+        return [f"{before}{comma}{name}" for name in known if name.startswith(last)]
+
+    return complete
+
+
+def instance_names(incomplete: str) -> list[str]:
+    """Complete the name of an instance."""
+    from numaplace.instances.lookup import complete_instance
+
+    return complete_instance(incomplete)
+
+
+def option(text: str, *names: str, **more: Any) -> Any:
+    """Return an option with its help."""
+    return typer.Option(*names, help=text, **more)
+
+
+def argument(text: str, metavar: str, complete: Callable[[str], list[str]] | None = None) -> Any:
+    """Return an argument with its help and what it is called there."""
+    return typer.Argument(help=text, metavar=metavar, show_default=False, autocompletion=complete)
+
+
+_SOLVERS = names_of("numaplace.solver.registry", "SOLVER_NAMES")
+SOLVER = option(f"{', '.join(EXACT)} (exact); {', '.join(ONLINE)}.", autocompletion=_SOLVERS)
+SOLVER_LIST = option("Names of solvers, with commas.", autocompletion=_SOLVERS)
+_IN_CATALOG = "File, or name in the catalogue."
+
+InstanceArg = Annotated[str, argument(_IN_CATALOG, "INSTANCE", instance_names)]
+InstancesArg = Annotated[list[str], argument(_IN_CATALOG, "INSTANCE...", instance_names)]
+PlanArg = Annotated[Path, argument("File of a plan.", "PLAN")]
+JsonOpt = Annotated[bool, option("Print JSON on standard output, and nothing else.", "--json")]
+ForceOpt = Annotated[bool, option("Overwrite files that exist.", "--force")]
+QuietOpt = Annotated[bool, option("Print no tables and no progress.", "--quiet", "-q")]
+OutOpt = Annotated[Path | None, option("Write it to this file (.json, .yaml).", metavar="FILE")]
+PictureOpt = Annotated[
+    Path | None, option("Draw it (.png, .svg, .pdf).", metavar="FILE", callback=drawable)
+]
+TimeOpt = Annotated[float, option("Seconds a solve may take.", "--time", metavar="SECONDS")]
+WorkersOpt = Annotated[int, option("Threads; 0: one per core.")]
+SeedOpt = Annotated[int, option("Seed of everything random.")]
+BackendOpt = Annotated[MilpBackend, option("Code behind the solver milp.")]

@@ -1,0 +1,176 @@
+"""Commands about plans: solve, compare, check, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    SOLVER,
+    SOLVER_LIST,
+    BackendOpt,
+    ForceOpt,
+    InstanceArg,
+    InstancesArg,
+    JsonOpt,
+    OutOpt,
+    PictureOpt,
+    PlanArg,
+    QuietOpt,
+    SeedOpt,
+    TimeOpt,
+    WorkersOpt,
+    argument,
+    option,
+)
+from numaplace.models.cost import evaluate
+from numaplace.models.plan import Plan
+from numaplace.models.verify import violations
+from numaplace.solver.compare import solver_names
+from numaplace.solver.params import MilpBackend, SolveParams
+from numaplace.solver.report import plain
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report import terminal_views as views
+from numaplace.solver.report.compare_figure import compare_figure
+from numaplace.solver.report.exit_codes import BROKEN_RULES, OK, exit_code
+from numaplace.solver.report.figure_file import figure_bytes, picture_format
+from numaplace.solver.report.placement_figure import placement_figure
+from numaplace.solver.report.terminal_compare import comparison_table
+
+
+def write_figure(path: Path, figure: Any, overwrite: bool) -> None:
+    """Write a figure to a file."""
+    from numaplace.instances.files import write_bytes
+
+    write_bytes(path, figure_bytes(figure, picture_format(path)), overwrite=overwrite)
+
+
+@app.command(rich_help_panel="Plans")
+def solve(
+    instance: InstanceArg,
+    solver: Annotated[str, SOLVER] = "cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    gap: Annotated[float, option("Good enough: stop at this gap, such as 0.01.")] = 0.0,
+    require_all: Annotated[bool, option("Every VM must be placed.", "--all")] = False,
+    milp_backend: BackendOpt = MilpBackend.HIGHS,
+    hint: Annotated[Path | None, option("Plan to start from.", metavar="PLAN")] = None,
+    out: OutOpt = None,
+    picture: PictureOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Find the best plan for an instance, and prove it as far as the time allows.
+
+    Ctrl-C ends the search and keeps the best plan found; a second Ctrl-C aborts.
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.instances.formats.json_plain import plan_to_dict
+
+    lookup.check_writable([picture], document=out, overwrite=force)
+    problem = lookup.find_instance(instance)
+    params = SolveParams(
+        time_limit_s=time,
+        workers=workers,
+        seed=seed,
+        relative_gap=gap,
+        require_all=require_all,
+        hint=lookup.read_valid_plan(hint, problem) if hint else None,
+        milp_backend=milp_backend,
+    )
+    result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+    code = exit_code(problem, result)
+    if result.plan is not None and code == OK:
+        if out:
+            write_plan(result.plan, out, overwrite=force)
+        if picture:
+            write_figure(picture, placement_figure(result.plan, problem, result), force)
+    if as_json:
+        plan_doc = plan_to_dict(result.plan) if result.plan is not None else None
+        output.print_json({**plain.result_plain(problem, result), "plan": plan_doc})
+    elif not quiet:
+        output.show(views.solve_views(problem, result, output.width()))
+    raise typer.Exit(code)
+
+
+@app.command(rich_help_panel="Plans")
+def compare(
+    instances: InstancesArg,
+    solvers: Annotated[str, SOLVER_LIST] = "first_fit,greedy,cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seeds: Annotated[str, option("Seeds to run each solver with, such as 0-2.")] = "0",
+    milp_backend: BackendOpt = MilpBackend.HIGHS,
+    csv: Annotated[Path | None, option("Write the rows to this file.", metavar="FILE")] = None,
+    plot: PictureOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Run several solvers: what each places and loses, its gap to the best bound, its time."""
+    from numaplace.instances import lookup
+    from numaplace.instances.files import write_text
+    from numaplace.instances.ranges import parse_ids
+
+    lookup.check_writable([csv, plot], overwrite=force)
+    names = solver_names(solvers)
+    numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
+    problems = [lookup.named_instance(name) for name in instances]
+    params = SolveParams(time_limit_s=time, workers=workers, milp_backend=milp_backend)
+    rows = output.compare_on_terminal(problems, names, params, numbers, quiet=quiet)
+    if csv:
+        write_text(csv, plain.rows_csv(rows), overwrite=force)
+    if plot:
+        write_figure(plot, compare_figure(rows), force)
+    if as_json:
+        output.print_json({"rows": [plain.row_plain(row) for row in rows]})
+    elif not quiet:
+        output.show([comparison_table(rows, output.width())])
+
+
+@app.command(rich_help_panel="Plans")
+def check(
+    instance: InstanceArg, plan: PlanArg, as_json: JsonOpt = False, quiet: QuietOpt = False
+) -> None:
+    """Check a plan against every rule, and say what it loses; exit code 1 if it breaks a rule."""
+    from numaplace.instances.formats.json_io import read_plan
+    from numaplace.instances.lookup import find_instance
+
+    problem, checked = find_instance(instance), read_plan(plan)
+    found = violations(problem, checked)
+    cost = None if found else evaluate(problem, checked)
+    if as_json:
+        output.print_json(plain.check_plain(found, cost))
+    elif not quiet:
+        output.show(views.check_views(problem, checked, found, cost))
+    raise typer.Exit(BROKEN_RULES if found else OK)
+
+
+@app.command(rich_help_panel="Plans")
+def show(
+    instance: InstanceArg,
+    plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
+    picture: PictureOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules."""
+    from numaplace.instances.lookup import check_writable, find_instance, read_known_plan
+
+    check_writable([picture], overwrite=force)
+    problem = find_instance(instance)
+    shown = read_known_plan(plan, problem) if plan else Plan()
+    found = violations(problem, shown) if plan else []
+    if picture:
+        write_figure(picture, placement_figure(shown, problem, found=found), force)
+    if as_json:
+        nodes = plain.usage_plain(problem, shown)
+        output.print_json({"violations": plain.violations_plain(found), "nodes": nodes})
+    else:
+        output.show(views.show_views(problem, shown if plan else None, output.width(), found))

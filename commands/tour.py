@@ -1,0 +1,38 @@
+"""The guided tour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from numaplace.commands.app import app
+from numaplace.commands.options import JsonOpt, TimeOpt, option
+from numaplace.solver.params import SolveParams
+from numaplace.solver.report import plain
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report import terminal_views as views
+
+
+@app.command(rich_help_panel="More")
+def demo(
+    out: Annotated[Path, option("Folder to write to.", metavar="FOLDER")] = Path("demo-out"),
+    time: TimeOpt = 15.0,
+    as_json: JsonOpt = False,
+) -> None:
+    """Take a guided tour: three instances, what solvers make of them, pictures to look at."""
+    from numaplace.instances import files, lookup
+    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.solver.report.terminal_demo import INSTANCES, tour
+
+    lookup.make_folder(out)
+    rows = tour(
+        [lookup.named_instance(name) for name in INSTANCES],
+        SolveParams(time_limit_s=time),
+        lambda name, data: files.write_bytes(out / name, data, overwrite=True),
+        lambda name, plan: write_plan(plan, out / name, overwrite=True),
+        quiet=as_json,
+    )
+    if as_json:
+        output.print_json({"folder": str(out), "rows": [plain.row_plain(row) for row in rows]})
+    else:
+        output.show(views.demo_views(sorted(out.iterdir())))
