@@ -1,0 +1,106 @@
+"""Results of long runs, kept line by line as they come, so that nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from numaplace.models.errors import InputError
+
+FORMAT = "numaplace-results/1"
+
+Record = dict[str, Any]
+
+
+class Store:
+    """A file of JSON lines, one record a line under a key; the latest record of a key counts.
+
+    A record is on the disk before `put` returns. A last line that was cut off, as by a power
+    failure, is dropped when the file is opened again.
+
+    Parameters
+    ----------
+    path
+        The file, made if there is none; None: keep records in memory only.
+
+    Raises
+    ------
+    InputError
+        If the file is no such store, or cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._records: dict[str, Record] = {}
+        self._stream = None
+        if path is None:
+            return
+        try:
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            kept = self._read(text)
+            self._stream = path.open("r+" if path.exists() else "x", encoding="utf-8")
+            self._stream.truncate(len(text[:kept].encode()))
+            self._stream.seek(0, os.SEEK_END)
+            if not kept:
+                self._write({"format": FORMAT})
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "is no text in UTF-8"
+            raise InputError(
+                "store", "", f"cannot be used ({why.lower()})", file=str(path)
+            ) from None
+
+    def _read(self, text: str) -> int:
+        """Take in the lines of a file; return how many characters of it are whole lines."""
+        kept = 0
+        for number, line in enumerate(text.splitlines(keepends=True), start=1):
+            if not line.endswith("\n"):
+                break
+            try:
+                entry = json.loads(line)
+                if number == 1:
+                    good = entry["format"] == FORMAT
+                else:
+                    good = isinstance(entry["record"], dict)
+                    self._records[entry["key"]] = entry["record"]
+            except (ValueError, KeyError, TypeError):
+                good = False
+            if not good:
+                reason = "is no line of a store of results" if number > 1 else f"is no {FORMAT}"
+                raise InputError("store", "", reason, file=str(self.path), line=number)
+            kept += len(line)
+        if text and not kept:
+            raise InputError("store", "", f"is no {FORMAT}", file=str(self.path), line=1)
+        return kept
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def get(self, key: str) -> Record | None:
+        """Return the record of a key, None if there is none."""
+        return self._records.get(key)
+
+    def put(self, key: str, record: Record) -> None:
+        """Keep a record."""
+        self._records[key] = record
+        self._write({"key": key, "record": record})
+
+    def _write(self, entry: Record) -> None:
+        if self._stream is not None:
+            self._stream.write(json.dumps(entry) + "\n")
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
