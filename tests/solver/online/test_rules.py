@@ -38,7 +38,7 @@ def last_slot(rule: str, trace: Trace, before: list[int], fleet: Fleet = TWO) ->
     [
         ("first_fit", [1, 2], 0),
         ("best_fit", [1, 2], 1),
-        ("balance_fit", [0, 3], 1),  # the emptier node of the fuller host
+        ("balance_fit", [0, 3], 2),  # then both nodes of the second host are alike
         ("xen", [0, 0], 1),
         ("nova", [0, 1], 2),
         ("greedy", [3, 0], 3),
