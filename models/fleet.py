@@ -16,7 +16,7 @@ import numpy as np
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import HOSTS_MAX
 from numaplace.models.topology import Host
-from numaplace.models.trace import Ints, Reals
+from numaplace.models.trace import Bools, Ints, Reals, Trace
 from numaplace.models.units import MILLI, PageSize
 
 PLACES_MAX = 1_000_000
@@ -165,3 +165,12 @@ class Fleet:
 
     def __str__(self) -> str:
         return ", ".join(f"{count} x {host.name}" for host, count in self.shapes)
+
+
+def split_to_fit(trace: Trace, fleet: Fleet) -> Trace:
+    """Cut the VMs that fit no empty node over two nodes, and no others."""
+    fits: Bools = np.zeros(len(trace), np.bool_)
+    for vcpus, mib in set(zip(fleet.cpu_capacity.tolist(), fleet.memory_mib.tolist(), strict=True)):
+        fits |= (trace.vcpus <= vcpus) & (trace.memory_mib <= mib)
+    can_split = (trace.vcpus > 1) & (trace.memory_mib > 1)
+    return replace(trace, cells=np.where(~fits & can_split, 2, 1))

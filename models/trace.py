@@ -194,3 +194,28 @@ def split_above(trace: Trace, vcpus: int | None = None, memory_mib: int | None =
         wide |= trace.memory_mib > memory_mib
     wide &= (trace.vcpus > 1) & (trace.memory_mib > 1)
     return replace(trace, cells=np.where(wide, 2, 1))
+
+
+def with_predictions(trace: Trace, sigma: float | None, seed: int = 0) -> Trace:
+    """Return a trace whose VMs' ends are predicted with an error, or not at all.
+
+    Parameters
+    ----------
+    trace
+        VMs with their ends.
+    sigma
+        The predicted life is the true one times ``exp(sigma * z)``, z standard normal; None: nothing
+        is predicted.
+    seed
+        Seed of z.
+    """
+    if sigma is None:
+        return replace(trace, predicted_end_ms=np.full(len(trace), NEVER_MS))
+    factor = np.exp(sigma * np.random.default_rng(seed).standard_normal(len(trace)))
+    life = np.minimum((trace.end_ms - trace.start_ms) * factor, float(NEVER_MS))
+    ends = np.where(
+        trace.end_ms >= NEVER_MS,
+        NEVER_MS,
+        np.minimum(trace.start_ms + np.maximum(1, np.rint(life)).astype(np.int64), NEVER_MS),
+    )
+    return replace(trace, predicted_end_ms=ends)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from numaplace.models.errors import InputError
-from numaplace.models.fleet import Fleet
+from numaplace.models.fleet import Fleet, split_to_fit
 from numaplace.models.topology import Host, NumaNode, PCpu
+from numaplace.models.trace import make_trace
 from numaplace.tests.random_traces import small_host
 
 
@@ -53,3 +54,14 @@ def test_a_fleet_has_hosts(shapes: tuple[tuple[Host, int], ...]) -> None:
 def test_a_fleet_has_pcpus() -> None:
     with pytest.raises(InputError, match="have no pCPUs"):
         Fleet(((Host("h", (NumaNode(0, (), 64),)), 1),))
+
+
+def test_what_fits_no_node_is_split() -> None:
+    fleet = Fleet(((small_host("a", (4, 4), (1024, 4096)), 1),))
+    trace = make_trace(
+        tuple("abcd"),
+        vcpus=[4, 5, 1, 2],
+        memory_mib=[4096, 512, 5000, 5000],
+        start_ms=[0, 0, 0, 0],
+    )
+    assert split_to_fit(trace, fleet).cells.tolist() == [1, 2, 1, 2]

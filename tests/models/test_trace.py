@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numaplace.models.errors import InputError
-from numaplace.models.trace import NEVER_MS, Trace, make_trace, split_above
+from numaplace.models.trace import NEVER_MS, Trace, make_trace, split_above, with_predictions
 
 
 def trace(**changes: object) -> Trace:
@@ -67,3 +67,14 @@ def test_impossible_traces_are_refused(changes: dict[str, object], field: str) -
 def test_names_are_unique() -> None:
     with pytest.raises(InputError, match="occur twice"):
         make_trace(("a", "a"), vcpus=[1, 1], memory_mib=[1, 1], start_ms=[0, 0])
+
+
+def test_predictions_may_be_missing_or_wrong() -> None:
+    known = trace(end_ms=[1000, 2005, NEVER_MS])
+    assert with_predictions(known, None).predicted_end_ms.tolist() == [NEVER_MS] * 3
+    assert with_predictions(known, 0.0).predicted_end_ms.tolist() == [1000, 2005, NEVER_MS]
+    wrong = with_predictions(known, 1.0, seed=1).predicted_end_ms
+    assert wrong[2] == NEVER_MS
+    assert np.all(wrong[:2] > known.start_ms[:2])
+    assert wrong[0] != 1000
+    assert wrong.tolist() == with_predictions(known, 1.0, seed=1).predicted_end_ms.tolist()
