@@ -49,7 +49,7 @@ SOLVER_LIST = option("Names of solvers, with commas.", autocompletion=_SOLVERS)
 _IN_CATALOG = "File, or name in the catalogue."
 
 InstanceArg = Annotated[str, argument(_IN_CATALOG, "INSTANCE", instance_names)]
-InstancesArg = Annotated[list[str], argument(_IN_CATALOG, "INSTANCE...", instance_names)]
+InstancesArg = Annotated[list[str] | None, argument(_IN_CATALOG, "[INSTANCE]...", instance_names)]
 PlanArg = Annotated[Path, argument("File of a plan.", "PLAN")]
 JsonOpt = Annotated[bool, option("Print JSON on standard output, and nothing else.", "--json")]
 ForceOpt = Annotated[bool, option("Overwrite files that exist.", "--force")]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from numaplace.commands import traces
 from numaplace.commands.app import app
 from numaplace.commands.options import (
     SOLVER,
@@ -26,6 +27,7 @@ from numaplace.commands.options import (
     argument,
     option,
 )
+from numaplace.commands.shown import Shown, write_figure
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
@@ -36,16 +38,8 @@ from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report import terminal_views as views
 from numaplace.solver.report.compare_figure import compare_figure
 from numaplace.solver.report.exit_codes import BROKEN_RULES, OK, exit_code
-from numaplace.solver.report.figure_file import figure_bytes, picture_format
 from numaplace.solver.report.placement_figure import placement_figure
 from numaplace.solver.report.terminal_compare import comparison_table
-
-
-def write_figure(path: Path, figure: Any, overwrite: bool) -> None:
-    """Write a figure to a file."""
-    from numaplace.instances.files import write_bytes
-
-    write_bytes(path, figure_bytes(figure, picture_format(path)), overwrite=overwrite)
 
 
 @app.command(rich_help_panel="Plans")
@@ -101,37 +95,86 @@ def solve(
 
 @app.command(rich_help_panel="Plans")
 def compare(
-    instances: InstancesArg,
+    instances: InstancesArg = None,
     solvers: Annotated[str, SOLVER_LIST] = "first_fit,greedy,cpsat",
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
     seeds: Annotated[str, option("Seeds to run each solver with, such as 0-2.")] = "0",
     milp_backend: BackendOpt = MilpBackend.HIGHS,
+    trace: traces.TraceOpt = None,
+    hosts: traces.HostsOpt = [],  # noqa: B006
+    window: traces.WindowOpt = 200,
+    windows: traces.WindowsOpt = 10,
+    load: traces.LoadOpt = "",
+    policies: traces.PoliciesOpt = traces.ALL_POLICIES,
+    goals: traces.GoalsOpt = "value,count,prefix",
+    offline: traces.OfflineOpt = "cpsat",
+    store: traces.StoreOpt = None,
+    columns: traces.ColumnsOpt = "",
+    strict: traces.StrictOpt = False,
+    split_above: traces.SplitOpt = "",
+    min_vcpus: traces.MinVcpusOpt = 0,
+    lifetimes: traces.LifetimesOpt = "exact",
     csv: Annotated[Path | None, option("Write the rows to this file.", metavar="FILE")] = None,
     plot: PictureOpt = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Run several solvers: what each places and loses, its gap to the best bound, its time."""
+    """Run several solvers: what each places and loses, its gap to the best bound, its time.
+
+    With --trace: online policies on many windows of a trace against the optimal offline plan.
+    """
     from numaplace.instances import lookup
     from numaplace.instances.files import write_text
-    from numaplace.instances.ranges import parse_ids
 
     lookup.check_writable([csv, plot], overwrite=force)
+    if (trace is None) == (not instances):
+        raise typer.BadParameter("name instances, or a trace with --trace, and not both")
+    if trace is not None:
+        seed = traces.one_seed(seeds)
+        shown = traces.compare_trace(
+            trace,
+            traces.TraceOptions(hosts, columns, strict, split_above, min_vcpus, lifetimes, seed),
+            traces.OnlineOptions(
+                window, windows, load, policies, goals, store, time, offline, workers
+            ),
+            quiet=quiet,
+        )
+    else:
+        shown = _compare_solvers(
+            instances or [],
+            solvers,
+            SolveParams(time, workers, milp_backend=milp_backend),
+            seeds,
+            quiet=quiet,
+        )
+    if csv:
+        write_text(csv, shown.csv(), overwrite=force)
+    if plot:
+        write_figure(plot, shown.figure(), force)
+    if as_json:
+        output.print_json(shown.plain())
+    elif not quiet:
+        output.show(shown.views(output.width()))
+
+
+def _compare_solvers(
+    instances: list[str], solvers: str, params: SolveParams, seeds: str, *, quiet: bool
+) -> Shown:
+    from numaplace.instances import lookup
+    from numaplace.instances.ranges import parse_ids
+
     names = solver_names(solvers)
     numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
     problems = [lookup.named_instance(name) for name in instances]
-    params = SolveParams(time_limit_s=time, workers=workers, milp_backend=milp_backend)
     rows = output.compare_on_terminal(problems, names, params, numbers, quiet=quiet)
-    if csv:
-        write_text(csv, plain.rows_csv(rows), overwrite=force)
-    if plot:
-        write_figure(plot, compare_figure(rows), force)
-    if as_json:
-        output.print_json({"rows": [plain.row_plain(row) for row in rows]})
-    elif not quiet:
-        output.show([comparison_table(rows, output.width())])
+    return Shown(
+        csv=lambda: plain.rows_csv(rows),
+        figure=lambda: compare_figure(rows),
+        plain=lambda: {"rows": [plain.row_plain(row) for row in rows]},
+        views=lambda width: [comparison_table(rows, width)],
+    )
 
 
 @app.command(rich_help_panel="Plans")

@@ -204,8 +204,8 @@ def with_predictions(trace: Trace, sigma: float | None, seed: int = 0) -> Trace:
     trace
         VMs with their ends.
     sigma
-        The predicted life is the true one times ``exp(sigma * z)``, z standard normal; None: nothing
-        is predicted.
+        The predicted life is the true one times ``exp(sigma * z)``, z standard normal; None:
+        nothing is predicted.
     seed
         Seed of z.
     """
