@@ -153,4 +153,5 @@ def _draw_gaps(axes: Axes, at: int, gaps: Sequence[float], colour: str) -> None:
         clip_on=False,
     )
     ends = [at - _BOX / 2, at + _BOX / 2]
-    axes.plot([middle, middle], ends, color=INK, linewidth=1.6, zorder=2.3, solid_capstyle="butt")
+    (line,) = axes.plot([middle, middle], ends, color=INK, linewidth=1.6, zorder=2.6)
+    line.set(solid_capstyle="butt", clip_on=False)
