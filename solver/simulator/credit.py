@@ -1,0 +1,111 @@
+"""Credits: who earns and burns them, and what class that puts a vCPU in (Xen's credit scheduler).
+
+One hundredth of a credit is burnt a microsecond, 300 credits in a timeslice of 30 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from numaplace.models.units import ceil_div
+from numaplace.solver.simulator.guest import Domain, Priority, VCpu
+
+PER_US = 1
+"""Hundredths of a credit burnt a microsecond."""
+
+
+def burn(vcpu: VCpu, now: int) -> None:
+    """Take the credit for the time a vCPU has run."""
+    vcpu.credit -= (now - vcpu.burnt_us) * PER_US
+    vcpu.burnt_us = now
+
+
+def activate(vcpu: VCpu) -> None:
+    """Let a vCPU earn credit from now on."""
+    vcpu.active = True
+    vcpu.domain.active.append(vcpu)
+
+
+def deactivate(vcpu: VCpu) -> None:
+    """Let a vCPU earn no more credit."""
+    vcpu.active = False
+    vcpu.domain.active.remove(vcpu)
+
+
+class Bank:
+    """Hands out credit once a timeslice.
+
+    Parameters
+    ----------
+    domains
+        All domains; their order changes as turns are taken.
+    pcpus
+        Number of pCPUs.
+    timeslice_us
+        Time between two hand-outs.
+    """
+
+    def __init__(self, domains: list[Domain], pcpus: int, timeslice_us: int) -> None:
+        self._domains = list(domains)
+        self._pcpus = pcpus
+        self.slice_credit = timeslice_us * PER_US
+        self._balance = 0
+
+    def hand_out(self, park: Callable[[VCpu], None], unpark: Callable[[VCpu], None]) -> None:
+        """Share the credit of all pCPUs among active domains by weight, and class their vCPUs.
+
+        What a domain cannot use, since it has too few vCPUs or a cap, goes to those after it.
+        """
+        shares = [d for d in self._domains if d.active]
+        weight_total = sum(d.weight * len(d.active) for d in shares)
+        if not weight_total:
+            return
+        credit_total = self.slice_credit * self._pcpus
+        if self._balance < 0:
+            credit_total -= self._balance
+        self._balance = 0
+        weight_left, first = weight_total, []
+        for domain in shares:
+            count = len(domain.active)
+            weight = domain.weight * count
+            weight_left -= weight
+            peak = self.slice_credit * count
+            if domain.cap:
+                peak = min(peak, ceil_div(domain.cap * self.slice_credit, 100))
+            fair = ceil_div(credit_total * weight, weight_total)
+            if fair >= peak:
+                if weight_left:
+                    credit_total += ceil_div((fair - peak) * weight_total, weight_left)
+                fair = peak
+            else:
+                first.append(domain)
+            self._class_all(domain, ceil_div(fair, count), park, unpark)
+        # Those that could have used more are served before the others next time.
+        rest = [d for d in self._domains if d not in first]
+        self._domains = first + rest
+
+    def _class_all(
+        self,
+        domain: Domain,
+        each: int,
+        park: Callable[[VCpu], None],
+        unpark: Callable[[VCpu], None],
+    ) -> None:
+        cap_each = 0
+        if domain.cap:
+            cap_each = ceil_div(domain.cap * self.slice_credit, 100 * len(domain.active))
+        for vcpu in list(domain.active):
+            vcpu.credit += each
+            if vcpu.credit < 0:
+                vcpu.priority = Priority.OVER
+                if domain.cap and vcpu.credit < -cap_each and not vcpu.parked:
+                    park(vcpu)
+                vcpu.credit = max(vcpu.credit, -self.slice_credit)
+            else:
+                vcpu.priority = Priority.UNDER
+                if vcpu.parked:
+                    unpark(vcpu)
+                if vcpu.credit > self.slice_credit:
+                    deactivate(vcpu)
+                    vcpu.credit //= 2
+            self._balance += vcpu.credit

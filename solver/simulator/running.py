@@ -1,0 +1,202 @@
+"""The work that vCPUs do while they run: progress, phases, time by node. It decides nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from numaplace.solver.simulator.counters import GuestCount
+from numaplace.solver.simulator.guest import VCpu
+from numaplace.solver.simulator.progress import Progress
+from numaplace.solver.simulator.scenario import US_PER_MS, Guest, Scenario
+
+ENDLESS = float("inf")
+LEAST_RATE = 1e-9
+
+
+class Running:
+    """Accounts for the time between events.
+
+    Parameters
+    ----------
+    scenario, vcpus
+        What is simulated, and its vCPUs in order.
+    seed
+        Seed of the lengths of phases; each vCPU has random numbers of its own, so that the phases
+        of one scenario are those of another with the same VMs.
+    on_end
+        Told to end the busy phase of a vCPU: its index, the number of the announcement, and in how
+        many microseconds. Only the latest announcement for a vCPU holds.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        vcpus: Sequence[VCpu],
+        seed: int,
+        on_end: Callable[[int, int, int], None],
+    ) -> None:
+        machine, size = scenario.machine, len(vcpus)
+        self._scenario, self._vcpus, self._on_end = scenario, vcpus, on_end
+        self._guest_of: list[Guest] = [g for g in scenario.guests for _ in g.cpus]
+        self.progress = Progress(scenario, vcpus)
+        self._node_of, self._cache_of = machine.node_of, machine.cache_of
+        self._siblings = [mask & ~(1 << p) for p, mask in enumerate(machine.core_mask)]
+        self._yield = machine.host.smt_yield
+        self._on_pcpu: list[VCpu | None] = [None] * machine.size
+        self._refill = scenario.hypervisor.cache_refill_us
+        self._random = [random.Random(f"{seed}/{vcpu.domain.name}/{vcpu.number}") for vcpu in vcpus]
+        self._last = [0] * size
+        self._rate = [0.0] * size
+        self._debt = [0.0] * size
+        self._cache: list[int | None] = [None] * size
+        self._left = [ENDLESS if g.utilisation >= 1.0 else 0.0 for g in self._guest_of]
+        self.announced = [0] * size
+        self._work = [0.0] * size
+        self._run = [[0] * len(machine.host.nodes) for _ in vcpus]
+        self.waited = [0] * size
+        self.moves = [0] * size
+
+    # ---- phases ---------------------------------------------------------------------------------
+
+    def busy(self, index: int) -> None:
+        """Begin a busy phase of a vCPU."""
+        guest = self._guest_of[index]
+        if guest.utilisation < 1.0:
+            mean = guest.busy_ms * US_PER_MS
+            self._left[index] = mean * (0.5 + self._random[index].random())
+
+    def blocked_us(self, index: int) -> int | None:
+        """Length of a blocked phase; None for a vCPU that never runs."""
+        guest = self._guest_of[index]
+        if guest.utilisation <= 0.0:
+            return None
+        mean = guest.busy_ms * US_PER_MS * (1.0 - guest.utilisation) / guest.utilisation
+        return max(1, round(mean * (0.5 + self._random[index].random())))
+
+    def is_done(self, index: int, announcement: int, now: int) -> bool:
+        """Tell whether a busy phase ends now, as it was announced."""
+        if announcement != self.announced[index] or not self._vcpus[index].running:
+            return False
+        self.settle(self._vcpus[index], now)
+        return True
+
+    # ---- changes --------------------------------------------------------------------------------
+
+    def settle(self, vcpu: VCpu, now: int) -> None:
+        """Account for the time since a running vCPU was last looked at."""
+        index = vcpu.index
+        elapsed = now - self._last[index]
+        if elapsed <= 0:
+            return
+        self._last[index] = now
+        self._run[index][self._node_of[vcpu.pcpu]] += elapsed
+        done = elapsed * self._rate[index]
+        debt = self._debt[index]
+        if debt:
+            paid = min(debt, done)
+            self._debt[index] = debt - paid
+            done -= paid
+        self._work[index] += done
+        self._left[index] -= done
+
+    def _set_rate(self, vcpu: VCpu, now: int) -> None:
+        index, pcpu = vcpu.index, vcpu.pcpu
+        rate = self.progress.pace[index][self._node_of[pcpu]]
+        siblings, busy = self._siblings[pcpu], 1
+        while siblings:
+            low = siblings & -siblings
+            busy += self._on_pcpu[low.bit_length() - 1] is not None
+            siblings ^= low
+        if busy > 1:
+            rate *= self._yield / busy
+        if rate == self._rate[index] and self.announced[index]:
+            return
+        self._rate[index] = rate
+        if self._left[index] < ENDLESS:
+            self._announce(index, rate)
+
+    def _announce(self, index: int, rate: float) -> None:
+        self.announced[index] += 1
+        left = max(0.0, self._left[index]) + self._debt[index]
+        self._on_end(index, self.announced[index], max(1, round(left / max(rate, LEAST_RATE))))
+
+    def start(self, vcpu: VCpu, now: int) -> None:
+        """Let a vCPU run on its pCPU from now on."""
+        index, pcpu = vcpu.index, vcpu.pcpu
+        self._on_pcpu[pcpu] = vcpu
+        self._last[index] = now
+        self._rate[index] = -1.0
+        cache = self._cache_of[pcpu]
+        if self._cache[index] is not None and self._cache[index] != cache:
+            self._debt[index] = self._refill
+        self._cache[index] = cache
+        self._set_rate(vcpu, now)
+        self._disturb(pcpu, now)
+
+    def stop(self, vcpu: VCpu, now: int) -> None:
+        """Let a vCPU stop."""
+        self.settle(vcpu, now)
+        self.announced[vcpu.index] += 1
+        self._on_pcpu[vcpu.pcpu] = None
+        self._disturb(vcpu.pcpu, now)
+
+    def _disturb(self, pcpu: int, now: int) -> None:
+        """Change the speed of those that share a core."""
+        siblings = self._siblings[pcpu]
+        while siblings:
+            low = siblings & -siblings
+            other = self._on_pcpu[low.bit_length() - 1]
+            if other is not None:
+                self.settle(other, now)
+                self._set_rate(other, now)
+            siblings ^= low
+
+    def refresh(self, now: int) -> None:
+        """Work out every speed anew, where it depends on what else runs."""
+        running = [vcpu for vcpu in self._on_pcpu if vcpu is not None]
+        for vcpu in running:
+            self.settle(vcpu, now)
+        self.progress.refresh([(vcpu.index, self._rate[vcpu.index]) for vcpu in running])
+        for vcpu in running:
+            self._set_rate(vcpu, now)
+
+    # ---- counts ---------------------------------------------------------------------------------
+
+    def forget(self, now: int) -> None:
+        """Begin to count: what was before is warm-up."""
+        for vcpu in self._on_pcpu:
+            if vcpu is not None:
+                self.settle(vcpu, now)
+        for index, vcpu in enumerate(self._vcpus):
+            vcpu.queued_us = max(vcpu.queued_us, now)
+            self._work[index], self.waited[index], self.moves[index] = 0.0, 0, 0
+            self._run[index] = [0] * len(self._run[index])
+
+    def counts(self) -> tuple[GuestCount, ...]:
+        """What each VM did."""
+        found: list[GuestCount] = []
+        first = 0
+        for guest in self._scenario.guests:
+            span = range(first, first + len(guest.cpus))
+            first += len(guest.cpus)
+            node_us = tuple(map(sum, zip(*(self._run[i] for i in span), strict=True)))
+            far = sum(
+                time * (1.0 - cpu.access[node])
+                for i, cpu in zip(span, guest.cpus, strict=True)
+                for node, time in enumerate(self._run[i])
+            )
+            run = sum(node_us)
+            found.append(
+                GuestCount(
+                    guest.name,
+                    len(guest.cpus),
+                    sum(self._work[i] for i in span),
+                    run,
+                    sum(self.waited[i] for i in span),
+                    far / run if run else 0.0,
+                    node_us,
+                    sum(self.moves[i] for i in span),
+                )
+            )
+        return tuple(found)

@@ -1,0 +1,161 @@
+"""What is simulated: VMs with the affinities of their vCPUs, their memory, and what they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numaplace.models.errors import check_int, check_real
+from numaplace.solver.simulator.balance import Release
+from numaplace.solver.simulator.guest import DEFAULT_WEIGHT, NO_CAP
+from numaplace.solver.simulator.machine import Machine
+
+US_PER_MS = 1000
+US_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Something a VM reaches on a node beside memory, such as a device.
+
+    Parameters
+    ----------
+    node
+        Position of the node.
+    weight
+        Time added to a unit of work per unit of (r - 1).
+    """
+
+    node: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCpu:
+    """One vCPU: pCPUs it may use and would rather use (masks), and where its accesses go.
+
+    `access` is the share of its memory accesses by position of the node; it adds up to 1.
+    """
+
+    hard: int
+    soft: int
+    access: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A VM to simulate.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    cpus
+        Its vCPUs.
+    utilisation
+        Share of the time that a vCPU wants to run when it runs at full speed.
+    memory_intensity
+        mu: share of its run time that waits for local memory, alone.
+    bandwidth_mbps
+        Memory bandwidth of the whole VM at full speed.
+    busy_ms
+        Mean length of a busy phase at full speed; phases are between half and one and a half of it.
+    drag
+        Time added to a unit of work wherever it runs (ballooning).
+    reaches
+        Devices.
+    weight, cap
+        Of the scheduler.
+    """
+
+    name: str
+    cpus: tuple[GuestCpu, ...]
+    utilisation: float = 1.0
+    memory_intensity: float = 0.3
+    bandwidth_mbps: float = 0.0
+    busy_ms: float = 20.0
+    drag: float = 0.0
+    reaches: tuple[Reach, ...] = ()
+    weight: int = DEFAULT_WEIGHT
+    cap: int = NO_CAP
+
+    def __post_init__(self) -> None:
+        thing = f"VM {self.name!r:.80}"
+        check_real(thing, "utilisation", self.utilisation, 0, 1)
+        check_real(thing, "memory_intensity", self.memory_intensity, 0, 1)
+        check_real(thing, "busy_ms", self.busy_ms, 0.1, 1e6)
+        check_int(thing, "weight", self.weight, 1, 65535)
+        check_int(thing, "cap", self.cap, 0, 100 * len(self.cpus))
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Two VMs (by index) that wait for each other's messages.
+
+    `weights` is the time added to a unit of each one's work per unit of (r - 1), r being the mean
+    relative distance of where their vCPUs are.
+    """
+
+    first: int
+    second: int
+    weights: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rivalry:
+    """Two VMs (by index) that slow each other down while both run in one domain.
+
+    `domains` gives the domain of each pCPU (last-level cache, node or host); `weights` is the time
+    added to a unit of each one's work while all vCPUs of the other run there.
+    """
+
+    first: int
+    second: int
+    weights: tuple[float, float]
+    domains: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypervisor:
+    """Parameters of the scheduler and of the hardware around it.
+
+    Parameters
+    ----------
+    release
+        Which credit scheduler.
+    timeslice_ms
+        Time until a running vCPU is looked at again; ticks come three times as often, and credit is
+        handed out once a timeslice.
+    ratelimit_us
+        Time a vCPU runs at least.
+    cache_refill_us
+        Work lost when a vCPU comes to a last-level cache it was not on before.
+    """
+
+    release: Release = Release.XEN_4_3
+    timeslice_ms: int = 30
+    ratelimit_us: int = 1000
+    cache_refill_us: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_int("hypervisor", "timeslice_ms", self.timeslice_ms, 3, 1000)
+        check_int("hypervisor", "ratelimit_us", self.ratelimit_us, 0, 1_000_000)
+        check_real("hypervisor", "cache_refill_us", self.cache_refill_us, 0, 1e6)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A host and what runs on it."""
+
+    machine: Machine
+    guests: tuple[Guest, ...]
+    talks: tuple[Talk, ...] = ()
+    rivalries: tuple[Rivalry, ...] = ()
+    hypervisor: Hypervisor = Hypervisor()
+
+    def __post_init__(self) -> None:
+        for guest in self.guests:
+            for cpu in guest.cpus:
+                thing = f"VM {guest.name!r:.80}"
+                check_int(thing, "hard affinity", cpu.hard, 1, self.machine.everywhere)
+                if not cpu.hard or cpu.soft & ~cpu.hard or not cpu.soft:
+                    raise ValueError(f"{thing}: soft affinity is no part of the hard one")
