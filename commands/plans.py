@@ -106,7 +106,7 @@ def compare(
     window: traces.WindowOpt = 200,
     windows: traces.WindowsOpt = 10,
     load: traces.LoadOpt = "",
-    policies: traces.PoliciesOpt = traces.ALL_POLICIES,
+    policies: traces.PoliciesOpt = "all",
     goals: traces.GoalsOpt = "value,count,prefix",
     offline: traces.OfflineOpt = "cpsat",
     store: traces.StoreOpt = None,

@@ -15,18 +15,18 @@ from numaplace.commands.options import (
     QuietOpt,
     SeedOpt,
     argument,
+    names_of,
     option,
 )
 from numaplace.commands.shown import Shown, write_figure
 from numaplace.models.errors import InputError, check_int, check_real
-from numaplace.models.schedule import Goal
-from numaplace.solver.online.rules import RULES, rule_names
 from numaplace.solver.registry import EXACT
 from numaplace.solver.report import terminal_output as output
 
 if TYPE_CHECKING:
     from numaplace.instances.formats.trace_csv import TraceReport
     from numaplace.models.fleet import Fleet
+    from numaplace.models.schedule import Goal
     from numaplace.models.trace import Trace
     from numaplace.solver.online.replay import Replay
     from numaplace.solver.online_compare import Case
@@ -39,15 +39,14 @@ def _trace_option(text: str, *names: str, **more: Any) -> Any:
     return option(text, *names, rich_help_panel=PANEL, **more)
 
 
-def _complete_policies(incomplete: str) -> list[str]:
-    before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in RULES if name.startswith(last)]
-
-
 _HOSTS = "NODESxCPUSxGIB (of a node), shape or file, with *COUNT; may be given again."
 HostsOpt = Annotated[list[str], _trace_option(_HOSTS, "--hosts", metavar="SOURCE")]
 PoliciesOpt = Annotated[
-    str, _trace_option("Names of policies, with commas.", autocompletion=_complete_policies)
+    str,
+    _trace_option(
+        "Names of policies, with commas, or all.",
+        autocompletion=names_of("numaplace.solver.online.rules", "RULES"),
+    ),
 ]
 ColumnsOpt = Annotated[
     str,
@@ -65,7 +64,6 @@ LifetimesOpt = Annotated[
     str,
     _trace_option("What policies are told: exact, unknown, or an error such as 0.5 (log-normal)."),
 ]
-ALL_POLICIES = ",".join(RULES)
 TraceOpt = Annotated[
     Path | None, _trace_option("Trace (CSV): compare online policies on it.", metavar="FILE")
 ]
@@ -168,6 +166,7 @@ def replay(
     vmid, cpu, memory, time and type (0 create, 1 delete). Ctrl-C shows what was replayed by then.
     """
     from numaplace.instances.lookup import check_writable
+    from numaplace.solver.online.rules import rule_names
     from numaplace.solver.report.online_plain import replay_plain
     from numaplace.solver.report.terminal_online import replay_views
 
@@ -190,6 +189,7 @@ def replay(
 def _replay_all(trace: Trace, fleet: Fleet, names: list[str], *, quiet: bool) -> dict[str, Replay]:
     from numaplace.models.schedule import REJECTED, faults
     from numaplace.solver.online.replay import replay as run
+    from numaplace.solver.online.rules import RULES
 
     def work(line: Any, stop: Any) -> dict[str, Replay]:
         found: dict[str, Replay] = {}
@@ -234,6 +234,7 @@ def compare_trace(
     path: Path, trace_options: TraceOptions, options: OnlineOptions, *, quiet: bool
 ) -> Shown:
     """Set online policies against the offline optimum on windows of a trace."""
+    from numaplace.solver.online.rules import RULES, rule_names
     from numaplace.solver.online_compare import Setup, compare_online
     from numaplace.solver.report.gap_figure import gap_figure
     from numaplace.solver.report.online_plain import comparison_csv, comparison_plain
@@ -311,6 +312,8 @@ def _cases(
 
 
 def _goals(text: str) -> tuple[Goal, ...]:
+    from numaplace.models.schedule import Goal
+
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in list(Goal):

@@ -143,7 +143,9 @@ def choose(offer: Offer, rule: Rule) -> int:
 
 
 def rule_names(text: str) -> list[str]:
-    """Return the names in a list with commas; `InputError` for one that is no rule."""
+    """Return the names in a list with commas, or all; `InputError` for one that is no rule."""
+    if text.strip() == "all":
+        return list(RULES)
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names or [text]:
         if name not in RULES:

@@ -1,0 +1,112 @@
+"""The commands replay and compare --trace, as a person would use them."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from numaplace.tests.cli.conftest import Run
+
+HEAD = "vmid,cpu,mem,at,lt\n"
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """Forty VMs of 1 to 4 vCPUs that arrive every ten seconds."""
+    rows = [f"{i},{1 + i % 4},{2 * (1 + i % 3)},{10 * i},{60 + 17 * (i % 9)}" for i in range(40)]
+    path = tmp_path / "trace.csv"
+    path.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_replay_shows_a_table_and_a_picture(run: Run, trace: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "replay.png"
+    result = run("replay", trace, "--hosts", "2x4x16*2", "--plot", picture)
+    assert (result.exit_code, result.stderr) == (0, "")
+    for policy in ("first_fit", "best_fit", "greedy_life"):
+        assert policy in result.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_replay_as_json_counts_everything(run: Run, trace: Path) -> None:
+    result = run("replay", trace, "--hosts", "2x4x16", "--policies", "all", "--json")
+    found = json.loads(result.stdout)
+    assert found["trace"]["rows"] == found["trace"]["vms"] == 40
+    assert len(found["policies"]) == 9
+    for policy in found["policies"]:
+        rejected = policy["rejected_full"] + policy["rejected_fragmented"]
+        assert policy["accepted"] + rejected == 40
+        assert policy["samples"]
+
+
+def test_faulty_rows_are_counted_and_told(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "faulty.csv"
+    rows = ["a,2,4,0,10", "b,x,4,1,10", "c,2,4,-5,10", "d,64,4,2,10", "e,2,4,3,0", "f,1,1"]
+    path.write_text(HEAD + "\n".join(rows) + "\n", encoding="utf-8")
+    result = run("replay", path, "--hosts", "1x4x16", "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)["trace"]
+    assert (report["rows"], report["vms"]) == (6, 2)
+    for words in ("not a number", "negative time", "no life", "broken row", "larger than any host"):
+        assert words in result.stderr
+    assert run("replay", path, "--hosts", "1x4x16", "--strict").exit_code == 2
+
+
+def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None:
+    arguments = [
+        "compare", "--trace", trace, "--hosts", "2x4x16", "--window", 20, "--windows", 2,
+        "--load", "1.0,1.5", "--policies", "first_fit,greedy_life", "--workers", 1,
+        "--store", tmp_path / "store", "--time", 20,
+    ]  # fmt: skip
+    result = run(*arguments, "--csv", tmp_path / "rows.csv", "--plot", tmp_path / "gaps.svg")
+    assert result.exit_code == 0
+    assert "Load 1:" in result.stdout
+    assert "Load 1.5:" in result.stdout
+    assert "optimum proven: value 2/2" in result.stdout
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text(encoding="utf-8"))))
+    assert len(rows) == 2 * 2 * 2
+    assert b"<svg" in (tmp_path / "gaps.svg").read_bytes()
+    again = json.loads(run(*arguments, "--json").stdout)
+    assert again["reused"] == 2 * 2 * (2 + 3)
+    assert again["missing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--hosts", "2x4"], "hosts: '2x4': is none of"),
+        ([], "number of hosts"),
+        (["--hosts", "2x4x16", "--policies", "best"], "'best' is unknown"),
+        (["--hosts", "2x4x16", "--load", "much"], "--load: must be numbers"),
+        (["--hosts", "2x4x16", "--load", "0"], "--load: 0.0 is outside"),
+        (["--hosts", "2x4x16", "--goals", "fun"], "'fun' is none of"),
+        (["--hosts", "2x4x16", "--offline", "nova"], "--offline: must be one of"),
+        (["--hosts", "2x4x16", "--windows", "9"], "1 windows of 40 VMs fit"),
+        (["--hosts", "2x4x16", "--windows", "0"], "--windows: 0 is below 1"),
+        (["--hosts", "2x4x16", "--lifetimes", "maybe"], "--lifetimes: must be exact"),
+        (["--hosts", "2x4x16", "--split-above", "8m"], "--split-above: must be vCPUs"),
+        (["--hosts", "2x4x16", "--columns", "cpu"], "cpu"),
+        (["--hosts", "2x4x16", "--seeds", "0-2"], "must be one number"),
+        (["--hosts", "1x1x1", "--min-vcpus", "4"], "no VM of it is left"),
+        (["--hosts", "2x4x16", "talk-2"], "and not both"),
+    ],
+)
+def test_bad_input(run: Run, trace: Path, arguments: list[str], words: str) -> None:
+    """One line, exit code 2, nothing on standard output."""
+    result = run("compare", "--trace", trace, "--window", 40, "--windows", 1, *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_store_is_no_other_file(run: Run, trace: Path, tmp_path: Path) -> None:
+    result = run(
+        "compare", "--trace", trace, "--hosts", "2x4x16", "--window", 5, "--windows", 1,
+        "--store", trace,
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert "is no numaplace-results/1" in result.stderr
+    assert trace.read_text(encoding="utf-8").startswith(HEAD)
