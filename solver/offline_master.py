@@ -65,8 +65,9 @@ class Master:
         free = kinds.first <= high
         free &= kinds.last >= low
         broken = []
-        # Large ones first: a VM may stand for one kind of the core only.
-        for k in np.argsort(-core.size.sum(axis=1), kind="stable").tolist():
+        # A VM may stand for one kind of the core only. The largest kinds that live longest come
+        # first, so that every VM of the core stands for its own kind.
+        for k in np.lexsort((core.first - core.last, -core.size.sum(axis=1))).tolist():
             worse = free & (kinds.cells == core.cells[k]) & (kinds.size >= core.size[k]).all(axis=1)
             worse &= (first <= core.first[k]) & (last >= core.last[k])
             free &= ~worse

@@ -24,6 +24,8 @@ from numaplace.solver.offline_master import PRODUCTS_MAX, Master, Places, places
 from numaplace.solver.offline_program import Answer, Engine, Run
 
 PACK_S = 3.0
+PACK_SHARE = 0.5
+"""Share of the time left for a second attempt to place VMs, if nothing shows that it is vain."""
 REPAIR_S = 3.0
 CORES = 8
 """Windows with trouble that are looked into before the master is asked again."""
@@ -121,7 +123,13 @@ class Search:
         full = self.packer.overfull(counts, self.packer.busy(counts))
         fresh = [instant for instant in full if self.master.add_patterns(instant)]
         self.stats["pattern_instants"] += len(fresh)
-        return bool(fresh) or self._learn_cores(counts, self._repair(counts))
+        if fresh or self._learn_cores(counts, self._repair(counts)):
+            return True
+        if slots is None:
+            slots = self.packer.pack(counts, PACK_SHARE * self.run.seconds_left)
+            if isinstance(slots, np.ndarray):
+                self._offer(slots)
+        return False
 
     def _ask_master(self) -> Answer:
         start = self._start_of(self.slots, len(self.master.program.upper), {})

@@ -7,13 +7,10 @@ from there.
 from __future__ import annotations
 
 import hashlib
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.synchronize import Event as ProcessEvent
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,12 +20,11 @@ from numaplace.models.fleet import Fleet
 from numaplace.models.result import SolveStatus
 from numaplace.models.schedule import Goal, faults, worth
 from numaplace.models.trace import ARRAYS, Ints, Trace
+from numaplace.solver.jobs import run_jobs
 from numaplace.solver.offline import solve_offline
 from numaplace.solver.online.replay import replay
 from numaplace.solver.online.rules import Rule
 from numaplace.solver.store import Record, Store
-
-POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +175,8 @@ def compare_online(
     open_jobs = [job for job in jobs if not _known(store.get(job.key), setup)]
     done = len(jobs) - len(open_jobs)
     reused = done
-    for job, record in _run_all(open_jobs, setup, processes, should_stop or (lambda: False)):
+    work = partial(run_job, setup)
+    for job, record in run_jobs(open_jobs, work, processes=processes, should_stop=should_stop):
         store.put(job.key, record)
         done += 1
         if on_done is not None:
@@ -216,53 +213,9 @@ def _known(record: Record | None, setup: Setup) -> bool:
 
 # ---- running ------------------------------------------------------------------------------------
 
-_stop: ProcessEvent | None = None
 
-
-def _begin(stop: ProcessEvent) -> None:
-    """Prepare a process: Ctrl-C is its parent's business, which sets `stop`."""
-    global _stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _stop = stop
-
-
-def _stopped() -> bool:
-    return _stop is not None and _stop.is_set()
-
-
-def _run_all(
-    jobs: Sequence[Job], setup: Setup, processes: int, should_stop: Callable[[], bool]
-) -> Iterator[tuple[Job, Record]]:
-    """Run jobs and yield those that came to their end, as they do."""
-    if processes <= 1 or len(jobs) <= 1:
-        for job in jobs:
-            record = None if should_stop() else run_job(job, setup, should_stop)
-            if record is not None:
-                yield job, record
-        return
-    # Not forked: this process has threads. What a job needs travels with it.
-    context = get_context("spawn")
-    stop = context.Event()
-    left = list(reversed(jobs))
-    running: dict[Future[Record | None], Job] = {}
-    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=(stop,)) as pool:
-        while left or running:
-            if should_stop():
-                stop.set()
-                left.clear()
-            while left and len(running) < 2 * processes:
-                job = left.pop()
-                running[pool.submit(run_job, job, setup)] = job
-            for future in wait(running, POLL_S, FIRST_COMPLETED).done:
-                job, record = running.pop(future), future.result()
-                if record is not None:
-                    yield job, record
-
-
-def run_job(job: Job, setup: Setup, should_stop: Callable[[], bool] = _stopped) -> Record | None:
+def run_job(setup: Setup, job: Job, should_stop: Callable[[], bool]) -> Record | None:
     """Run one job; None if it was stopped before it came to its end."""
-    if should_stop():
-        return None
     if job.policy is not None:
         return _run_policy(job.case.trace, setup, job.policy)
     assert job.goal is not None

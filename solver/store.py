@@ -47,10 +47,8 @@ class Store:
             if not kept:
                 self._write({"format": FORMAT})
         except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", None) or "is no text in UTF-8"
-            raise InputError(
-                "store", "", f"cannot be used ({why.lower()})", file=str(path)
-            ) from None
+            why = (getattr(error, "strerror", None) or "").lower() or "it is no text in UTF-8"
+            raise InputError("store", "", f"cannot be used ({why})", file=str(path)) from None
 
     def _read(self, text: str) -> int:
         """Take in the lines of a file; return how many characters of it are whole lines."""

@@ -51,7 +51,6 @@ def comparison_plain(comparison: Comparison) -> Plain:
         "optima": [optimum_plain(optimum) for optimum in comparison.optima],
         "summary": [_load_plain(summary) for summary in load_summaries(comparison)],
         "jobs_missing": comparison.missing,
-        "reused": comparison.reused,
         "jobs_reused": comparison.reused,
     }
 

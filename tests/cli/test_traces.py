@@ -69,8 +69,8 @@ def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None
     assert len(rows) == 2 * 2 * 2
     assert b"<svg" in (tmp_path / "gaps.svg").read_bytes()
     again = json.loads(run(*arguments, "--json").stdout)
-    assert again["reused"] == 2 * 2 * (2 + 3)
-    assert again["missing"] == 0
+    assert again["jobs_reused"] == 2 * 2 * (2 + 3)
+    assert again["jobs_missing"] == 0
 
 
 @pytest.mark.parametrize(
