@@ -11,7 +11,7 @@ import numpy as np
 from numaplace.models.result import SolveStatus
 from numaplace.models.trace import Ints
 from numaplace.solver.offline_data import Kinds, Problem, assigned
-from numaplace.solver.offline_master import PRODUCTS_MAX, Places, places_cost
+from numaplace.solver.offline_master import Places, too_large
 from numaplace.solver.offline_program import Engine, Run
 
 WINDOW_S = 1.0
@@ -42,7 +42,7 @@ class Packer:
         return self._packed(kinds, seconds)
 
     def _packed(self, kinds: Kinds, seconds: float) -> Ints | bool | None:
-        if places_cost(self.problem, kinds) > PRODUCTS_MAX:
+        if too_large(self.problem, kinds, min(seconds, self.run.seconds_left)):
             return None
         places = Places(self.problem, kinds)
         deadline = min(self.run.deadline, time.monotonic() + seconds)

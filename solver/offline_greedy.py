@@ -11,7 +11,7 @@ from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import Ints
 from numaplace.solver.offline_data import Kinds, Problem
 
-CELLS_MAX = 50_000_000
+CELLS_MAX = 10_000_000
 """Places times instants up to which the board of what is free is drawn."""
 
 

@@ -11,8 +11,9 @@ from numaplace.solver.offline_data import Kinds, Problem
 from numaplace.solver.offline_program import Program, Terms
 from numaplace.solver.offline_rows import capacity_rows, node_parts, patterns
 
-PRODUCTS_MAX = 4_000_000
-"""Terms in rows of places up to which a program with places is written."""
+TERMS_MAX = 4_000_000
+TERMS_PER_S = 700_000
+"""Terms in rows of places that are written and handed to a back end in a second, roughly."""
 
 
 class Master:
@@ -137,11 +138,16 @@ class Places:
             uses[problem.fleet.first[slot]].append((variable, kind, size[0], size[2]))
             if kinds.cells[kind] == 2:
                 uses[problem.fleet.second[slot]].append((variable, kind, size[1], size[3]))
-        first, last, upper = kinds.first.tolist(), kinds.last.tolist(), self.program.upper
-        starts = _maximal(kinds)
+        upper = self.program.upper
+        instants = np.array(_maximal(kinds))
+        low = np.searchsorted(instants, kinds.first).tolist()
+        high = np.searchsorted(instants, kinds.last, "right").tolist()
         for place, users in enumerate(uses):
-            for instant in starts:
-                here = [use for use in users if first[use[1]] <= instant <= last[use[1]]]
+            at: list[list[tuple[int, int, int, int]]] = [[] for _ in instants]
+            for use in users:
+                for instant in range(low[use[1]], high[use[1]]):
+                    at[instant].append(use)
+            for here in at:
                 for resource in range(2):
                     terms = [(use[0], use[2 + resource]) for use in here]
                     room = int(problem.room[place, resource])
@@ -176,9 +182,9 @@ def _maximal(kinds: Kinds) -> list[int]:
     return instants
 
 
-def places_cost(problem: Problem, kinds: Kinds) -> int:
-    """Return roughly how many terms the rows of places have."""
+def too_large(problem: Problem, kinds: Kinds, seconds: float) -> bool:
+    """Tell whether writing down where VMs go would take longer than there is time."""
     places = len(problem.room)
     slots = np.where(kinds.cells == 2, problem.fleet.num_slots - places, places)
     lives = kinds.last - kinds.first + 1
-    return int((slots * lives * kinds.cells * 2).sum())
+    return int((slots * lives * kinds.cells * 2).sum()) > min(TERMS_MAX, TERMS_PER_S * seconds)

@@ -9,6 +9,7 @@ sizes one node can hold, listed; then VMs at an instant need as many nodes as pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import chain, zip_longest
 
 import numpy as np
 
@@ -19,30 +20,32 @@ STEPS = range(1, 12)
 EDGES = 12
 KNAPSACK_MAX = 200_000
 """Room of a node, in units, up to which knapsacks are solved exactly."""
-ROWS_MAX = 20_000
+TERMS_MAX = 500_000
+"""Terms of all rows; what counts plain sizes comes first."""
 PATTERNS_MAX = 400
 
 Pattern = tuple[int, ...]
-Weighing = Callable[[Ints, int], Ints]
 
 
 def capacity_rows(problem: Problem) -> Iterator[tuple[Ints, Ints, int]]:
     """Yield rows: kinds, their weights, and what these add up to at most."""
     known: set[tuple[object, ...]] = set()
-    for resource in range(2):
-        for weights, most in _weighings(problem, resource):
-            load = problem.load(weights * problem.kinds.count)
-            for instant in np.flatnonzero(load > most).tolist():
-                if len(known) >= ROWS_MAX:
+    terms = 0
+    both = zip_longest(_weighings(problem, 0), _weighings(problem, 1))
+    for weights, most in filter(None, chain.from_iterable(both)):
+        load = problem.load(weights * problem.kinds.count)
+        for instant in np.flatnonzero(load > most).tolist():
+            kinds = problem.kinds.at(instant)
+            kinds = kinds[weights[kinds] > 0]
+            unit = int(np.gcd.reduce(weights[kinds]))
+            row = kinds, weights[kinds] // unit, most // unit
+            key = (row[0].tobytes(), row[1].tobytes(), row[2])
+            if key not in known:
+                terms += len(kinds)
+                if terms > TERMS_MAX:
                     return
-                kinds = problem.kinds.at(instant)
-                kinds = kinds[weights[kinds] > 0]
-                unit = int(np.gcd.reduce(weights[kinds]))
-                row = kinds, weights[kinds] // unit, most // unit
-                key = (*row[0].tolist(), *row[1].tolist(), row[2])
-                if key not in known:
-                    known.add(key)
-                    yield row
+                known.add(key)
+                yield row
 
 
 def _weighings(problem: Problem, resource: int) -> Iterator[tuple[Ints, int]]:

@@ -20,13 +20,13 @@ from numaplace.models.trace import Ints
 from numaplace.solver.offline_cores import Packer
 from numaplace.solver.offline_data import Problem, assigned
 from numaplace.solver.offline_greedy import filled, greedy_schedule
-from numaplace.solver.offline_master import PRODUCTS_MAX, Master, Places, places_cost
+from numaplace.solver.offline_master import Master, Places, too_large
 from numaplace.solver.offline_program import Answer, Engine, Run
 
 PACK_S = 3.0
 PACK_SHARE = 0.5
 """Share of the time left for a second attempt to place VMs, if nothing shows that it is vain."""
-REPAIR_S = 3.0
+REPAIR_S = 2.0
 CORES = 8
 """Windows with trouble that are looked into before the master is asked again."""
 ROUNDS_SHARE = 0.6
@@ -154,7 +154,7 @@ class Search:
         """Place as many of the chosen VMs as possible; return lives of those left out."""
         kinds = self.problem.kinds.chosen(counts, 0, self.problem.instants)
         everything = [(0, self.problem.instants - 1)]
-        if places_cost(self.problem, kinds) > PRODUCTS_MAX:
+        if too_large(self.problem, kinds, REPAIR_S):
             return everything
         program = Master(replace(self.problem, kinds=kinds)).program
         places = Places(self.problem, kinds, program)
@@ -180,7 +180,7 @@ class Search:
     def _everything(self) -> None:
         """Solve one program of everything, with all that was learnt."""
         kinds = self.problem.kinds
-        if places_cost(self.problem, kinds) > PRODUCTS_MAX:
+        if too_large(self.problem, kinds, self.run.seconds_left):
             return
         program = self.master.program.copy()
         places = Places(self.problem, kinds, program)
