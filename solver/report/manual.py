@@ -15,6 +15,10 @@ Examples
   numaplace solve rack.json --time 30 --out plan.json --picture plan.png
   numaplace check rack.json plan.json
   numaplace compare rack.json --solvers greedy,cpsat --plot compare.svg
+  numaplace replay trace.csv --hosts '2x40x90*45' --plot replay.png
+  numaplace compare --trace trace.csv --hosts '2x40x90*5' --load 0.9,1.2
+  numaplace simulate rack.json plan.json --affinity soft --timeline who.png
+  numaplace talk --plot talk.png
 
 Instances
   INSTANCE is a JSON or YAML file, - for standard input, or a name of the

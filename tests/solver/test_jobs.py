@@ -1,4 +1,4 @@
-"""Jobs in processes: every result once, an interrupt keeps what is done, no process stays behind."""
+"""Jobs in processes: every result once, a stop keeps what is done, nobody stays behind."""
 
 from __future__ import annotations
 

@@ -1,0 +1,345 @@
+"""Commands that simulate: a plan in the hypervisor's scheduler, and the talk's experiment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    ForceOpt,
+    InstanceArg,
+    JsonOpt,
+    PictureOpt,
+    QuietOpt,
+    SeedOpt,
+    argument,
+    names_of,
+    option,
+)
+from numaplace.commands.shown import write_figure
+from numaplace.models.errors import InputError, check_real
+from numaplace.models.verify import violations
+from numaplace.solver.params import SolveParams
+from numaplace.solver.report import plain
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report import terminal_views as views
+from numaplace.solver.report.exit_codes import BROKEN_RULES, OK, exit_code
+from numaplace.solver.simulator.balance import Release
+from numaplace.solver.simulator.from_plan import Affinity
+from numaplace.solver.talk import Configuration
+
+if TYPE_CHECKING:
+    from numaplace.models.instance import Instance
+    from numaplace.models.plan import Plan
+    from numaplace.solver.simulated_runs import Repeated, RunOptions
+    from numaplace.solver.talk import Workload
+    from numaplace.solver.talk_run import Experiment, Setup
+
+PANEL = "Simulations"
+PLANNER = "greedy"
+TIMELINE_MS_MAX = 60_000
+
+_SOLVERS = names_of("numaplace.solver.registry", "SOLVER_NAMES")
+_SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
+_AFFINITY = "What the hypervisor is told of the plan: hard unless said."
+_SINGLE = "The same of one VM, such as web1=soft; may be given again."
+_CONFIGURATION = "As in the talk: who plans, affinity and release in one."
+_RELEASE = "Scheduler of Xen: 4.3 (knows nodes) unless said."
+
+SimulatedOpt = Annotated[float, option("Simulated seconds that count.", metavar="SECONDS")]
+RepetitionsOpt = Annotated[int, option("Runs, each with the next seed.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan to simulate, where it is from in words, and how."""
+
+    plan: Plan
+    origin: str
+    options: RunOptions
+
+
+@app.command(rich_help_panel=PANEL)
+def simulate(
+    instance: InstanceArg,
+    plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
+    solver: Annotated[str | None, _SOLVER] = None,
+    affinity: Annotated[Affinity | None, option(_AFFINITY)] = None,
+    vm_affinity: Annotated[list[str], option(_SINGLE, metavar="NAME=AFFINITY")] = [],  # noqa: B006
+    configuration: Annotated[Configuration | None, option(_CONFIGURATION)] = None,
+    release: Annotated[Release | None, option(_RELEASE)] = None,
+    time: SimulatedOpt = 60.0,
+    warm_up: Annotated[float, option("Simulated seconds before.", metavar="SECONDS")] = 1.0,
+    busy_ms: Annotated[float, option("Mean length of a busy phase.")] = 20.0,
+    seed: SeedOpt = 0,
+    repetitions: RepetitionsOpt = 1,
+    plan_time: Annotated[float, option("Seconds planning may take.", metavar="SECONDS")] = 60.0,
+    timeline: PictureOpt = None,
+    timeline_ms: Annotated[float, option("Milliseconds in the picture.")] = 500.0,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Simulate Xen's credit scheduler on a plan: what each VM gets of what it wants.
+
+    All VMs of the plan run at the same time, whatever their start and end.
+    The picture shows who ran where right after the warm-up. Ctrl-C shows what
+    was simulated by then.
+    """
+    from numaplace.instances import lookup
+    from numaplace.solver.simulated_runs import PLANNERS, RunOptions
+
+    lookup.check_writable([timeline], overwrite=force)
+    check_real("simulation", "--timeline-ms", timeline_ms, 1, TIMELINE_MS_MAX)
+    _check_conflicts(plan, solver, affinity, vm_affinity, configuration, release)
+    planner, told, known = solver or PLANNER, affinity or Affinity.HARD, release
+    if configuration:
+        planner, told, known = PLANNERS[configuration]
+    options = RunOptions(
+        told,
+        _single_affinities(vm_affinity),
+        known or Release.XEN_4_3,
+        busy_ms,
+        time,
+        warm_up,
+        seed,
+        repetitions,
+    )
+    params = SolveParams(time_limit_s=plan_time, seed=seed, explain=False)
+    problem = lookup.find_instance(instance)
+    options.told(problem)  # complains of unknown names before anything is planned
+    if plan:
+        planned = _checked(problem, plan, options, as_json=as_json, quiet=quiet)
+    else:
+        planned = _planned(problem, planner, params, options, as_json=as_json, quiet=quiet)
+    if configuration is Configuration.ALL_CPUS:
+        planned = _afloat(problem, planned)
+    repeated = _run(problem, planned, quiet=quiet)
+    if timeline:
+        _draw_timeline(problem, planned, timeline, timeline_ms, force)
+    _show(problem, planned, repeated, as_json=as_json, quiet=quiet)
+
+
+def _check_conflicts(
+    plan: Path | None,
+    solver: str | None,
+    affinity: Affinity | None,
+    vm_affinity: list[str],
+    configuration: Configuration | None,
+    release: Release | None,
+) -> None:
+    if plan and solver:
+        raise InputError("simulation", "--solver", "plans, but a PLAN is given")
+    given = {
+        "PLAN": plan,
+        "--solver": solver,
+        "--affinity": affinity,
+        "--vm-affinity": vm_affinity,
+        "--release": release,
+    }
+    for name, value in given.items():
+        if configuration and value:
+            reason = f"settles what {name} says; give one of them"
+            raise InputError("simulation", "--configuration", reason)
+
+
+def _single_affinities(texts: list[str]) -> dict[str, Affinity]:
+    found: dict[str, Affinity] = {}
+    for text in texts:
+        name, equals, told = text.rpartition("=")
+        if not equals or told not in list(Affinity):
+            reason = f"must be NAME={'|'.join(Affinity)}, not {text!r:.80}"
+            raise InputError("simulation", "--vm-affinity", reason)
+        if name in found:
+            raise InputError("simulation", "--vm-affinity", f"VM {name!r:.80} occurs twice")
+        found[name] = Affinity(told)
+    return found
+
+
+def _checked(
+    problem: Instance, path: Path, options: RunOptions, *, as_json: bool, quiet: bool
+) -> Planned:
+    """Read a plan; one that breaks a rule is shown as `check` does, and ends the command."""
+    from numaplace.instances.formats.json_io import read_plan
+
+    plan = read_plan(path)
+    found = violations(problem, plan)
+    if not found:
+        return Planned(plan, f"plan of {path.name}", options)
+    if as_json:
+        output.print_json(plain.check_plain(found, None))
+    elif not quiet:
+        output.show(views.check_views(problem, plan, found, None))
+    raise typer.Exit(BROKEN_RULES)
+
+
+def _planned(
+    problem: Instance,
+    solver: str,
+    params: SolveParams,
+    options: RunOptions,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> Planned:
+    """Plan; without a plan, the command ends as `solve` does."""
+    result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+    code = exit_code(problem, result)
+    if code == OK and result.plan is not None:
+        return Planned(result.plan, f"plan of {result.solver}", options)
+    if as_json:
+        output.print_json({**plain.result_plain(problem, result), "plan": None})
+    elif not quiet:
+        output.show(views.solve_views(problem, result, output.width()))
+    raise typer.Exit(code)
+
+
+def _afloat(problem: Instance, planned: Planned) -> Planned:
+    from numaplace.solver.simulated_runs import floating
+
+    plan = floating(problem, planned.plan)
+    return Planned(plan, f"hosts of the {planned.origin}, memory striped", planned.options)
+
+
+def _run(problem: Instance, planned: Planned, *, quiet: bool) -> Repeated:
+    from numaplace.solver.simulated_runs import run_repeatedly
+
+    wanted = planned.options.repetitions
+
+    def work(line: Any, stop: Any) -> Repeated:
+        return run_repeatedly(
+            problem,
+            planned.plan,
+            planned.options,
+            should_stop=stop,
+            on_step=lambda number, host: line.label(
+                f"simulating {host}, repetition {number + 1} of {wanted}"
+            ),
+        )
+
+    return output.on_terminal(work, "simulating", quiet=quiet)
+
+
+def _draw_timeline(
+    problem: Instance, planned: Planned, path: Path, span_ms: float, force: bool
+) -> None:
+    from numaplace.solver.report.timeline_figure import timeline_figure
+    from numaplace.solver.simulated_runs import timelines
+
+    found = timelines(problem, planned.plan, planned.options, span_ms)
+    told = ", ".join(sorted(set(planned.options.told(problem).values())))
+    subtitle = f"{problem.name or 'instance'}, {planned.origin}, affinity {told}"
+    write_figure(path, timeline_figure(found, subtitle), force)
+
+
+def _show(
+    problem: Instance, planned: Planned, repeated: Repeated, *, as_json: bool, quiet: bool
+) -> None:
+    from numaplace.instances.formats.json_plain import plan_to_dict
+    from numaplace.solver.report.simulation_plain import simulation_plain
+    from numaplace.solver.report.terminal_simulation import simulation_views
+
+    missing = [vm.name for vm in problem.vms if vm.name not in planned.plan]
+    if as_json:
+        shown = simulation_plain(problem, repeated, planned.options)
+        document = {"plan_from": planned.origin, "plan": plan_to_dict(planned.plan)}
+        output.print_json({**shown, "not_placed": missing, **document})
+    elif not quiet:
+        if missing:
+            output.remark(f"{len(missing)} of {len(problem.vms)} VMs are not placed, and left out")
+        width = output.width()
+        output.show(simulation_views(problem, repeated, planned.options, planned.origin, width))
+
+
+# ---- the talk -----------------------------------------------------------------------------------
+
+
+@app.command(rich_help_panel=PANEL)
+def talk(
+    time: SimulatedOpt = 60.0,
+    repetitions: RepetitionsOpt = 3,
+    vms: Annotated[str, option("Numbers of VMs, with commas.")] = "2,4,6,8,10",
+    seed: SeedOpt = 0,
+    workers: Annotated[int, option("Processes; 0: one per core.")] = 0,
+    recalibrate: Annotated[
+        bool, option("Find the parameters anew, from the published row.", "--recalibrate")
+    ] = False,
+    csv: Annotated[Path | None, option("Write the points to this file.", metavar="FILE")] = None,
+    plot: PictureOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
+
+    all-cpus: nothing is placed; auto-pinning: automatic placement of Xen 4.2;
+    auto-affinity: what became Xen 4.3. Only the row of 2 VMs is published in
+    numbers; all else is predicted.
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.files import write_text
+    from numaplace.models.errors import check_int
+    from numaplace.solver.report.simulation_plain import talk_csv, talk_plain
+    from numaplace.solver.report.terminal_simulation import talk_views
+    from numaplace.solver.talk import CALIBRATED
+    from numaplace.solver.talk_run import Setup
+
+    lookup.check_writable([csv, plot], overwrite=force)
+    check_int("talk", "--workers", workers, 0, 1024)
+    setup = Setup(CALIBRATED, _counts(vms), repetitions, time, seed)
+    if recalibrate:
+        work = _recalibrated(as_json=as_json, quiet=quiet)
+        setup = Setup(work, setup.counts, repetitions, time, seed)
+    found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=quiet)
+    if csv:
+        write_text(csv, talk_csv(found), overwrite=force)
+    if plot:
+        from numaplace.solver.report.talk_figure import talk_figure
+
+        write_figure(plot, talk_figure(found), force)
+    if as_json:
+        output.print_json(talk_plain(found))
+    elif not quiet:
+        output.show(talk_views(found, output.width()))
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if not part.isascii() or not part.isdigit() or len(part) > 9:
+            reason = f"must be numbers with commas, not {part!r:.60}"
+            raise InputError("talk", "--vms", reason)
+    if not parts:
+        raise InputError("talk", "--vms", "names no number")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
+    """Calibrate, and print what was found; JSON has it in any case."""
+    from numaplace.solver.report.terminal_simulation import workload_view
+    from numaplace.solver.talk import calibrate
+
+    work = output.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=quiet)
+    if not as_json and not quiet:
+        output.show([workload_view(work), ""])
+    return work
+
+
+def _run_talk(setup: Setup, processes: int, *, quiet: bool) -> Experiment:
+    from numaplace.solver.talk_run import run_talk
+
+    return output.on_terminal(
+        lambda line, stop: run_talk(
+            setup,
+            processes=processes,
+            on_done=lambda done, total, last: line.label(f"{done} of {total} runs, last {last}"),
+            should_stop=stop,
+        ),
+        "the talk's experiment",
+        quiet=quiet,
+    )
