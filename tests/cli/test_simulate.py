@@ -197,7 +197,18 @@ def test_talk_recalibrates(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import numaplace.solver.talk as module
 
     monkeypatch.setattr(module, "calibrate", lambda: module.Workload(125.0, 0.25, 0.75))
-    command = ["talk", "--time", 0.1, "--vms", "2", "--repetitions", 1, "--recalibrate"]
+    command = [
+        "talk",
+        "--time",
+        0.1,
+        "--vms",
+        "2",
+        "--repetitions",
+        1,
+        "--workers",
+        1,
+        "--recalibrate",
+    ]
     text = run(*command).stdout
     assert " ".join(text.split()).startswith(
         "Calibrated: CALIBRATED = Workload(cache_refill_us=125.0, specjbb_intensity=0.25, "
