@@ -23,7 +23,7 @@ from numaplace.solver.offline_greedy import filled, greedy_schedule
 from numaplace.solver.offline_master import Master, Places, too_large
 from numaplace.solver.offline_program import Answer, Engine, Run
 
-PACK_S = 3.0
+PACK_S = 5.0
 PACK_SHARE = 0.5
 """Share of the time left for a second attempt to place VMs, if nothing shows that it is vain."""
 REPAIR_S = 2.0

@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from ortools.sat.python import cp_model
@@ -15,8 +16,10 @@ from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.offline_program import Answer, Program, Run
 
 POLL_S = 0.05
-ALONE_SHARE = 0.4
-"""Share of the time for the search by one worker."""
+TURN_S = 1.5
+"""Seconds of the first turn of a question; each is twice as long as the one before."""
+SYMMETRY = (0, 2)
+"""Levels of symmetry breaking that take turns."""
 STATUS = {
     cp_model.OPTIMAL: SolveStatus.OPTIMAL,
     cp_model.FEASIBLE: SolveStatus.FEASIBLE,
@@ -33,36 +36,65 @@ def run_program(program: Program, run: Run) -> Answer:
         for variable, value in zip(variables, run.start.tolist(), strict=False):
             if value >= 0:
                 model.add_hint(variable, value)
-    solver = new_solver(run.workers, run.seconds_left)
     if not program.objective:
-        # Whether VMs fit: one worker, whose search follows the linear relaxation and is not held
-        # up by symmetry, finds a way sooner than several do; they are better at proving none.
-        first = new_solver(1, ALONE_SHARE * run.seconds_left)
-        first.parameters.symmetry_level = 0
-        status = _solve(first, model, run)
-        if status is not SolveStatus.UNKNOWN:
-            return _answer(status, first, variables)
-        solver.parameters.max_time_in_seconds = run.seconds_left
-    status = _solve(solver, model, run)
-    return _answer(status, solver, variables)
-
-
-def _solve(solver: cp_model.CpSolver, model: cp_model.CpModel, run: Run) -> SolveStatus:
+        return _question(model, variables, run)
+    solver = new_solver(run.workers, run.seconds_left)
     solver.parameters.random_seed = run.seed
+    return _solve(solver, model, variables, run)
+
+
+def _solve(
+    solver: cp_model.CpSolver,
+    model: cp_model.CpModel,
+    variables: list[cp_model.IntVar],
+    run: Run,
+) -> Answer:
     if run.on_bound is not None:
         solver.best_bound_callback = _BoundTeller(run.on_bound)
     with _watched(solver, run):
-        return STATUS.get(solver.solve(model), SolveStatus.UNKNOWN)
-
-
-def _answer(
-    status: SolveStatus, solver: cp_model.CpSolver, variables: list[cp_model.IntVar]
-) -> Answer:
+        status = STATUS.get(solver.solve(model), SolveStatus.UNKNOWN)
     if status in (SolveStatus.INFEASIBLE, SolveStatus.UNKNOWN):
         # CP-SAT's bound may still be 0 if time ran out in presolve: it bounds no maximum.
         return Answer(status)
     values = np.array([solver.value(variable) for variable in variables], np.int64)
     return Answer(status, values, _whole(solver.best_objective_bound))
+
+
+def _question(model: cp_model.CpModel, variables: list[cp_model.IntVar], run: Run) -> Answer:
+    """Tell whether VMs fit, by searches of one worker each.
+
+    How long one takes is a matter of luck, so each is begun anew from another seed after a while.
+    Without symmetry breaking it finds a way sooner, with it that there is none: both take turns, or
+    run side by side if there are workers.
+    """
+    answers: list[Answer] = []
+    errors: list[BaseException] = []
+    own = replace(run, stopped=lambda: bool(answers) or bool(errors) or run.stopped())
+
+    def search(levels: tuple[int, ...]) -> None:
+        try:
+            turn = 0
+            while not own.over:
+                seconds = min(own.seconds_left, TURN_S * 2 ** (turn // len(levels)))
+                solver = new_solver(1, seconds)
+                solver.parameters.symmetry_level = levels[turn % len(levels)]
+                solver.parameters.random_seed = run.seed + turn
+                answer = _solve(solver, model, variables, own)
+                if answer.status is not SolveStatus.UNKNOWN:
+                    answers.append(answer)
+                turn += 1
+        except BaseException as error:
+            errors.append(error)
+
+    sides = [SYMMETRY] if run.workers == 1 else [(level,) for level in SYMMETRY]
+    threads = [threading.Thread(target=search, args=(levels,), daemon=True) for levels in sides]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return answers[0] if answers else Answer(SolveStatus.UNKNOWN)
 
 
 def _model(program: Program) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
