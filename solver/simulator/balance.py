@@ -7,7 +7,7 @@ next at all it may use; 4.2 has one step and knows no nodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 from numaplace.solver.simulator.guest import VCpu
@@ -101,7 +101,7 @@ def victim(
         return None
     if release is Release.XEN_4_2:
         return _first(thief, priority, queues, _cyclic(waiting, thief), soft=False)
-    peers = list(_by_node(waiting, machine, machine.node_of[thief]))
+    peers = _by_node(waiting, machine, machine.node_of[thief])
     return _first(thief, priority, queues, peers, soft=True) or _first(
         thief, priority, queues, peers, soft=False
     )
@@ -127,8 +127,13 @@ def _cyclic(mask: int, after: int) -> list[int]:
     return [n for n in numbers if n > after] + [n for n in numbers if n <= after]
 
 
-def _by_node(mask: int, machine: Machine, first: int) -> Iterator[int]:
+def _by_node(mask: int, machine: Machine, first: int) -> list[int]:
     """PCPUs node by node, from node `first` on by index (not by distance), each from its lowest."""
-    nodes = len(machine.node_mask)
-    for step in range(nodes):
-        yield from members(mask & machine.node_mask[(first + step) % nodes])
+    masks = machine.node_mask
+    if not mask & (mask - 1):
+        return members(mask)
+    found: list[int] = []
+    for node_mask in masks[first:] + masks[:first]:
+        if mask & node_mask:
+            found += members(mask & node_mask)
+    return found

@@ -22,7 +22,7 @@ class GuestCount:
 
     Parameters
     ----------
-    name, vcpus
+    name, vcpus, utilisation
         The VM.
     work_us
         Work done, in microseconds of a vCPU that runs alone with all memory local.
@@ -44,10 +44,11 @@ class GuestCount:
     remote_share: float
     node_us: tuple[int, ...]
     moves: int
+    utilisation: float = 1.0
 
     def throughput(self, time_us: int) -> float:
         """Work done in vCPUs: 1 is what one vCPU does that runs alone with all memory local."""
-        return self.work_us / time_us
+        return self.work_us / time_us if time_us else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,11 @@ class Outcome:
 
     @property
     def fairness(self) -> float:
-        """Jain's index of the work per vCPU of the VMs: 1 if all get the same.
+        """Jain's index of what the VMs get of the work they want: 1 if all get the same share.
 
         Jain, Chiu, Hawe: A quantitative measure of fairness and discrimination (1984).
         """
-        each = [guest.work_us / guest.vcpus for guest in self.guests]
+        each = [g.work_us / (g.vcpus * g.utilisation) for g in self.guests if g.utilisation]
         squares = len(each) * sum(work * work for work in each)
         return sum(each) ** 2 / squares if squares else 1.0
 

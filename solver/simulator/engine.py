@@ -56,6 +56,8 @@ class Simulation:
         By pCPU: who runs, and who waits, best first.
     idle, waiting
         Sets of pCPUs that are idle, and whose queue is not empty.
+    counted_from_us
+        When the warm-up was over.
     """
 
     def __init__(self, scenario: Scenario, *, seed: int = 0, timeline: bool = False) -> None:
@@ -84,6 +86,7 @@ class Simulation:
         self._sequence = 0
         self._bank = Bank(self.domains, machine.size, self._slice_us)
         self._timeline = timeline
+        self.counted_from_us = 0
         self.tally = Tally()
         self.running = Running(scenario, self.vcpus, seed, self._announce_phase_end)
         self._begin(seed)
@@ -322,8 +325,7 @@ class Simulation:
         self.running.stop(vcpu, self.now)
         vcpu.running = False
         self.current[pcpu] = None
-        if self._timeline and self.now > vcpu.started_us:
-            self.tally.segments.append(Segment(pcpu, vcpu.name, vcpu.started_us, self.now))
+        self.note_segment(vcpu, pcpu)
         if vcpu.moving:
             vcpu.moving = False
             if vcpu.runnable and not vcpu.parked:
@@ -332,6 +334,12 @@ class Simulation:
                 self.running.moves[vcpu.index] += target != pcpu
                 vcpu.pcpu = target
                 self._wake(vcpu)
+
+    def note_segment(self, vcpu: VCpu, pcpu: int) -> None:
+        """Keep that a vCPU has run on a pCPU until now, if a timeline is wanted."""
+        began = max(vcpu.started_us, self.counted_from_us)
+        if self._timeline and self.now > began:
+            self.tally.segments.append(Segment(pcpu, vcpu.name, began, self.now))
 
     def _start(self, vcpu: VCpu, pcpu: int) -> None:
         self.running.moves[vcpu.index] += vcpu.pcpu != pcpu
@@ -374,12 +382,14 @@ def simulate(
     warm, end = round(warm_up_s * US_PER_S), round((warm_up_s + time_s) * US_PER_S)
     simulation.run_until(warm)
     simulation.running.forget(warm)
+    simulation.counted_from_us = warm
     simulation.tally = Tally()
     while simulation.now < end and not (should_stop is not None and should_stop()):
         simulation.run_until(min(end, simulation.now + US_PER_S // 10))
-    for vcpu in simulation.current:
+    for pcpu, vcpu in enumerate(simulation.current):
         if vcpu is not None:
             simulation.running.settle(vcpu, simulation.now)
+            simulation.note_segment(vcpu, pcpu)
     for vcpu in simulation.vcpus:
         if vcpu.runnable and not vcpu.running and not vcpu.parked:
             waited = simulation.now - max(vcpu.queued_us, warm)

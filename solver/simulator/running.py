@@ -197,6 +197,7 @@ class Running:
                     far / run if run else 0.0,
                     node_us,
                     sum(self.moves[i] for i in span),
+                    guest.utilisation,
                 )
             )
         return tuple(found)
