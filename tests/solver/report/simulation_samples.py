@@ -41,7 +41,7 @@ def repeated(*, complete: bool = True) -> Repeated:
 
 def talk_outcome(vms: int, work_s: float) -> Outcome:
     """A run of the talk in which each VM does so much work, in a second."""
-    guests = [GuestCount(f"vm{n}", 2, work_s * S, S, 0, 0.5, (S, 0), 3) for n in range(vms)]
+    guests = [GuestCount(f"vm{n}", 2, work_s * S, 3 * S, S, 0.5, (S, 0), 3) for n in range(vms)]
     dom0 = GuestCount("Domain-0", 16, 0.5 * S, S, S, 0.5, (S, 0), 3)
     return Outcome(S, (*guests, dom0), {1.0: 7}, 1, 2, 3)
 
