@@ -80,9 +80,10 @@ def main(options: argparse.Namespace) -> None:
     for quality in Quality:
         some = [v for v in verdicts if v.quality is quality]
         means = [np.mean([getattr(v, name) for v in some]) for name in ("predicted", "simulated")]
-        print(
-            f"| {quality} | {len(some)} | {correlation(some):.3f} | {means[0]:.3f} | {means[1]:.3f} |"
+        line = (
+            f"{quality} | {len(some)} | {correlation(some):.3f} | {means[0]:.3f} | {means[1]:.3f}"
         )
+        print(f"| {line} |")
     print("\n| plan | quality | predicted | simulated | ranks apart | predicted terms |")
     print("|---|---|---|---|---|---|")
     for apart, v in disagreements(verdicts)[:TOLD]:

@@ -308,6 +308,13 @@ def _cases(
                 f"{len(short)} of {len(found)} windows do not reach load {load:g} even with all "
                 f"VMs at once (the least reaches {least:.2f})"
             )
+        over = [window for window in found if load is not None and window.attained > 1.01 * load]
+        if over:
+            most = max(window.attained for window in over)
+            output.remark(
+                f"{len(over)} of {len(found)} windows stay above load {load:g}, since VMs arrive "
+                f"in bursts (the most has {most:.2f})"
+            )
     return cases
 
 
