@@ -80,7 +80,16 @@ def test_the_talk_has_a_row_a_point() -> None:
     for begin, rest in {
         ("2", "all-cpus"): ["2000", "±", "200", "-", "50.00", "calibrated", "25.00", "7"],
         ("2", "auto-pinning"): ["2500", "±", "200", "+25.0", "50.00", "calibrated", "25.00", "7"],
-        ("10", "auto-affinity"): ["15000", "±", "1000", "+50.0", "50.00", "predicted", "25.00", "7"],
+        ("10", "auto-affinity"): [
+            "15000",
+            "±",
+            "1000",
+            "+50.0",
+            "50.00",
+            "predicted",
+            "25.00",
+            "7",
+        ],
     }.items():
         assert _row(text, *begin)[2:] == rest
     flat = " ".join(text.split())
