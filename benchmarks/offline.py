@@ -85,8 +85,8 @@ def over_time(trace: Trace, options: argparse.Namespace) -> None:
 
 def at_once(trace: Trace, options: argparse.Namespace) -> tuple[Trace, Fleet]:
     """Return 1,500 VMs of at least 4 vCPUs that all want the same hour, and 200 hosts."""
-    fleet = hosts(200, 24, 48)
-    some, _ = drop_oversized(split_above(trace, 19, 38 * GIB), fleet)
+    fleet = hosts(200, 20, 40)
+    some, _ = drop_oversized(split_above(trace, 16, 32 * GIB), fleet)
     some = some.part(some.vcpus >= 4)
     chosen = np.sort(np.random.default_rng(options.seed).choice(len(some), 1500, replace=False))
     some = some.part(chosen)

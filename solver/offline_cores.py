@@ -86,7 +86,9 @@ class Packer:
             if not self.run.over and self.fits(self.seen(counts, instant, instant)) is False
         ]
 
-    def cores(self, counts: Ints, spans: list[tuple[int, int]], most: int) -> Iterator[Core]:
+    def cores(
+        self, counts: Ints, spans: list[tuple[int, int]], widest: int, most: int
+    ) -> Iterator[Core]:
         """Yield VMs that cannot be placed together, from the shortest windows that show any.
 
         Parameters
@@ -96,11 +98,15 @@ class Packer:
         spans
             Ranges of instants (lives of VMs that could not be placed); only windows that meet
             one of them are looked at.
+        widest
+            Number of instants from which on wider windows are not looked at.
         most
             Number of windows with trouble after which the search ends.
         """
         width, found = 1, 0
         while not found:
+            if not spans:
+                return
             step = max(1, width // 2)
             for low in range(0, max(1, self.problem.instants - width + step), step):
                 high = min(low + width, self.problem.instants) - 1
@@ -111,7 +117,7 @@ class Packer:
                 if self.fits(self.seen(counts, low, high)) is False:
                     found += 1
                     yield self._core(counts, low, high)
-            if width >= self.problem.instants:
+            if width >= min(widest, self.problem.instants):
                 return
             width *= 2
 

@@ -29,7 +29,11 @@ PACK_SHARE = 0.5
 REPAIR_S = 2.0
 CORES = 8
 """Windows with trouble that are looked into before the master is asked again."""
-ROUNDS_SHARE = 0.6
+REPAIR_ROUNDS = 4
+"""Every so many rounds what the master chose is placed as far as possible, come what may."""
+NEAR_WIDTH = 8
+"""Instants of windows that are looked at before anything is placed."""
+ROUNDS_SHARE = 0.7
 """Share of the time after which the program of everything takes over."""
 MASTER_SHARE = 0.5
 """Share of the time left that one run of the master may take."""
@@ -70,6 +74,7 @@ class Search:
         self.slots, self.best = slots, self._weigh(slots)
         self.bound = int((problem.kinds.weight * problem.kinds.count).sum())
         self.stats = {"rounds": 0.0, "pattern_instants": 0.0, "cores": 0.0}
+        self._trouble: list[tuple[int, int]] = []
         self._began = time.monotonic()
 
     def solve(self) -> None:
@@ -116,6 +121,11 @@ class Search:
         if answer.values is None or self.done():
             return False
         counts = answer.values[: len(self.problem.kinds)]
+        # Trouble is mostly where it was before, and soon found there.
+        if self.stats["rounds"] % REPAIR_ROUNDS and self._learn_cores(
+            counts, self._trouble, NEAR_WIDTH
+        ):
+            return True
         slots = self.packer.pack(counts, PACK_S)
         if isinstance(slots, np.ndarray):
             self._offer(slots)
@@ -123,7 +133,9 @@ class Search:
         full = self.packer.overfull(counts, self.packer.busy(counts))
         fresh = [instant for instant in full if self.master.add_patterns(instant)]
         self.stats["pattern_instants"] += len(fresh)
-        if fresh or self._learn_cores(counts, self._repair(counts)):
+        if fresh:
+            return True
+        if self._learn_cores(counts, self._repair(counts), self.problem.instants):
             return True
         if slots is None:
             slots = self.packer.pack(counts, PACK_SHARE * self.run.seconds_left)
@@ -169,10 +181,12 @@ class Search:
             for k in np.flatnonzero(answer.values[: len(kinds)] < kinds.count)
         ] or everything
 
-    def _learn_cores(self, counts: Ints, spans: list[tuple[int, int]]) -> bool:
+    def _learn_cores(self, counts: Ints, spans: list[tuple[int, int]], width: int) -> bool:
+        """Forbid what never fits together in windows that meet a span; False if nothing is found."""
         learnt = 0
-        for core in self.packer.cores(counts, spans, CORES):
+        for core in self.packer.cores(counts, spans, width, CORES):
             self.master.forbid(core.kinds, core.low, core.high)
+            self._trouble = [(core.low, core.high), *self._trouble][:CORES]
             learnt += 1
         self.stats["cores"] += learnt
         return learnt > 0
