@@ -94,9 +94,9 @@ def main(options: argparse.Namespace) -> None:
         )
     if options.plot:
         from numaplace.solver.report.figure_file import figure_bytes, picture_format
-        from numaplace.solver.report.scatter_figure import scatter_figure
+        from numaplace.solver.report.scatter_figure import Prediction, scatter_figure
 
-        points = [(v.name, v.predicted, v.simulated, str(v.quality)) for v in verdicts]
+        points = [Prediction(v.name, v.predicted, v.simulated, str(v.quality)) for v in verdicts]
         options.plot.write_bytes(figure_bytes(scatter_figure(points), picture_format(options.plot)))
 
 

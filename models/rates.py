@@ -17,6 +17,9 @@ from numaplace.models.vm import DeviceRequest, Vm
 
 NANO_PER_MICRO = 1000
 
+FLUCTUATION = 0.25
+"""Load that a variance of one busy vCPU adds; from the simulation, docs/simulator.md."""
+
 
 def slowdown(mu: float, r: float) -> float:
     """Share of a vCPU's work lost when all its accesses go to relative distance `r`.
@@ -115,8 +118,19 @@ def move_rates_nano(instance: Instance, vm: Vm) -> tuple[int, int]:
 
 
 def load_milli(vm: Vm, vcpus: int) -> int:
-    """CPU load of a cell in milli-vCPU."""
-    return to_milli(vcpus * vm.utilisation)
+    """CPU load of a cell in milli-vCPU, see `busy_load`."""
+    return to_milli(busy_load(vcpus, vm.utilisation))
+
+
+def busy_load(vcpus: int, utilisation: float) -> float:
+    """Load of vCPUs that are busy for a share of the time: ``c (u + u (1 - u) / 4)``.
+
+    VMs that are idle at times are busy at the same time by chance, so a node contends before its
+    mean load reaches its cores. The second part stands for that: the variance of the number of
+    busy vCPUs, at the price that the simulation shows (docs/simulator.md). It vanishes for vCPUs
+    that are always busy.
+    """
+    return vcpus * (utilisation + FLUCTUATION * utilisation * (1.0 - utilisation))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from numaplace.models.forms import Shape
 from numaplace.models.instance import Between
+from numaplace.models.rates import load_milli
 from numaplace.models.vm import DevicePolicy, Vm
 from numaplace.solver.greedy.board import Bools, Ints, Reals
 from numaplace.solver.greedy.build import Candidate, build
@@ -278,7 +279,7 @@ def _stage_keys(state: State, vm: Vm) -> Ints:
         return opened
     if between is Between.BALANCE:
         # The sum of cells is within rounding of the load of the whole VM.
-        load = round(vm.vcpus * vm.utilisation * 1000)
+        load = load_milli(vm, vm.vcpus)
         now = -(-state.host_load // state.board.host_threads)
         after = state.peak(state.host_load, state.rows(vm.name)) + load
         worst: Ints = np.maximum(now.max(), -(-after // state.board.host_threads))

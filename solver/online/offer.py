@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from numaplace.models.rates import slowdown
+from numaplace.models.rates import busy_load, slowdown
 from numaplace.models.trace import NO_NODE, Ints, Reals
-from numaplace.models.units import MICRO, MILLI
+from numaplace.models.units import MICRO, to_milli
 from numaplace.solver.online.mix import other_most
 from numaplace.solver.online.state import FleetState
 
@@ -144,7 +144,7 @@ class Offer:
         for places, vcpus in zip((self.first, self.second), self.vcpus, strict=True):
             if vcpus:
                 before = state.load_milli[places]
-                after = before + round(vcpus * busy * MILLI)
+                after = before + to_milli(busy_load(vcpus, busy))
                 loss += state.contention.loss(after, places) - state.contention.loss(before, places)
         return loss
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from numaplace.models.fleet import Fleet
 from numaplace.models.instance import Place
-from numaplace.models.rates import contention
+from numaplace.models.rates import busy_load, contention
 from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import NEVER_MS, Ints, Trace
-from numaplace.models.units import MILLI
+from numaplace.models.units import MILLI, to_milli
 from numaplace.solver.online.mix import Mix
 
 
@@ -102,7 +102,7 @@ class FleetState:
         for k, place in enumerate(places):
             self.free_cpu[place] -= sign * vcpus[k]
             self.free_mib[place] -= sign * mib[k]
-            self.load_milli[place] += sign * round(vcpus[k] * self._utilisation[vm] * MILLI)
+            self.load_milli[place] += sign * to_milli(busy_load(vcpus[k], self._utilisation[vm]))
             self.runnable[place] += sign * sum(vcpus)
         self.host_free_cpu[host] -= sign * sum(vcpus)
         self.host_free_mib[host] -= sign * sum(mib)

@@ -241,7 +241,7 @@ def _talk_view(experiment: Experiment, width: int) -> RenderableType:
         "waited\n%": [percent(point.wait_share) for point in points],
         "steals\n/s": [f"{point.steals:.0f}" for point in points],
     }
-    note = Text("gain: over all-cpus; remote, waited and steals include dom0", "dim")
+    note = Text("gain: over all-cpus; steals include dom0's", "dim")
     return Group(*_fitting(columns, width, frozenset(first)), note)
 
 

@@ -34,6 +34,7 @@ class Event(IntEnum):
     SLICE = 3
     WAKE = 4
     PHASE_END = 5
+    START = 6
 
 
 class Simulation:
@@ -92,12 +93,12 @@ class Simulation:
         self._begin(seed)
 
     def _begin(self, seed: int) -> None:
-        """Let vCPUs start one after the other within the first timeslice, somewhere they may."""
+        """Let vCPUs start one after the other within the first timeslice, where it is quietest."""
         rng = random.Random(f"{seed}/start")
         for vcpu in self.vcpus:
             allowed = members(vcpu.soft)
             vcpu.pcpu = allowed[rng.randrange(len(allowed))]
-            self._at(rng.randrange(self._slice_us), Event.WAKE, vcpu.index)
+            self._at(rng.randrange(self._slice_us), Event.START, vcpu.index)
         tick = self._slice_us // TICKS_A_SLICE
         self._at(tick, Event.TICK)
         self._at(self._slice_us, Event.ACCOUNT)
@@ -150,6 +151,9 @@ class Simulation:
             if self.running.is_done(a, b, self.now):
                 self._block(self.vcpus[a])
         elif event == Event.WAKE:
+            self._begin_phase(self.vcpus[a])
+        elif event == Event.START:
+            self.vcpus[a].pcpu = self._pick(self.vcpus[a])
             self._begin_phase(self.vcpus[a])
         elif event == Event.SLICE:
             if b == self._slice_number[a]:

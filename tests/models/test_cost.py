@@ -256,10 +256,10 @@ def test_contention_of_two_cores_with_two_threads(vcpus: int, expected: int) -> 
 
 
 def test_contention_counts_load_not_vcpus_and_all_vms_of_a_node() -> None:
-    """3 * 0.5 + 1 = 2.5 on 2 cores: 0.5 * 0.75 = 0.375."""
+    """3 * (0.5 + 0.5 * 0.5 / 4) + 1 = 2.688 (in milli-vCPU) on 2 cores: 0.688 * 0.75 = 0.516."""
     host = make_host(cores=2, threads=2)
     busy = instance(vm("a", 3, utilisation=0.5), vm("b"), host=host)
-    assert loss(busy, plan(a=on(cell(0, 3)), b=on(cell(0))), Term.CPU_CONTENTION) == 375_000
+    assert loss(busy, plan(a=on(cell(0, 3)), b=on(cell(0))), Term.CPU_CONTENTION) == 516_000
 
 
 def test_contention_is_that_of_the_worst_instant() -> None:
