@@ -182,7 +182,7 @@ class Search:
         ] or everything
 
     def _learn_cores(self, counts: Ints, spans: list[tuple[int, int]], width: int) -> bool:
-        """Forbid what never fits together in windows that meet a span; False if nothing is found."""
+        """Forbid what does not fit together in windows that meet a span; False if all do."""
         learnt = 0
         for core in self.packer.cores(counts, spans, width, CORES):
             self.master.forbid(core.kinds, core.low, core.high)
