@@ -82,6 +82,7 @@ class Simulation:
         self._last_tickled = 0
         self._slice_number = [0] * machine.size
         self._pending: deque[int] = deque()
+        self._queued: list[VCpu] = []
         self._is_pending = [False] * machine.size
         self._heap: list[tuple[int, int, int, int, int]] = []
         self._sequence = 0
@@ -130,19 +131,21 @@ class Simulation:
         """Let the pCPUs that were told look for work, until none idles that could have some.
 
         Xen tells idle pCPUs of a vCPU that wakes, but not of one that was preempted by a vCPU of
-        another affinity, and so may leave them asleep until the next tick. Not here.
+        another affinity, and so may leave them asleep until the next tick. Not here. Only vCPUs
+        queued just now matter: a pCPU that turns idle has looked at all others.
         """
         while True:
             while self._pending:
                 pcpu = self._pending.popleft()
                 self._is_pending[pcpu] = False
                 self._schedule(pcpu)
-            if not (self.idle and self.waiting):
-                return
-            for pcpu in members(self.waiting):
-                for vcpu in self.queues[pcpu]:
-                    if self.idle & vcpu.hard and not self._pending:
-                        self._raise(self._next_idle(self.idle & vcpu.hard))
+            queued, self._queued = self._queued, []
+            for vcpu in queued:
+                waits = vcpu.runnable and not (vcpu.running or vcpu.parked)
+                if waits and self.idle & vcpu.hard:
+                    self._raise(self._next_idle(self.idle & vcpu.hard))
+                    self._queued = queued  # once more when that one has chosen
+                    break
             if not self._pending:
                 return
 
@@ -194,17 +197,13 @@ class Simulation:
     # ---- vCPUs come and go ----------------------------------------------------------------------
 
     def _begin_phase(self, vcpu: VCpu) -> None:
-        if self.scenario.guests[self._guest(vcpu)].utilisation <= 0.0:
+        if not self.running.busy(vcpu.index):
             return
-        self.running.busy(vcpu.index)
         vcpu.runnable = True
         if not vcpu.parked:
             if vcpu.priority == Priority.UNDER:
                 vcpu.priority = Priority.BOOST
             self._wake(vcpu)
-
-    def _guest(self, vcpu: VCpu) -> int:
-        return self.domains.index(vcpu.domain)
 
     def _block(self, vcpu: VCpu) -> None:
         vcpu.runnable = False
@@ -234,6 +233,7 @@ class Simulation:
     def _enqueue(self, vcpu: VCpu) -> None:
         insort(self.queues[vcpu.pcpu], vcpu, key=_order)
         self.waiting |= 1 << vcpu.pcpu
+        self._queued.append(vcpu)
         vcpu.queued_us = self.now
 
     def _dequeue(self, vcpu: VCpu) -> None:

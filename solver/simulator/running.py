@@ -59,12 +59,13 @@ class Running:
 
     # ---- phases ---------------------------------------------------------------------------------
 
-    def busy(self, index: int) -> None:
-        """Begin a busy phase of a vCPU."""
+    def busy(self, index: int) -> bool:
+        """Begin a busy phase of a vCPU; false if it never wants to run."""
         guest = self._guest_of[index]
         if guest.utilisation < 1.0:
             mean = guest.busy_ms * US_PER_MS
             self._left[index] = mean * (0.5 + self._random[index].random())
+        return guest.utilisation > 0.0
 
     def blocked_us(self, index: int) -> int | None:
         """Length of a blocked phase; None for a vCPU that never runs."""
