@@ -48,7 +48,7 @@ def _check_credit(simulation: Simulation, vcpu: VCpu) -> None:
 
 
 @given(scene=scenes(), seed=st.integers(0, 9))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_invariants_hold_at_every_instant(scene: Scenario, seed: int) -> None:
     Simulation(scene, seed=seed).run_until(US_PER_S // 2, check)
 
