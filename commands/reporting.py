@@ -1,0 +1,101 @@
+"""The command that writes a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    SOLVER,
+    ForceOpt,
+    InstanceArg,
+    JsonOpt,
+    QuietOpt,
+    SeedOpt,
+    TimeOpt,
+    WorkersOpt,
+    argument,
+    option,
+)
+from numaplace.models.errors import InputError
+from numaplace.models.verify import violations
+from numaplace.solver.params import SolveParams
+from numaplace.solver.report import plain
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report.exit_codes import OK, exit_code
+
+if TYPE_CHECKING:
+    from numaplace.models.instance import Instance
+    from numaplace.models.plan import Plan
+    from numaplace.models.result import Result
+
+_BEFORE = "Plan to compare with; the instance's current one unless given."
+
+
+@app.command(rich_help_panel="Plans")
+def report(
+    instance: InstanceArg,
+    out: Annotated[Path, option("Write it to this file (.html).", metavar="FILE")],
+    plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
+    before: Annotated[Path | None, option(_BEFORE, metavar="PLAN")] = None,
+    solver: Annotated[str, SOLVER] = "cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Write a report as one HTML file: hosts before and after, moves, losses, gap, reasons.
+
+    It needs no network and no other file. Without PLAN, the solver plans first; if it proves that
+    there is no plan, the report tells why.
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.files import write_text
+    from numaplace.solver.report.html_report import html_report
+
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))
+    lookup.check_writable([out], overwrite=force)
+    problem = lookup.find_instance(instance)
+    old = lookup.read_known_plan(before, problem) if before else problem.current
+    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    result: Result | None = None
+    if plan:
+        shown: Plan | None = lookup.read_known_plan(plan, problem)
+    else:
+        result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+        shown = result.plan
+    found = violations(problem, shown) if shown is not None else []
+    html = html_report(problem, shown, before=old, result=result, found=found)
+    write_text(out, html, overwrite=force)
+    if as_json:
+        output.print_json(_plain(problem, shown, old, result, out))
+    elif not quiet:
+        output.remark(f"report written to {out}")
+    raise typer.Exit(OK if result is None else exit_code(problem, result))
+
+
+def _plain(
+    problem: Instance, plan: Plan | None, before: Plan | None, result: Result | None, out: Path
+) -> plain.Plain:
+    from numaplace.models.cost import evaluate
+    from numaplace.solver.plan_diff import differences
+    from numaplace.solver.report.questions_plain import move_plain
+
+    costs = {"before": before, "after": plan}
+    moves = differences(problem, before, plan) if before is not None and plan is not None else ()
+    return {
+        "file": str(out),
+        "result": None if result is None else plain.result_plain(problem, result),
+        "cost": {
+            name: None if which is None else plain.cost_plain(evaluate(problem, which))
+            for name, which in costs.items()
+        },
+        "moves": [move_plain(move) for move in moves],
+        "violations": plain.violations_plain(violations(problem, plan)) if plan is not None else [],
+    }

@@ -1,0 +1,98 @@
+"""What is not the same in two plans: VMs that move, balloon, start or go.
+
+It says how the plans differ, not in which order one becomes the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Placement, Plan
+
+
+class Change(StrEnum):
+    """What happens to a VM.
+
+    ``moves``: vCPUs or pages go elsewhere. ``changes``: it stays on its nodes, but gets other
+    pCPUs or devices, or more or less memory. ``starts`` and ``goes``: it is in one plan only.
+    """
+
+    MOVES = "moves"
+    CHANGES = "changes"
+    STARTS = "starts"
+    GOES = "goes"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One VM that is not where it was.
+
+    Parameters
+    ----------
+    vm, change
+        Which VM, and what happens to it.
+    before, after
+        Where it was and will be; None if it is not placed.
+    moved_mib
+        Memory that lies where it did not lie, or all of it on another host, as the term
+        `migration` counts it.
+    ballooned_mib
+        Memory that ballooning takes in addition; negative: gives back.
+    """
+
+    vm: str
+    change: Change
+    before: Placement | None
+    after: Placement | None
+    moved_mib: int = 0
+    ballooned_mib: int = 0
+
+
+def differences(instance: Instance, before: Plan, after: Plan) -> tuple[Difference, ...]:
+    """Return what is not the same in both plans, in the order of the instance's VMs."""
+    found = (
+        _difference(vm.name, before.placements.get(vm.name), after.placements.get(vm.name))
+        for vm in instance.vms
+    )
+    return tuple(difference for difference in found if difference is not None)
+
+
+def _difference(name: str, before: Placement | None, after: Placement | None) -> Difference | None:
+    if before is None or after is None:
+        if before is after:
+            return None
+        change = Change.STARTS if before is None else Change.GOES
+        return Difference(name, change, before, after)
+    moved = _moved_mib(before, after)
+    ballooned = _ballooned_mib(after) - _ballooned_mib(before)
+    same_nodes = before.host == after.host and _vcpus(before) == _vcpus(after)
+    # What is given back to a VM where it is was copied from nowhere.
+    if moved > max(0, -ballooned) or not same_nodes:
+        return Difference(name, Change.MOVES, before, after, moved, ballooned)
+    if ballooned or _held(before) != _held(after):
+        return Difference(name, Change.CHANGES, before, after, moved, ballooned)
+    return None
+
+
+def _moved_mib(before: Placement, after: Placement) -> int:
+    now = after.memory_by_node()
+    if before.host != after.host:
+        return sum(now.values())
+    old = before.memory_by_node()
+    return sum(max(0, mib - old.get(node, 0)) for node, mib in now.items())
+
+
+def _ballooned_mib(placement: Placement) -> int:
+    return sum(cell.nominal_mib - cell.total_mib for cell in placement.cells)
+
+
+def _vcpus(placement: Placement) -> list[tuple[int, int]]:
+    return sorted((cell.node, cell.vcpus) for cell in placement.cells)
+
+
+def _held(placement: Placement) -> tuple[list[int], list[tuple[str, str, int]]]:
+    pcpus = sorted(pcpu for cell in placement.cells for pcpu in cell.pcpus)
+    devices = sorted((d.request, d.address, d.functions) for d in placement.devices)
+    return pcpus, devices
