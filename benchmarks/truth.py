@@ -75,15 +75,13 @@ def main(options: argparse.Namespace) -> None:
         verdicts = list(pool.map(run, jobs))
     print(f"{len(verdicts)} plans, {options.seconds:g} simulated seconds each,", end=" ")
     print(f"{time.perf_counter() - began:.0f} s")
-    print(f"\nSpearman {correlation(verdicts):.3f}\n")
+    print(f"\nSpearman {correlation(verdicts) or 0:.3f}\n")
     print("| plans | number | Spearman | mean predicted | mean simulated |\n|---|---|---|---|---|")
     for quality in Quality:
         some = [v for v in verdicts if v.quality is quality]
         means = [np.mean([getattr(v, name) for v in some]) for name in ("predicted", "simulated")]
-        line = (
-            f"{quality} | {len(some)} | {correlation(some):.3f} | {means[0]:.3f} | {means[1]:.3f}"
-        )
-        print(f"| {line} |")
+        rank = correlation(some) or 0.0
+        print(f"| {quality} | {len(some)} | {rank:.3f} | {means[0]:.3f} | {means[1]:.3f} |")
     print("\n| plan | quality | predicted | simulated | ranks apart | predicted terms |")
     print("|---|---|---|---|---|---|")
     for apart, v in disagreements(verdicts)[:TOLD]:

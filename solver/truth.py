@@ -14,6 +14,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.trace import Reals
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.rules import LEAST_LOSS, PlacementRule, Scores
+from numaplace.solver.ranks import ranks, spearman
 from numaplace.solver.simulate import simulate_plan
 
 LOSS_DIGITS = 3
@@ -69,25 +70,8 @@ def judge(instance: Instance, quality: Quality, seed: int, time_s: float) -> Ver
     return Verdict(instance.name, quality, found.predicted, found.lost, terms)
 
 
-def ranks(values: Sequence[float]) -> Reals:
-    """Ranks from 0, equal values sharing the mean of theirs."""
-    array = np.asarray(values, np.float64)
-    _, place, times = np.unique(array, return_inverse=True, return_counts=True)
-    first = np.cumsum(times) - times
-    shared: Reals = (first + (times - 1) / 2)[place]
-    return shared
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Rank correlation of two series (Spearman 1904); 0 if one of them is constant."""
-    a, b = ranks(first), ranks(second)
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / norm if norm else 0.0
-
-
-def correlation(verdicts: Sequence[Verdict]) -> float:
-    """Spearman's correlation of predicted and simulated loss."""
+def correlation(verdicts: Sequence[Verdict]) -> float | None:
+    """Spearman's correlation of predicted and simulated loss; None if there is none."""
     return spearman(
         [round(v.predicted, LOSS_DIGITS) for v in verdicts],
         [round(v.simulated, LOSS_DIGITS) for v in verdicts],

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numaplace.solver.ranks import spearman
 from numaplace.solver.report import chart, words
 from numaplace.solver.report.figure_file import new_figure
 from numaplace.solver.report.geometry import Box, shortened
 from numaplace.solver.report.palette import FAINT, INK, LINES, WHITE
-from numaplace.solver.report.simulation_summary import spearman
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

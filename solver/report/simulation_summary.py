@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from numaplace.models.instance import Instance
 from numaplace.solver.simulated_runs import Repeated
 from numaplace.solver.simulator.counters import GuestCount, Outcome
@@ -145,23 +143,3 @@ def _a_second(count: int, outcome: Outcome) -> float:
 
 
 # ---- rank correlation ---------------------------------------------------------------------------
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rank correlation; equal numbers have the mean of their ranks.
-
-    None if there are less than two pairs, or all numbers of one side are equal.
-    """
-    a, b = _ranks(first), _ranks(second)
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    return float(np.corrcoef(a, b)[0, 1])
-
-
-def _ranks(numbers: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    _, group, counts = np.unique(
-        np.asarray(numbers, dtype=np.float64), return_inverse=True, return_counts=True
-    )
-    last = np.cumsum(counts)
-    middle: np.ndarray[tuple[int], np.dtype[np.float64]] = last - (counts - 1) / 2
-    return middle[group]

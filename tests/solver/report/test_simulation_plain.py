@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from numaplace.solver.ranks import spearman
 from numaplace.solver.report.simulation_plain import (
     POINT_FIELDS,
     outcome_plain,
@@ -13,7 +14,7 @@ from numaplace.solver.report.simulation_plain import (
     talk_csv,
     talk_plain,
 )
-from numaplace.solver.report.simulation_summary import host_summaries, spearman, spread
+from numaplace.solver.report.simulation_summary import host_summaries, spread
 from numaplace.solver.simulated_runs import Repeated, RunOptions
 from numaplace.solver.simulator.from_plan import Affinity
 from numaplace.tests.solver.report.simulation_samples import (
