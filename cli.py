@@ -4,10 +4,20 @@ Each lives in `numaplace.commands`; what is heavy (solvers, pydantic, matplotlib
 commands that need it, so that help and completion are quick.
 """
 
-from numaplace.commands import instances, plans, reporting, simulations, tour, traces
+from numaplace.commands import instances, plans, questions, reporting, simulations, tour, traces
 from numaplace.commands.app import app, main
 
-__all__ = ["app", "instances", "main", "plans", "reporting", "simulations", "tour", "traces"]
+__all__ = [
+    "app",
+    "instances",
+    "main",
+    "plans",
+    "questions",
+    "reporting",
+    "simulations",
+    "tour",
+    "traces",
+]
 
 if __name__ == "__main__":
     main()

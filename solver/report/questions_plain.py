@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from numaplace.models.plan import Placement
+from numaplace.models.units import MICRO
 from numaplace.solver.plan_diff import Difference
-from numaplace.solver.report.plain import Plain
+from numaplace.solver.report.plain import Plain, cost_plain
+from numaplace.solver.room import Room
 
 
 def move_plain(move: Difference) -> Plain:
@@ -27,4 +29,22 @@ def where_plain(placement: Placement | None) -> Plain | None:
         "host": placement.host,
         "nodes": sorted(placement.nodes),
         "memory_mib": {str(n): mib for n, mib in sorted(placement.memory_by_node().items())},
+    }
+
+
+def room_plain(room: Room) -> Plain:
+    """Where one more VM goes, and what gives way."""
+    cost = room.result.cost
+    return {
+        "instance": room.instance.name,
+        "vm": room.vm,
+        "goal": str(room.goal),
+        "status": str(room.result.status),
+        "runtime_s": room.result.runtime_s,
+        "placement": where_plain(room.placement),
+        "changes": [move_plain(change) for change in room.changes],
+        "price_vcpus": room.price_micro / MICRO,
+        "price_micro": room.price_micro,
+        "cost": None if cost is None else cost_plain(cost),
+        "reasons": list(room.result.reasons),
     }

@@ -1,0 +1,173 @@
+"""Commands that answer operators' questions, such as: is there room for one more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    ForceOpt,
+    InstanceArg,
+    JsonOpt,
+    OutOpt,
+    QuietOpt,
+    SeedOpt,
+    TimeOpt,
+    WorkersOpt,
+    argument,
+    names_of,
+    option,
+)
+from numaplace.models.errors import InputError
+from numaplace.models.result import SolveStatus
+from numaplace.solver.params import SolveParams
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report.exit_codes import INFEASIBLE, NO_PLAN, OK
+
+if TYPE_CHECKING:
+    from numaplace.models.instance import Instance
+    from numaplace.models.vm import Vm
+
+PANEL = "Questions"
+_FILE = "File of one VM, in any format of import."
+_GOAL = "Cheapest in what: loss (of the whole plan), or moves (and balloons) alone."
+_CURRENT = "Where VMs are now, if the instance does not say or is outdated."
+CurrentOpt = Annotated[Path | None, option(_CURRENT, metavar="PLAN")]
+_EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.registry", "EXACT"))
+
+
+@app.command(rich_help_panel=PANEL)
+def room(
+    instance: InstanceArg,
+    file: Annotated[Path | None, argument(_FILE, "[VMFILE]")] = None,
+    vm: Annotated[str | None, option("A VM of the instance that does not run.")] = None,
+    vcpus: Annotated[int | None, option("vCPUs of a new VM.")] = None,
+    memory_mib: Annotated[int | None, option("Its memory.")] = None,
+    memory_min_mib: Annotated[int | None, option("What it can be ballooned to.")] = None,
+    max_cells: Annotated[int | None, option("Nodes it may be split over.")] = None,
+    dedicated: Annotated[bool, option("It holds pCPUs of its own.", "--dedicated")] = False,
+    name: Annotated[str, option("Its name.")] = "new",
+    current: CurrentOpt = None,
+    goal: Annotated[str, option(_GOAL)] = "loss",
+    solver: Annotated[str, _EXACT] = "cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    out: OutOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Make room for one more VM: the cheapest moves and balloons, or the proof that none help.
+
+    What runs where is the instance's current plan. The VM is one of a file, one of the instance
+    that does not run (--vm), or a new one (--vcpus, --memory-mib). Exit code 3 if no moves help.
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.solver.report.questions_plain import room_plain
+    from numaplace.solver.report.terminal_questions import room_views
+    from numaplace.solver.room import Goal, make_room
+
+    lookup.check_writable(document=out, overwrite=force)
+    if goal not in list(Goal):
+        raise InputError("room", "--goal", f"must be one of {', '.join(Goal)}, not {goal!r:.60}")
+    _check_exact(solver)
+    problem = _running(instance, current)
+    sizes = {
+        "vcpus": vcpus,
+        "memory_mib": memory_mib,
+        "memory_min_mib": memory_min_mib,
+        "max_cells": max_cells,
+    }
+    wanted = _one_more(problem, file, vm, name, sizes, dedicated=dedicated)
+    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    found = output.on_terminal(
+        lambda line, stop: make_room(
+            problem,
+            wanted,
+            replace(params, on_progress=line.report, should_stop=stop),
+            goal=Goal(goal),
+            solver=solver,
+        ),
+        f"room for {wanted.name}",
+        quiet=quiet,
+    )
+    if out and found.result.plan is not None:
+        write_plan(found.result.plan, out, overwrite=force)
+    if as_json:
+        output.print_json(room_plain(found))
+    elif not quiet:
+        output.show(room_views(found))
+    if found.placement is None:
+        proven = found.result.status is SolveStatus.INFEASIBLE
+        raise typer.Exit(INFEASIBLE if proven else NO_PLAN)
+    raise typer.Exit(OK)
+
+
+def _running(name: str, current: Path | None) -> Instance:
+    """Return an instance, with another current plan if a file is given."""
+    from numaplace.instances import lookup
+
+    problem = lookup.find_instance(name)
+    if current is None:
+        return problem
+    return replace(problem, current=lookup.read_known_plan(current, problem))
+
+
+def _check_exact(solver: str) -> None:
+    from numaplace.solver.registry import EXACT
+
+    if solver not in EXACT:
+        reason = f"must be one that proves ({', '.join(EXACT)}), not {solver!r:.60}"
+        raise InputError("solver", "", reason)
+
+
+def _one_more(
+    problem: Instance,
+    file: Path | None,
+    vm: str | None,
+    name: str,
+    sizes: dict[str, int | None],
+    *,
+    dedicated: bool,
+) -> Vm:
+    """Return the VM that was named in one of the three ways."""
+    from numaplace.models.vm import CpuPolicy, Vm
+
+    given = {field: number for field, number in sizes.items() if number is not None}
+    if sum((file is not None, vm is not None, bool(given))) != 1:
+        reason = "name one VM: by a VMFILE, by --vm, or by --vcpus and --memory-mib"
+        raise InputError("room", "", reason)
+    if vm is not None:
+        if vm not in problem.vm_index:
+            raise InputError("room", "--vm", f"VM {vm!r:.80} is not in the instance")
+        return problem.vm(vm)
+    if file is not None:
+        found = _vm_of(file)
+    else:
+        for field in ("vcpus", "memory_mib"):
+            if field not in given:
+                raise InputError("room", f"--{field.replace('_', '-')}", "is missing")
+        policy = CpuPolicy.DEDICATED if dedicated else CpuPolicy.SHARED
+        fields: dict[str, Any] = given
+        found = Vm(name, cpu_policy=policy, **fields)
+    if found.name in problem.vm_index:
+        raise InputError("room", f"VM {found.name!r:.80}", "is in the instance already (see --vm)")
+    return found
+
+
+def _vm_of(file: Path) -> Vm:
+    from numaplace.instances.formats.registry import detect_vm_format, vm_format
+
+    reading = vm_format(detect_vm_format(file)).read(file, None)
+    for note in reading.notes:
+        output.remark(f"{file}: {note}")
+    vms = tuple(reading.item)
+    if len(vms) != 1:
+        raise InputError("room", "VMFILE", f"holds {len(vms)} VMs, must hold one", file=str(file))
+    return vms[0]
