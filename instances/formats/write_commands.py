@@ -1,0 +1,88 @@
+"""Commands that bring VMs that run already to where a plan wants them: xl and virsh.
+
+What cannot be changed while a VM runs (guest cells, devices, where its memory lies) is left out
+with a remark.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from numaplace.instances.formats.write_placed import Affinity, PlacedVm, hard_only, placed_vm
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.units import PageSize
+from numaplace.models.vm import Vm
+
+
+def write_xl_commands(
+    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.HARD
+) -> Reading[str]:
+    """Return lines of ``xl vcpu-pin`` and ``xl mem-set`` for a planned VM that runs.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place the VM, or xl would take its name for a number.
+    """
+    placed = placed_vm(instance, plan, vm)
+    domain = _name(placed, "a domain's id")
+    dashes = "-- " if vm.name.startswith("-") else ""
+    lines = []
+    for vcpu, pcpus in enumerate(placed.pcpus):
+        text = format_ids(pcpus)
+        masks = {
+            Affinity.HARD: f"{text} all",
+            Affinity.SOFT: f"all {text}",
+            Affinity.BOTH: f"{text} {text}",
+        }[affinity]
+        lines.append(f"xl vcpu-pin {dashes}{domain} {vcpu} {masks}")
+    if vm.balloon_mib:
+        lines.append(f"xl mem-set {dashes}{domain} {placed.target_mib}")
+    notes = (*placed.notes, f"{placed.thing}: Xen does not move memory that a domain has already")
+    return Reading("".join(line + "\n" for line in lines), notes)
+
+
+def write_virsh_commands(
+    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.HARD
+) -> Reading[str]:
+    """Return lines of ``virsh vcpupin``, ``emulatorpin``, ``numatune`` and ``setmem``.
+
+    Pins and memory size hold at once and after a restart, the binding of memory after a restart
+    only, as libvirt moves the memory of no running domain whose mode is strict.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place the VM, virsh would take its name for a number, or soft
+        affinity is wanted.
+    """
+    placed = placed_vm(instance, plan, vm)
+    notes = [*placed.notes, *hard_only(placed, affinity, "libvirt")]
+    domain = f"--domain {_name(placed, 'an id')}"
+    lines = [
+        f"virsh vcpupin {domain} --vcpu {vcpu} --cpulist {format_ids(pcpus)} --live --config"
+        for vcpu, pcpus in enumerate(placed.pcpus)
+    ]
+    others = format_ids(placed.other_pcpus)
+    lines.append(f"virsh emulatorpin {domain} --cpulist {others} --live --config")
+    if placed.shows_cells:
+        notes.append(f"{placed.thing}: virsh cannot bind guest cells; edit its XML for that")
+    else:
+        binding = placed.binding(placed.memory_nodes)
+        nodes = format_ids(placed.memory_nodes)
+        lines.append(f"virsh numatune {domain} --mode {binding.mode} --nodeset {nodes} --config")
+        notes.append(f"{placed.thing}: its memory is bound from its next start on")
+    if placed.vm.balloon_mib and placed.vm.page_size is PageSize.SMALL:
+        lines.append(f"virsh setmem {domain} --size {placed.target_mib}MiB --live --config")
+    return Reading("".join(line + "\n" for line in lines), tuple(notes))
+
+
+def _name(placed: PlacedVm, what: str) -> str:
+    name = placed.vm.name
+    if re.fullmatch(r"[0-9]+", name.strip()):
+        raise placed.error("name", f"would be taken for {what}, use one that is no number")
+    return shlex.quote(name)

@@ -1,0 +1,321 @@
+"""What writers have in common: a VM of a plan with its vCPUs and memory numbered for a hypervisor.
+
+vCPUs are numbered cell by cell. A dedicated vCPU has the one pCPU the plan gives it, a shared one
+the pCPUs of its node that no dedicated VM of the plan holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from numaplace.instances.formats.memory_binding import Binding
+from numaplace.instances.pci_address import parse_pci_address
+from numaplace.instances.ranges import format_ids
+from numaplace.models.errors import InputError
+from numaplace.models.instance import Instance
+from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.topology import Host
+from numaplace.models.units import PageSize
+from numaplace.models.vm import CpuPolicy, GuestNuma, MemoryMode, ThreadPolicy, Vm
+
+PAGE_KIB = {PageSize.SMALL: 4, PageSize.HUGE_2M: 2048, PageSize.HUGE_1G: 1048576}
+
+
+class ApplyFormat(StrEnum):
+    """What a plan is written as."""
+
+    XL = "xl"
+    LIBVIRT = "libvirt"
+    PROXMOX = "proxmox"
+    OPENSTACK = "openstack"
+    COMMANDS_XL = "commands-xl"
+    COMMANDS_VIRSH = "commands-virsh"
+
+
+class Affinity(StrEnum):
+    """How vCPUs are kept on their pCPUs: they must, they should, or both are written."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedCell:
+    """A placed cell with numbered vCPUs.
+
+    Parameters
+    ----------
+    node
+        Where its vCPUs run.
+    vcpus
+        Their numbers in the guest.
+    pcpus
+        For each vCPU the pCPUs it runs on.
+    size_mib
+        Memory the guest sees in it, shared pages included.
+    memory_mib
+        Pairs (node id, MiB) of its own pages, none of them 0.
+    """
+
+    node: int
+    vcpus: range
+    pcpus: tuple[frozenset[int], ...]
+    size_mib: int
+    memory_mib: tuple[tuple[int, int], ...]
+
+    @property
+    def memory_nodes(self) -> frozenset[int]:
+        """Nodes its pages lie on; its own node if it has no pages."""
+        return frozenset(node for node, _ in self.memory_mib) or frozenset({self.node})
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedVm:
+    """A VM of a plan, ready to be written.
+
+    Parameters
+    ----------
+    vm, host
+        What it is and where it runs.
+    cells
+        In the order of the guest's own cells.
+    target_mib
+        Memory it has after ballooning, shared pages included.
+    other_pcpus
+        pCPUs of its nodes that no dedicated vCPU holds, for the hypervisor's own threads; its own
+        pCPUs if there are none.
+    addresses
+        PCI addresses of the devices it takes.
+    notes
+        What no format can express.
+    """
+
+    vm: Vm
+    host: Host
+    cells: tuple[NumberedCell, ...]
+    target_mib: int
+    other_pcpus: frozenset[int]
+    addresses: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def thing(self) -> str:
+        """What it is called in remarks and errors."""
+        return f"VM {self.vm.name!r:.80}"
+
+    @property
+    def shows_cells(self) -> bool:
+        """Whether the guest is told of its cells: not if there is just one of its own accord."""
+        return self.vm.guest_numa is GuestNuma.EXPLICIT or (
+            self.vm.sees_cells and len(self.cells) > 1
+        )
+
+    @property
+    def pcpus(self) -> tuple[frozenset[int], ...]:
+        """For each vCPU, in order of number, the pCPUs it runs on."""
+        return tuple(pcpus for cell in self.cells for pcpus in cell.pcpus)
+
+    @property
+    def all_pcpus(self) -> frozenset[int]:
+        """The pCPUs of all its vCPUs."""
+        return frozenset[int]().union(*self.pcpus)
+
+    @property
+    def memory_nodes(self) -> frozenset[int]:
+        """Nodes its memory lies on."""
+        return frozenset[int]().union(*(cell.memory_nodes for cell in self.cells))
+
+    @property
+    def ballooned(self) -> bool:
+        """Whether the plan takes memory away from it."""
+        return self.target_mib < self.vm.memory_mib
+
+    def error(self, field: str, reason: str) -> InputError:
+        """Make an error about this VM."""
+        return InputError(self.thing, field, reason)
+
+    def binding(self, nodes: frozenset[int]) -> Binding:
+        """How memory is bound to nodes.
+
+        Hypervisors prefer a single node only: pages that the plan has on several are kept strictly
+        on them.
+        """
+        mode = self.vm.memory_mode
+        if mode is MemoryMode.PREFERRED and len(nodes) > 1:
+            mode = MemoryMode.STRICT
+        return Binding(mode, nodes)
+
+
+def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
+    """Return a placed VM of a plan that obeys every rule, with its vCPUs numbered.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place it.
+    """
+    placement = plan.placements.get(vm.name)
+    if placement is None:
+        raise InputError(f"VM {vm.name!r:.80}", "", "is not placed by the plan")
+    host = instance.host(placement.host)
+    held = held_pcpus(instance, plan, vm, host)
+    shared_mib = instance.form(vm.name).shared_mib
+    cells = _numbered(vm, placement, host, held, shared_mib)
+    nodes = {cell.node for cell in cells}
+    taken = held | {pcpu for cell in placement.cells for pcpu in cell.pcpus}
+    others = frozenset(p.id for n in host.nodes if n.id in nodes for p in n.pcpus) - taken
+    addresses, notes = _addresses(vm, placement, host)
+    own_mib = sum(placement.memory_by_node().values())
+    if shared_mib:
+        notes.append(f"VM {vm.name!r}: where its {shared_mib} MiB of shared pages lie is left out")
+    own = frozenset[int]().union(*(pcpus for cell in cells for pcpus in cell.pcpus))
+    return PlacedVm(vm, host, cells, own_mib + shared_mib, others or own, addresses, tuple(notes))
+
+
+def held_pcpus(instance: Instance, plan: Plan, vm: Vm, host: Host) -> frozenset[int]:
+    """The pCPUs of `host` that other dedicated VMs keep from `vm` while it exists.
+
+    A VM that isolates or requires whole cores keeps all their threads.
+    """
+    core_of = {pcpu.id: pcpu.core for node in host.nodes for pcpu in node.pcpus}
+    held: set[int] = set()
+    for name, placement in plan.placements.items():
+        other = instance.vm(name)
+        if name == vm.name or placement.host != host.name or not other.overlaps(vm):
+            continue
+        own = {pcpu for cell in placement.cells for pcpu in cell.pcpus}
+        if other.thread_policy is not ThreadPolicy.PREFER:
+            cores = {core_of[pcpu] for pcpu in own}
+            own = {pcpu for pcpu, core in core_of.items() if core in cores}
+        held |= own
+    return frozenset(held)
+
+
+def _numbered(
+    vm: Vm, placement: Placement, host: Host, held: frozenset[int], shared_mib: int
+) -> tuple[NumberedCell, ...]:
+    ordered = _in_guest_order(vm, placement.cells)
+    cells: list[NumberedCell] = []
+    first = 0
+    for index, cell in enumerate(ordered):
+        whole = frozenset(pcpu.id for pcpu in host.nodes[host.position[cell.node]].pcpus)
+        if vm.cpu_policy is CpuPolicy.DEDICATED:
+            pcpus = tuple(frozenset({pcpu}) for pcpu in cell.pcpus)
+        else:
+            pcpus = (whole - held or whole,) * cell.vcpus
+        # Shared pages are cut as evenly as they go; only 4K pages can be shared.
+        extra = shared_mib * (index + 1) // len(ordered) - shared_mib * index // len(ordered)
+        memory = tuple(sorted((node, mib) for node, mib in cell.memory_mib if mib))
+        vcpus = range(first, first + cell.vcpus)
+        cells.append(NumberedCell(cell.node, vcpus, pcpus, cell.nominal_mib + extra, memory))
+        first += cell.vcpus
+    return tuple(cells)
+
+
+def _in_guest_order(vm: Vm, cells: Sequence[PlacedCell]) -> list[PlacedCell]:
+    """Placed cells in the order of the guest's stated ones; else as they are."""
+    left = list(cells)
+    ordered: list[PlacedCell] = []
+    for stated in vm.cells:
+        size = (stated.vcpus, stated.memory_mib)
+        found = next(cell for cell in left if (cell.vcpus, cell.nominal_mib) == size)
+        left.remove(found)
+        ordered.append(found)
+    return ordered + left
+
+
+def _addresses(vm: Vm, placement: Placement, host: Host) -> tuple[tuple[str, ...], list[str]]:
+    functions = {device.address: device.functions for device in host.devices}
+    addresses: list[str] = []
+    notes: list[str] = []
+    for taken in placement.devices:
+        if functions[taken.address] > 1:
+            notes.append(
+                f"VM {vm.name!r}: takes {taken.functions} functions of device {taken.address}; "
+                "which of them is not in the plan, add them yourself"
+            )
+            continue
+        thing = f"VM {vm.name!r:.80}, device"
+        addresses.append(parse_pci_address(taken.address, thing=thing, field="address"))
+    return tuple(addresses), notes
+
+
+def exchanged_devices(
+    placed: PlacedVm, present: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return which devices of a source become others, and which are to be added.
+
+    A device that the plan does not take becomes one of the same kind that it does, so that all the
+    source says of it stays. For VMs without requests the source's devices are left alone.
+
+    Raises
+    ------
+    InputError
+        If the source passes through a device that the plan neither takes nor exchanges.
+    """
+    if not placed.vm.devices:
+        return {}, ()
+    kinds = {device.address: device.kind for device in placed.host.devices}
+    missing = [address for address in placed.addresses if address not in present]
+    exchanged: dict[str, str] = {}
+    for address in present:
+        if address in placed.addresses:
+            continue
+        kind = kinds.get(address)
+        found = next((new for new in missing if kind and kinds.get(new) == kind), None)
+        if found is None:
+            reason = f"{address} is passed through by the source, but not taken by the plan"
+            raise placed.error("devices", reason)
+        exchanged[address] = found
+        missing.remove(found)
+    return exchanged, tuple(missing)
+
+
+def hard_only(placed: PlacedVm, affinity: Affinity, what: str) -> tuple[str, ...]:
+    """Return a remark if soft affinity is left out; `InputError` if nothing else is wanted."""
+    if affinity is Affinity.SOFT:
+        raise placed.error("affinity", f"{what} has no soft affinity: use --affinity hard")
+    if affinity is Affinity.BOTH:
+        return (f"{placed.thing}: {what} has no soft affinity; the hard one is written",)
+    return ()
+
+
+def amounts_note(placed: PlacedVm, cells: Sequence[NumberedCell], what: str) -> tuple[str, ...]:
+    """Return a remark if memory of `cells` is on several nodes, and not evenly by its mode."""
+    nodes = frozenset[int]().union(*(cell.memory_nodes for cell in cells))
+    if len(nodes) < 2 or placed.vm.memory_mode is MemoryMode.INTERLEAVE:
+        return ()
+    told = ", ".join(f"{mib} MiB on {node}" for node, mib in sorted(_sums(cells).items()))
+    reason = f"cannot say how much memory lies on each of nodes {format_ids(nodes)}"
+    return (f"{placed.thing}: {what} {reason} (planned: {told})",)
+
+
+def _sums(cells: Sequence[NumberedCell]) -> dict[int, int]:
+    sums: dict[int, int] = {}
+    for cell in cells:
+        for node, mib in cell.memory_mib:
+            sums[node] = sums.get(node, 0) + mib
+    return sums
+
+
+def guest_distances(placed: PlacedVm) -> list[list[int]]:
+    """Distances between guest cells as SLIT values: those of the nodes their memory is on."""
+    position = placed.host.position
+    relative = placed.host.relative
+    homes = [position[main_node(cell)] for cell in placed.cells]
+    return [
+        [
+            10 if a == b else min(254, max(11, round(10 * relative[home_a][home_b])))
+            for b, home_b in enumerate(homes)
+        ]
+        for a, home_a in enumerate(homes)
+    ]
+
+
+def main_node(cell: NumberedCell) -> int:
+    """The node that most of a cell's pages are on; its own if that has as many."""
+    held = dict(cell.memory_mib)
+    return max(sorted({*held, cell.node}), key=lambda n: (held.get(n, 0), n == cell.node))

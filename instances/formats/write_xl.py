@@ -1,0 +1,194 @@
+"""A planned VM as an xl configuration (xl.cfg): a given one edited, or what a plan decides.
+
+==================== ===========================================================================
+plan                 xl.cfg
+==================== ===========================================================================
+vCPUs                vcpus (maxvcpus is left out unless both together say the same)
+their pCPUs          cpus (hard), cpus_soft (soft): one text, or one for each vCPU
+memory, ballooning   memory (after ballooning), maxmem
+guest cells          vnuma: pnode is the node most of a cell's pages are on; not for PV guests,
+                     not with ballooning (Xen refuses both)
+devices              pci
+==================== ===========================================================================
+
+Xen itself puts the memory of a guest without vnuma on the nodes its vCPUs are kept on.
+"""
+
+from __future__ import annotations
+
+from numaplace.instances.formats.c_number import parse_c_whole
+from numaplace.instances.formats.write_placed import (
+    Affinity,
+    PlacedVm,
+    amounts_note,
+    exchanged_devices,
+    guest_distances,
+    main_node,
+    placed_vm,
+)
+from numaplace.instances.formats.write_xl_text import XlText
+from numaplace.instances.formats.xl_text import XlValue
+from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.topology import MIB_MAX
+from numaplace.models.units import PageSize
+from numaplace.models.vm import VCPUS_MAX, CpuPolicy, MemoryMode, Vm
+
+NEW = "new configuration"
+
+
+def write_xl(
+    instance: Instance,
+    plan: Plan,
+    vm: Vm,
+    source: str | None = None,
+    *,
+    file: str = NEW,
+    affinity: Affinity = Affinity.HARD,
+) -> Reading[str]:
+    """Return the xl configuration of a planned VM.
+
+    Parameters
+    ----------
+    source
+        Its configuration so far, that `xl_cfg.read_vms` reads; None: a new one, without disks and
+        network.
+    file
+        What `source` is called in errors.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place the VM, or Xen would refuse or not do what it says.
+    """
+    placed = placed_vm(instance, plan, vm)
+    notes = list(placed.notes)
+    text = XlText(source or "", file)
+    if source is None:
+        text.set("name", vm.name)
+        if placed.shows_cells:
+            text.set("type", "hvm")
+        notes.append(f"{placed.thing}: the new configuration has no disks and no network")
+    hvm = _is_hvm(text) or (source is None and placed.shows_cells)
+    _apply_vcpus(text, placed)
+    _apply_memory(text, placed, hvm)
+    notes += _apply_affinity(text, placed, affinity)
+    notes += _apply_vnuma(text, placed, hvm)
+    _apply_devices(text, placed)
+    if vm.page_size is not PageSize.SMALL:
+        notes.append(f"{placed.thing}: xl cannot ask for {vm.page_size} pages")
+    return Reading(text.result(), tuple(notes))
+
+
+def _is_hvm(text: XlText) -> bool:
+    kind = text.value("type")
+    return kind in ("hvm", "pvh") if kind is not None else text.value("builder") == "hvm"
+
+
+def _apply_vcpus(text: XlText, placed: PlacedVm) -> None:
+    vcpus = placed.vm.vcpus
+    most = text.value("maxvcpus") or text.value("vcpus") or ("1" if text.settings else "0")
+    if isinstance(most, str) and _number(most, VCPUS_MAX) == vcpus:
+        return
+    text.set_number("vcpus", vcpus)
+    text.remove("maxvcpus")
+
+
+def _number(text: str, high: int) -> int:
+    return parse_c_whole(text, thing="xl configuration", field="number", low=0, high=high)
+
+
+def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> None:
+    if placed.ballooned and placed.shows_cells:
+        reason = "Xen refuses memory below maxmem together with vnuma, but the plan balloons it"
+        raise placed.error("memory", reason)
+    if placed.ballooned and hvm and placed.addresses:
+        reason = "Xen refuses memory below maxmem together with PCI devices in an HVM guest"
+        raise placed.error("memory", reason)
+    _set_mib(text, "memory", placed.target_mib)
+    if placed.ballooned or "maxmem" in text.settings:
+        _set_mib(text, "maxmem", placed.vm.memory_mib)
+
+
+def _set_mib(text: XlText, key: str, mib: int) -> None:
+    old = text.value(key)
+    if not isinstance(old, str) or _number(old, MIB_MAX) != mib:
+        text.set_number(key, mib)
+
+
+def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[str]:
+    masks = [format_ids(pcpus) for pcpus in placed.pcpus]
+    value: XlValue = masks[0] if len(set(masks)) == 1 else tuple(masks)
+    hard = placed.vm.hard_nodes
+    if affinity is not Affinity.SOFT:
+        text.set("cpus", value)
+    elif hard is not None:
+        nodes = (node for node in placed.host.nodes if node.id in hard)
+        text.set("cpus", format_ids(pcpu.id for node in nodes for pcpu in node.pcpus))
+    else:
+        text.remove("cpus")
+    if affinity is Affinity.HARD:
+        text.remove("cpus_soft")
+    else:
+        text.set("cpus_soft", value)
+    if affinity is Affinity.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
+        return [f"{placed.thing}: its pCPUs are only wished for: others may run on them"]
+    return []
+
+
+def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
+    if not placed.shows_cells:
+        text.remove("vnuma")
+        if placed.memory_nodes != {cell.node for cell in placed.cells}:
+            nodes = format_ids(placed.memory_nodes)
+            reason = f"xl cannot put memory on node(s) {nodes}; Xen takes the nodes of its vCPUs"
+            return [f"{placed.thing}: {reason}"]
+        return list(amounts_note(placed, placed.cells, "xl"))
+    if not hvm:
+        raise placed.error("vnuma", 'Xen refuses it for PV guests: give the source type = "hvm"')
+    distances = guest_distances(placed)
+    vnodes: list[XlValue] = []
+    for cell, row in zip(placed.cells, distances, strict=True):
+        vnodes.append(
+            (
+                f"pnode={main_node(cell)}",
+                f"size={cell.size_mib}",
+                f"vcpus={format_ids(cell.vcpus)}",
+                f"vdistances={','.join(map(str, row))}",
+            )
+        )
+    text.set("vnuma", tuple(vnodes))
+    notes: list[str] = []
+    for number, cell in enumerate(placed.cells):
+        if len(cell.memory_nodes) > 1:
+            reason = f"a cell of vnuma has one node, the plan puts cell {number} on nodes"
+            notes.append(f"{placed.thing}: {reason} {format_ids(cell.memory_nodes)}")
+    if placed.vm.memory_mode is MemoryMode.STRICT:
+        notes.append(f"{placed.thing}: Xen falls back to other nodes where memory is short")
+    return notes
+
+
+def _apply_devices(text: XlText, placed: PlacedVm) -> None:
+    old = text.value("pci")
+    items = [item for item in (old if isinstance(old, tuple) else ()) if isinstance(item, str)]
+    found = [_bdf(item) for item in items]
+    exchanged, added = exchanged_devices(placed, [address for address, _ in found])
+    if not exchanged and not added:
+        return
+    changed = [
+        item.replace(bdf, exchanged.get(address, bdf), 1)
+        for item, (address, bdf) in zip(items, found, strict=True)
+    ]
+    text.set("pci", (*changed, *added))
+
+
+def _bdf(item: str) -> tuple[str, str]:
+    """Address of a PCI specification, and how it is spelt there."""
+    parts = [part.strip() for part in item.split(",")]
+    named = [part[4:] for part in parts if part.startswith("bdf=")]
+    spelt = (named[0] if named else parts[0]).split("@")[0].strip("() ")
+    address, _ = parse_pci_functions(spelt, thing="xl configuration", field="pci")
+    return address, spelt
