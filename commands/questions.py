@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,7 +24,7 @@ from numaplace.commands.options import (
     option,
 )
 from numaplace.models.errors import InputError
-from numaplace.models.result import SolveStatus
+from numaplace.models.result import Result, SolveStatus
 from numaplace.solver.params import SolveParams
 from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report.exit_codes import INFEASIBLE, NO_PLAN, OK
@@ -107,6 +108,54 @@ def room(
         proven = found.result.status is SolveStatus.INFEASIBLE
         raise typer.Exit(INFEASIBLE if proven else NO_PLAN)
     raise typer.Exit(OK)
+
+
+@app.command(rich_help_panel=PANEL)
+def sharing(
+    instance: InstanceArg,
+    solver: Annotated[str, _EXACT] = "cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Compare ways to share pages: none, within nodes, across nodes; memory against remote reads.
+
+    The instance is planned anew for each. The last row is the plan across nodes with one copy a
+    host: how much that would save, and at how many remote reads.
+    """
+    from numaplace.instances.lookup import find_instance
+    from numaplace.solver.report.questions_plain import sharing_plain
+    from numaplace.solver.report.terminal_questions import sharing_views
+    from numaplace.solver.sharing import compare_sharing
+
+    _check_exact(solver)
+    problem = find_instance(instance)
+    params = SolveParams(time_limit_s=time, workers=workers, seed=seed, explain=False)
+    rows = output.on_terminal(
+        lambda line, stop: compare_sharing(
+            problem,
+            replace(params, on_progress=line.report, should_stop=stop),
+            solver=solver,
+            on_start=line.label,
+        ),
+        "sharing",
+        quiet=quiet,
+    )
+    if as_json:
+        output.print_json(sharing_plain(rows))
+    elif not quiet:
+        output.show(sharing_views(rows))
+    raise typer.Exit(_code([row.result for row in rows]))
+
+
+def _code(results: Sequence[Result]) -> int:
+    """Exit code of several solves: one plan is enough; infeasible only if all are."""
+    if any(result.plan is not None for result in results):
+        return OK
+    proven = all(result.status is SolveStatus.INFEASIBLE for result in results)
+    return INFEASIBLE if proven else NO_PLAN
 
 
 def _running(name: str, current: Path | None) -> Instance:

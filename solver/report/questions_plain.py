@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numaplace.models.plan import Placement
 from numaplace.models.units import MICRO
 from numaplace.solver.plan_diff import Difference
 from numaplace.solver.report.plain import Plain, cost_plain
 from numaplace.solver.room import Room
+from numaplace.solver.sharing import SharingRow
 
 
 def move_plain(move: Difference) -> Plain:
@@ -47,4 +50,26 @@ def room_plain(room: Room) -> Plain:
         "price_micro": room.price_micro,
         "cost": None if cost is None else cost_plain(cost),
         "reasons": list(room.result.reasons),
+    }
+
+
+def sharing_plain(rows: Sequence[SharingRow]) -> Plain:
+    """What each way to share comes to."""
+    return {
+        "instance": rows[0].instance.name,
+        "rows": [
+            {
+                "sharing": str(row.sharing),
+                "status": str(row.result.status),
+                "gap": row.result.gap,
+                "vms": len(row.instance.vms),
+                "vms_placed": row.placed,
+                "saved_mib": row.saved_mib,
+                "copies": row.copies,
+                "remote_vcpus": row.remote_vcpus,
+                "read_loss_micro": row.read_micro,
+                "cost": None if row.cost is None else cost_plain(row.cost),
+            }
+            for row in rows
+        ],
     }

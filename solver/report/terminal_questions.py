@@ -18,6 +18,7 @@ from numaplace.solver.report.terminal_tables import (
     titled,
 )
 from numaplace.solver.room import Goal, Room
+from numaplace.solver.sharing import Sharing, SharingRow
 
 Views = list[RenderableType]
 
@@ -73,3 +74,51 @@ def changes_table(changes: Sequence[Difference]) -> RenderableType:
         copied = f"{change.moved_mib} MiB" if change.moved_mib else ""
         table.add_row(Text(change.vm), str(change.change), *places, copied, ballooned)
     return titled("What gives way", table)
+
+
+def sharing_views(rows: Sequence[SharingRow]) -> Views:
+    """Memory saved against remote reads, and what that means in a sentence or two."""
+    right = ["placed", "saved", "copies", "afar", "reads", "loss"]
+    table = new_table("pages shared", *right, "status", right=right)
+    for row in rows:
+        if row.cost is None:
+            table.add_row(str(row.sharing), *[""] * len(right), str(row.result.status))
+            continue
+        same_plan = row.sharing is Sharing.ONE_COPY
+        table.add_row(
+            str(row.sharing),
+            f"{row.placed}/{len(row.instance.vms)}",
+            words.memory(row.saved_mib),
+            str(row.copies),
+            str(row.remote_vcpus),
+            words.loss(row.read_micro),
+            words.loss(row.cost.loss_micro),
+            "–" if same_plan else str(row.result.status),
+        )
+    head = Text(rows[0].instance.name or "instance", "bold")
+    note = Text(
+        "afar: vCPUs whose nearest copy is on another node; reads: vCPUs lost by that", "dim"
+    )
+    return [head, table, note, Text("\n".join(sharing_words(rows)))]
+
+
+def sharing_words(rows: Sequence[SharingRow]) -> list[str]:
+    """What each step of sharing brings, as sentences."""
+    found = {row.sharing: row for row in rows}
+    lines = []
+    for less, more in ((Sharing.NONE, Sharing.NODES), (Sharing.NODES, Sharing.ACROSS)):
+        before, after = found[less].cost, found[more].cost
+        if before is None or after is None:
+            continue
+        value = after.value_milli - before.value_milli
+        loss = after.loss_micro - before.loss_micro
+        saved = found[more].saved_mib - found[less].saved_mib
+        gains = [f"{'+' if value > 0 else ''}{words.value(value)} of value"] if value else []
+        gains += [f"{words.memory(abs(saved))} {'saved' if saved > 0 else 'more used'}"] * bool(
+            saved
+        )
+        gains += [f"{words.loss(abs(loss))} vCPUs {'more' if loss > 0 else 'less'} lost"] * bool(
+            loss
+        )
+        lines.append(f"Sharing {more} instead of {less}: {', '.join(gains) or 'no difference'}.")
+    return lines

@@ -96,3 +96,22 @@ def test_room_needs_a_current_plan(run: Run, instance: Path) -> None:
     """Without it, nobody knows what would have to move."""
     done = run("room", instance, "--vm", "vm3")
     assert done.exit_code == 2 and "must be known" in done.stderr
+
+
+def test_sharing(run: Run) -> None:
+    """Ways to share as a table, in words and as JSON."""
+    done = run("sharing", "page-sharing", "--workers", 1, "--json")
+    rows = {row["sharing"]: row for row in json.loads(done.stdout)["rows"]}
+    assert done.exit_code == 0
+    assert [row["vms_placed"] for row in rows.values()] == [4, 7, 8, 8]
+    assert rows["across nodes"]["saved_mib"] == 12800
+    table = run("sharing", "page-sharing", "--workers", 1)
+    assert "Sharing within nodes instead of none: +6 of value" in table.stdout.replace("\n", " ")
+    assert run("sharing", "page-sharing", "--quiet").stdout == ""
+
+
+def test_sharing_needs_groups(run: Run, instance: Path) -> None:
+    """Without VMs that have pages in common there is no question."""
+    done = run("sharing", instance)
+    assert done.exit_code == 2 and "sharing: is missing" in done.stderr
+    assert run("sharing", "page-sharing", "--solver", "greedy").exit_code == 2
