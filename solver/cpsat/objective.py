@@ -10,6 +10,7 @@ from numaplace.models import rates
 from numaplace.models.cost import Term
 from numaplace.models.units import MILLI, ceil_div
 from numaplace.models.vm import Vm
+from numaplace.solver.cpsat.migration import Migration
 from numaplace.solver.cpsat.pairs import Pairs
 from numaplace.solver.cpsat.variables import ZERO, Linear, Variables
 from numaplace.solver.linear_terms import LinearTerms
@@ -30,6 +31,7 @@ class Objective:
         self.model = variables.model
         self.prepared = variables.prepared
         self.instance = variables.instance
+        self.moved = Migration(variables)
 
     def value(self) -> Linear:
         """Value of the VMs placed, in thousandths."""
@@ -182,23 +184,10 @@ class Objective:
         return [self._moved(vm) for vm in self.instance.vms if vm.name in self.instance.current]
 
     def _moved(self, vm: Vm) -> Linear:
-        assert self.instance.current is not None
-        old = self.instance.current.placements[vm.name]
-        before = old.memory_by_node()
         local, network = rates.move_rates_nano(self.instance, vm)
-        block_mib = self.instance.form(vm.name).block_mib
-        nano: list[Linear] = []
-        for at, parts in sorted(self.vars.pages_of(vm.name).items()):
-            place = self.instance.places[at]
-            lies_mib = block_mib * sum(parts)
-            if place.host.name != old.host:
-                nano.append(network * lies_mib)
-                continue
-            here = before.get(place.node.id, 0)
-            moved = self.model.new_int_var(0, vm.memory_mib, f"MiB of {vm.name} moved to {place}")
-            self.model.add(moved >= lies_mib - here)
-            nano.append(local * moved)
+        copied = self.moved.copied(vm)
+        nano = local * copied.local + network * copied.network
         most = ceil_div(max(local, network) * vm.memory_mib, rates.NANO_PER_MICRO)
         loss = self.model.new_int_var(0, most, f"migration of {vm.name}")
-        self.model.add(rates.NANO_PER_MICRO * loss >= sum(nano, ZERO))
+        self.model.add(rates.NANO_PER_MICRO * loss >= nano)
         return loss

@@ -11,6 +11,7 @@ from functools import cached_property
 from ortools.sat.python import cp_model
 
 from numaplace.models.instance import Instance
+from numaplace.models.moves import Budget
 from numaplace.models.result import Result, Stage
 from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.cpsat.model import Formulation
@@ -25,7 +26,7 @@ BOUND_S = 15.0
 BOUND_SHARE = 0.25
 
 
-def solve_cpsat(instance: Instance, params: SolveParams) -> Result:
+def solve_cpsat(instance: Instance, params: SolveParams, budget: Budget | None = None) -> Result:
     """Find the best plan and prove it, as far as the time limit allows.
 
     Parameters
@@ -34,28 +35,34 @@ def solve_cpsat(instance: Instance, params: SolveParams) -> Result:
         The instance.
     params
         Time limit, workers, seed, hint, callbacks.
+    budget
+        What moving from the current plan may cost; the hint must keep to it.
 
     Returns
     -------
     Result
         ``optimal`` only if every stage is proven.
     """
-    run = _Run(instance, params)
+    run = _Run(instance, params, budget)
     return run.stages.solve(run.solve_stage)
 
 
 class _Run:
     """Solves one stage after the other with one model."""
 
-    def __init__(self, instance: Instance, params: SolveParams) -> None:
+    def __init__(self, instance: Instance, params: SolveParams, budget: Budget | None) -> None:
         self.instance = instance
         self.params = params
+        self.budget = budget
         self.stages = Stages(NAME, instance, params)
 
     @cached_property
     def formulation(self) -> Formulation:
         """The model, built when a stage needs it."""
-        return Formulation(self.instance)
+        formulation = Formulation(self.instance)
+        if self.budget is not None:
+            formulation.objective.moved.keep_within(self.budget)
+        return formulation
 
     def solve_stage(self, stage: Stage, limit_s: float, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""

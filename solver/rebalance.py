@@ -1,0 +1,265 @@
+"""Re-plan what runs: the best new plan that a budget of moves allows, and the way there.
+
+VMs of the current plan stay placed; those that came are placed if there is room, by moving others
+if need be. CP-SAT plans within the budget, starting from the plan that moves nothing, so the
+outcome is never worse than that. Then the moves are put in order (`numaplace.solver.sequence`). If
+some cannot be made, or bounces exceed the budget, the best plan on the way is what remains; the
+bound holds for it as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+
+from numaplace.models.cost import Term, evaluate
+from numaplace.models.errors import InputError
+from numaplace.models.instance import Instance
+from numaplace.models.moves import Budget, Spent, Step, spent_on
+from numaplace.models.plan import Plan
+from numaplace.models.result import Result, SolveStatus
+from numaplace.models.verify import violations
+from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
+from numaplace.solver.params import SolveParams
+from numaplace.solver.registry import HINT_S, HINT_S_PER_SQUARE, HINT_SHARE
+from numaplace.solver.sequence import Ordered, PricedStep, order_moves, priced
+from numaplace.solver.stages import sign
+from numaplace.solver.stay import keep_in_place, staying
+
+NAME = "rebalance"
+NOTHING_SPENT = Spent()
+ORDER_SHARE, ORDER_S = 0.2, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalanced:
+    """Outcome of a rebalance.
+
+    Parameters
+    ----------
+    instance
+        The instance as it was solved: VMs that run are required.
+    budget
+        What moving might cost.
+    stay
+        The plan that moves nothing, with the VMs that came where they fit; None if it would break
+        a rule.
+    result
+        Plan, cost, bounds and status.
+    steps
+        The way to the plan, each step priced.
+    spent
+        What the steps cost together.
+    left_out
+        Why moves of the best plan are not made, in words.
+    """
+
+    instance: Instance
+    budget: Budget
+    stay: Plan | None
+    result: Result
+    steps: tuple[PricedStep, ...] = ()
+    spent: Spent = NOTHING_SPENT
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def lasting_micro(self) -> int | None:
+        """Loss of the new plan without the price of moving, in micro-vCPU."""
+        return None if self.result.plan is None else lasting(self.instance, self.result.plan)
+
+    @property
+    def stay_micro(self) -> int | None:
+        """Loss of moving nothing, in micro-vCPU."""
+        return None if self.stay is None else lasting(self.instance, self.stay)
+
+
+def lasting(instance: Instance, plan: Plan) -> int:
+    """Return the loss of a plan without the price of moving to it, in micro-vCPU."""
+    cost = evaluate(instance, plan)
+    return cost.loss_micro - cost.terms[Term.MIGRATION]
+
+
+def rebalance(
+    instance: Instance,
+    budget: Budget | None = None,
+    params: SolveParams | None = None,
+    *,
+    start: Plan | None = None,
+) -> Rebalanced:
+    """Find the best plan that a budget of moves allows, and the way from the current plan.
+
+    Parameters
+    ----------
+    instance
+        With a current plan. A move pays back within ``prices.horizon_s``.
+    budget
+        What moving may cost; anything if None.
+    params
+        Time limit, workers, seed, callbacks.
+    start
+        A valid plan within the budget that is known already.
+
+    Raises
+    ------
+    InputError
+        If the instance has no current plan.
+    """
+    if instance.current is None:
+        reason = "is missing: what runs where now is what is rebalanced"
+        raise InputError("instance", "current", reason)
+    return _Rebalance(instance, budget or Budget(), params or SolveParams()).run(start)
+
+
+def trade_off(
+    instance: Instance, params: SolveParams | None = None, *, points: int = 8
+) -> tuple[Rebalanced, ...]:
+    """Rebalance under several budgets of MiB, from none to all that is worth moving.
+
+    Each starts from the plan of the smaller budget. The time limit is for all together; a third of
+    it is for the one without a budget, which comes last in the result.
+    """
+    params = params or SolveParams()
+    full = rebalance(instance, None, replace(params, time_limit_s=params.time_limit_s / 3))
+    each = replace(params, time_limit_s=params.time_limit_s * 2 / 3 / points)
+    budgets = sorted({full.spent.mib * number // points for number in range(points)})
+    found: list[Rebalanced] = []
+    for mib in budgets if full.result.plan is not None else ():
+        start = found[-1].result.plan if found else None
+        found.append(rebalance(instance, Budget(mib), each, start=start))
+    return (*found, full)
+
+
+class _Rebalance:
+    """One rebalance: its candidates and its clock."""
+
+    def __init__(self, instance: Instance, budget: Budget, params: SolveParams) -> None:
+        assert instance.current is not None
+        self.current = instance.current
+        self.instance = replace(
+            instance,
+            vms=tuple(
+                replace(vm, required=vm.required or vm.name in self.current) for vm in instance.vms
+            ),
+        )
+        self.budget = budget
+        self.params = params
+        self.stay = staying(self.instance)
+        self._began = time.monotonic()
+
+    @property
+    def _left_s(self) -> float:
+        return max(0.0, self.params.time_limit_s - (time.monotonic() - self._began))
+
+    def run(self, start: Plan | None) -> Rebalanced:
+        """Solve, put the moves in order, and fall back to what can be reached."""
+        hint = self._best([plan for plan in (start, self.stay) if plan is not None])
+        hint = self._best([plan for plan in (hint, self._improved(hint)) if plan is not None])
+        result = self._solve(hint)
+        if result.plan is None:
+            return Rebalanced(self.instance, self.budget, self.stay, result)
+        plan = keep_in_place(self.instance, result.plan)
+        ordered = self._ordered(plan)
+        spent = spent_on(self.instance, ordered.steps)
+        if ordered.reasons or not self.budget.allows(spent):
+            return self._fallen_back(result, ordered, hint)
+        return self._outcome(self._again(result, plan), ordered.steps, ())
+
+    def _solve(self, hint: Plan | None) -> Result:
+        solve_cpsat = import_module("numaplace.solver.cpsat.solve").solve_cpsat
+        left_s = self._left_s * (1 - ORDER_SHARE) if hint is None else self._left_s
+        params = replace(self.params, hint=hint, time_limit_s=left_s, explain=False)
+        bounded = None if self.budget == Budget() else self.budget
+        result: Result = solve_cpsat(self.instance, params, bounded)
+        if result.status is SolveStatus.INFEASIBLE:
+            reason = "no plan keeps every running VM, and every required one, within the budget"
+            return replace(result, solver=NAME, reasons=(reason,))
+        return replace(result, solver=NAME)
+
+    def _improved(self, plan: Plan | None) -> Plan | None:
+        """Improve a plan by local search, and go as far towards that as the budget allows."""
+        if plan is None:
+            return None
+        improve = import_module("numaplace.solver.greedy.improve").improve
+        choices = len(self.instance.vms) * len(self.instance.places)
+        limits = HINT_S, HINT_SHARE * self.params.time_limit_s, HINT_S_PER_SQUARE * choices**2
+        stop = self.params.should_stop
+        better: Plan = improve(
+            self.instance, plan, time_limit_s=min(limits), seed=self.params.seed, should_stop=stop
+        )
+        if self._within(better):
+            return better
+        ordered = self._ordered(keep_in_place(self.instance, better))
+        return self._best([way for way, _ in self._ways(ordered)])
+
+    def _ordered(self, plan: Plan) -> Ordered:
+        limit_s = max(1.0, min(ORDER_S, ORDER_SHARE * self.params.time_limit_s))
+        return order_moves(self.instance, self.current, plan, time_limit_s=limit_s)
+
+    # ---- candidates -------------------------------------------------------------------------
+
+    def _key(self, plan: Plan) -> tuple[int, ...]:
+        cost = evaluate(self.instance, plan)
+        return tuple(sign(stage) * objective_of(cost, stage) for stage in stages_of(self.instance))
+
+    def _best(self, plans: list[Plan]) -> Plan | None:
+        return min(plans, key=self._key, default=None)
+
+    def _within(self, plan: Plan) -> bool:
+        return self.budget.allows(spent_on(self.instance, self._direct(plan)))
+
+    def _direct(self, plan: Plan) -> Iterator[Step]:
+        for name, placement in plan.placements.items():
+            before = self.current.placements.get(name)
+            if before != placement:
+                yield Step(name, before, placement)
+
+    def _ways(self, ordered: Ordered) -> Iterator[tuple[Plan, int]]:
+        """Valid plans on the way that the budget reaches, with the number of steps to each."""
+        placements = dict(self.current.placements)
+        for number, step in enumerate(ordered.steps, 1):
+            placements[step.vm] = step.after
+            if not self.budget.allows(spent_on(self.instance, ordered.steps[:number])):
+                return
+            plan = Plan(placements, ordered.copies)
+            if not violations(self.instance, plan):
+                yield plan, number
+
+    def _fallen_back(self, result: Result, ordered: Ordered, hint: Plan | None) -> Rebalanced:
+        """Return the best plan on the way, or the one known before."""
+        ways: list[tuple[Plan, tuple[Step, ...]]] = [
+            (plan, ordered.steps[:number]) for plan, number in self._ways(ordered)
+        ]
+        for known in (hint, self.stay):
+            before = self._ordered(known) if known is not None else None
+            spent = spent_on(self.instance, before.steps) if before else Spent()
+            if known and before and not before.reasons and self.budget.allows(spent):
+                ways.append((known, before.steps))
+        reasons = ordered.reasons or (
+            "the moves of the best plan, with those that make room in between, exceed the budget",
+        )
+        if not ways:
+            none = no_plan(NAME, SolveStatus.UNKNOWN, result.runtime_s, reasons, result.stats)
+            return Rebalanced(self.instance, self.budget, self.stay, none, left_out=reasons)
+        plan, steps = min(ways, key=lambda way: self._key(way[0]))
+        return self._outcome(self._again(result, plan), steps, reasons)
+
+    def _again(self, result: Result, plan: Plan) -> Result:
+        """Wrap another plan with the bounds that were found; they hold for it as well."""
+        bounds = {stage.stage: stage.bound for stage in result.stages}
+        stats, seconds = result.stats, time.monotonic() - self._began
+        return make_result(NAME, self.instance, plan, bounds, runtime_s=seconds, stats=stats)
+
+    def _outcome(
+        self, result: Result, steps: tuple[Step, ...], left_out: tuple[str, ...]
+    ) -> Rebalanced:
+        return Rebalanced(
+            self.instance,
+            self.budget,
+            self.stay,
+            result,
+            priced(self.instance, self.current, steps),
+            spent_on(self.instance, steps),
+            left_out,
+        )

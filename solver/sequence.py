@@ -1,0 +1,272 @@
+"""From one plan to another, move by move: an order in which every state has room.
+
+Moves that only wait for room another one makes come after it. The order is searched in depth: the
+moves that gain most a second come first, a dead end is left by going back. Where moves wait for one
+another in a circle, one of the VMs is moved out of the way, to a node (or host) with room, and on
+to its place later: a *bounce*. What is then still stuck is reported with the reason.
+
+Each state is checked by `numaplace.models.moves`, so a sequence found is a valid one. That none is
+found is no proof that there is none: the search is bounded, and bounces one VM at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from numaplace.models.cost import evaluate
+from numaplace.models.instance import Instance
+from numaplace.models.moves import Course, Step, StepKind, step_micros, steps_between
+from numaplace.models.plan import Placement, Plan, SharedCopy
+from numaplace.solver.greedy.board import Board
+from numaplace.solver.greedy.build import build
+from numaplace.solver.greedy.engine import Engine
+from numaplace.solver.greedy.paging import Home
+from numaplace.solver.greedy.rules import LEAST_LOSS
+from numaplace.solver.greedy.search import Search
+
+TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
+"""States looked at, in all and in search of one order without bounces."""
+
+BOUNCES_PER_VM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Steps in a valid order, and why the others cannot be made.
+
+    Parameters
+    ----------
+    steps
+        What can be made, in this order.
+    copies
+        Copies of shared pages that are there on the way.
+    stuck, reasons
+        VMs that do not get to their place, and why, in words; none if all do.
+    """
+
+    steps: tuple[Step, ...]
+    copies: tuple[SharedCopy, ...] = ()
+    stuck: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PricedStep:
+    """A step with what it costs and gains.
+
+    Parameters
+    ----------
+    step
+        The step.
+    micros
+        Microseconds of copying.
+    gain_micro
+        Loss before it less loss after it, in micro-vCPU, without the price of moving. Negative if
+        a VM starts, or makes room for another.
+    """
+
+    step: Step
+    micros: int
+    gain_micro: int
+
+
+def order_moves(
+    instance: Instance, current: Plan, target: Plan, *, time_limit_s: float = 30.0
+) -> Ordered:
+    """Find an order of the steps from one plan to another.
+
+    Parameters
+    ----------
+    instance
+        The instance.
+    current
+        Where VMs are. What rules it breaks may stay broken until moves mend them.
+    target
+        A valid plan.
+    time_limit_s
+        Seconds after which what is not ordered counts as stuck.
+    """
+    return _Sequencer(instance, current, target, time.monotonic() + time_limit_s).run()
+
+
+def priced(instance: Instance, current: Plan, steps: Sequence[Step]) -> tuple[PricedStep, ...]:
+    """Return what each step costs and gains where it stands in the sequence."""
+    without = replace(instance, current=None)
+    placements = dict(current.placements)
+    copies = current.copies
+    loss = evaluate(without, Plan(placements, copies)).loss_micro
+    found: list[PricedStep] = []
+    for step in steps:
+        placements[step.vm] = step.after
+        now = evaluate(without, Plan(placements, copies)).loss_micro
+        found.append(PricedStep(step, step_micros(instance, step), loss - now))
+        loss = now
+    return tuple(found)
+
+
+class _Sequencer:
+    """Search for an order, from one dead end to the next bounce."""
+
+    def __init__(self, instance: Instance, current: Plan, target: Plan, deadline: float) -> None:
+        self.instance = instance
+        self.course = Course(instance, current, target)
+        self.deadline = deadline
+        self.plan = self.course.start().plan
+        self.steps: list[Step] = []
+        self.pending = {step.vm: step for step in self._by_gain(current, target)}
+        self.bounced: dict[str, int] = {}
+        self.tries = 0
+
+    def _by_gain(self, current: Plan, target: Plan) -> list[Step]:
+        """Steps: VMs that start, then those that gain most for a second of copying."""
+        steps = steps_between(self.instance, current, target)
+        single = {s.vm: priced(self.instance, current, [s])[0] for s in steps}
+
+        def rank(step: Step) -> tuple[bool, float]:
+            one = single[step.vm]
+            return step.kind is not StepKind.START, -one.gain_micro / max(1, one.micros)
+
+        return sorted(steps, key=rank)
+
+    @property
+    def over(self) -> bool:
+        """Whether the search has gone on long enough."""
+        return self.tries > TRIES_MAX or time.monotonic() > self.deadline
+
+    def run(self) -> Ordered:
+        """Order moves; bounce where there is no other way."""
+        while True:
+            self._advance()
+            if not self.pending:
+                return Ordered(tuple(self.steps), self.plan.copies)
+            if self.over or not self._bounce():
+                stuck = tuple(self.pending)
+                return Ordered(tuple(self.steps), self.plan.copies, stuck, self._reasons())
+
+    def _possible(self, plan: Plan, step: Step) -> bool:
+        self.tries += 1
+        return self.course.hindrance(plan, step) is None
+
+    def _advance(self) -> None:
+        """Make as many of the pending steps as a search in depth finds possible."""
+        best: list[Step] = []
+        end = self.tries + TRIES_A_SEARCH
+        seen: set[frozenset[str]] = set()
+        path: list[Step] = []
+        trail = [(self.plan, self._choices(self.plan, frozenset(self.pending)))]
+        while trail:
+            plan, choices = trail[-1]
+            step = next(choices, None)
+            if step is None:
+                trail.pop()
+                if path:
+                    path.pop()
+                continue
+            path.append(step)
+            left = frozenset(self.pending).difference(done.vm for done in path)
+            if len(path) > len(best):
+                best = list(path)
+            if not left or self.over or self.tries > end:
+                break
+            if left in seen:
+                path.pop()
+                continue
+            seen.add(left)
+            after = self.course.after(plan, step).plan
+            trail.append((after, self._choices(after, left)))
+        for step in best:
+            self._make(step)
+            del self.pending[step.vm]
+
+    def _choices(self, plan: Plan, left: frozenset[str]) -> Iterator[Step]:
+        for name, step in self.pending.items():
+            if name in left and not self.over and self._possible(plan, step):
+                yield step
+
+    def _make(self, step: Step) -> None:
+        self.plan = self.course.after(self.plan, step).plan
+        self.steps.append(step)
+
+    # ---- bounces ----------------------------------------------------------------------------
+
+    def _bounce(self) -> bool:
+        """Move a VM out of the way of another; False if that helps nobody."""
+        movable = [s for s in self.pending.values() if s.kind is not StepKind.START]
+        for step in sorted(movable, key=lambda s: (s.mib, s.vm)):
+            if self.bounced.get(step.vm, 0) >= BOUNCES_PER_VM:
+                continue
+            for between in self._stops(step):
+                if self.over:
+                    return False
+                away = Step(step.vm, step.before, between, bounce=True)
+                if self._possible(self.plan, away) and self._helps(away):
+                    self._make(away)
+                    self.bounced[step.vm] = self.bounced.get(step.vm, 0) + 1
+                    self.pending[step.vm] = Step(step.vm, between, step.after)
+                    return True
+        return False
+
+    def _helps(self, away: Step) -> bool:
+        """Tell whether another pending step is possible once a VM is out of the way."""
+        plan = self.course.after(self.plan, away).plan
+        others = (step for step in self.pending.values() if step.vm != away.vm)
+        return any(self._possible(plan, step) for step in others)
+
+    def _stops(self, step: Step) -> Iterator[Placement]:
+        """Placements that a VM may have for a while: its host's other nodes, other hosts."""
+        vm = self.instance.vm(step.vm)
+        engine = Engine(self.instance, board=Board(self.instance))
+        try:
+            engine.load_plan(self.plan)
+        except (KeyError, ValueError, RuntimeError):
+            return  # a plan that breaks rules, which the engine does not know
+        engine.remove(step.vm)
+        assert step.before is not None
+        for homes in self._homes(step):
+            found = build(engine.state, vm, homes)
+            if found is not None and found.footprint.placement not in (step.before, step.after):
+                yield found.footprint.placement
+        for host in self.instance.allowed_hosts(vm):
+            if host.name != step.before.host:
+                elsewhere = replace(vm, allowed_hosts=frozenset({host.name}))
+                best = Search(engine.state, elsewhere, LEAST_LOSS).best()
+                if best is not None:
+                    yield best.footprint.placement
+
+    def _homes(self, step: Step) -> Iterator[list[Home]]:
+        """Homes that differ in one cell from where a VM is."""
+        assert step.before is not None
+        vm, old = self.instance.vm(step.vm), step.before
+        block_mib = self.instance.form(vm.name).block_mib
+        at = [
+            Home(
+                self.instance.place_of[old.host, cell.node].index,
+                cell.vcpus,
+                cell.nominal_mib // block_mib,
+            )
+            for cell in old.cells
+        ]
+        used = {home.place for home in at}
+        for place in self.instance.host_places[self.instance.host_index[old.host]]:
+            hard = vm.hard_nodes is None or place.node.id in vm.hard_nodes
+            if place.index in used or not hard or not place.node.pcpus:
+                continue
+            for number, home in enumerate(at):
+                yield [*at[:number], Home(place.index, home.vcpus, home.blocks), *at[number + 1 :]]
+
+    # ---- reasons ----------------------------------------------------------------------------
+
+    def _reasons(self) -> tuple[str, ...]:
+        """Why each pending step is not possible now."""
+        return tuple(self._reason(step) for step in self.pending.values())
+
+    def _reason(self, step: Step) -> str:
+        fault = self.course.hindrance(self.plan, step)
+        if fault is None:
+            return f"VM {step.vm!r}: the time to look for an order was over"
+        where = f"{fault.subject}: {fault.message}"
+        if step.kind is StepKind.START:
+            return f"VM {step.vm!r} cannot start: {where}"
+        return f"VM {step.vm!r} cannot move: {where}, and no VM can make room in between"
