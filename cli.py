@@ -4,11 +4,21 @@ Each lives in `numaplace.commands`; what is heavy (solvers, pydantic, matplotlib
 commands that need it, so that help and completion are quick.
 """
 
-from numaplace.commands import instances, plans, questions, reporting, simulations, tour, traces
+from numaplace.commands import (
+    applying,
+    instances,
+    plans,
+    questions,
+    reporting,
+    simulations,
+    tour,
+    traces,
+)
 from numaplace.commands.app import app, main
 
 __all__ = [
     "app",
+    "applying",
     "instances",
     "main",
     "plans",

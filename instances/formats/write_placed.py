@@ -165,7 +165,7 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
     shared_mib = instance.form(vm.name).shared_mib
     cells = _numbered(vm, placement, host, held, shared_mib)
     nodes = {cell.node for cell in cells}
-    taken = held | {pcpu for cell in placement.cells for pcpu in cell.pcpus}
+    taken = held | _kept(vm, placement, host)
     others = frozenset(p.id for n in host.nodes if n.id in nodes for p in n.pcpus) - taken
     addresses, notes = _addresses(vm, placement, host)
     own_mib = sum(placement.memory_by_node().values())
@@ -180,18 +180,23 @@ def held_pcpus(instance: Instance, plan: Plan, vm: Vm, host: Host) -> frozenset[
 
     A VM that isolates or requires whole cores keeps all their threads.
     """
-    core_of = {pcpu.id: pcpu.core for node in host.nodes for pcpu in node.pcpus}
     held: set[int] = set()
     for name, placement in plan.placements.items():
         other = instance.vm(name)
         if name == vm.name or placement.host != host.name or not other.overlaps(vm):
             continue
-        own = {pcpu for cell in placement.cells for pcpu in cell.pcpus}
-        if other.thread_policy is not ThreadPolicy.PREFER:
-            cores = {core_of[pcpu] for pcpu in own}
-            own = {pcpu for pcpu, core in core_of.items() if core in cores}
-        held |= own
+        held |= _kept(other, placement, host)
     return frozenset(held)
+
+
+def _kept(vm: Vm, placement: Placement, host: Host) -> set[int]:
+    """The pCPUs a placed VM keeps from others: its own, or all threads of its cores."""
+    own = {pcpu for cell in placement.cells for pcpu in cell.pcpus}
+    if not own or vm.thread_policy is ThreadPolicy.PREFER:
+        return own
+    core_of = {pcpu.id: pcpu.core for node in host.nodes for pcpu in node.pcpus}
+    cores = {core_of[pcpu] for pcpu in own}
+    return {pcpu for pcpu, core in core_of.items() if core in cores}
 
 
 def _numbered(
