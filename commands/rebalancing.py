@@ -1,0 +1,126 @@
+"""The command that re-plans what runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    ForceOpt,
+    InstanceArg,
+    JsonOpt,
+    OutOpt,
+    QuietOpt,
+    SeedOpt,
+    TimeOpt,
+    WorkersOpt,
+    option,
+)
+from numaplace.commands.shown import write_figure
+from numaplace.models.errors import InputError, check_real
+from numaplace.models.moves import Budget
+from numaplace.solver.params import SolveParams
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report.exit_codes import OK, exit_code
+from numaplace.solver.report.figure_file import drawable
+
+if TYPE_CHECKING:
+    from numaplace.models.instance import Instance
+    from numaplace.solver.rebalance import Rebalanced
+
+MINUTE_S = 60.0
+_CURVE = "Draw loss against MiB moved (.png, .svg, .pdf); takes the time once more."
+_PAYS_BACK = "Minutes within which a move must pay back; the instance's horizon unless given."
+
+
+CurveOpt = Annotated[Path | None, option(_CURVE, metavar="FILE", callback=drawable)]
+
+
+@app.command(rich_help_panel="Plans")
+def rebalance(
+    instance: InstanceArg,
+    budget_mib: Annotated[int | None, option("MiB that may be copied at most.")] = None,
+    budget_moves: Annotated[int | None, option("VMs that may move at most.")] = None,
+    budget_seconds: Annotated[float | None, option("Seconds that copying may take.")] = None,
+    pays_back: Annotated[float | None, option(_PAYS_BACK, metavar="MINUTES")] = None,
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    curve: CurveOpt = None,
+    out: OutOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Re-plan what runs within a budget of moves, and say in which order to move.
+
+    The instance holds the current plan. VMs that run stay placed; the new plan is never worse.
+    Every state on the way obeys the capacities: pages that are copied take memory on both sides.
+    With --curve, the trade-off of loss against MiB moved is drawn as well.
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.instances.formats.json_plain import plan_to_dict
+    from numaplace.solver.report.curve_figure import curve_figure
+    from numaplace.solver.report.moves_plain import curve_plain, rebalanced_plain
+    from numaplace.solver.report.terminal_moves import rebalance_views
+
+    lookup.check_writable([curve], document=out, overwrite=force)
+    problem = _problem(lookup.find_instance(instance), pays_back)
+    budget = Budget(budget_mib, budget_moves, budget_seconds)
+    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    found, points = _run(problem, budget, params, curve=curve is not None, quiet=quiet)
+    code = exit_code(found.instance, found.result)
+    plan = found.result.plan
+    if plan is not None and code == OK and out:
+        write_plan(plan, out, overwrite=force)
+    if curve:
+        write_figure(curve, curve_figure(points), force)
+    if as_json:
+        document = rebalanced_plain(found)
+        document["curve"] = curve_plain(points)
+        document["plan"] = None if plan is None else plan_to_dict(plan)
+        output.print_json(document)
+    elif not quiet:
+        output.show(rebalance_views(found, points))
+    raise typer.Exit(code)
+
+
+def _problem(instance: Instance, pays_back: float | None) -> Instance:
+    if instance.current is None:
+        reason = "is missing: what runs where now is what is rebalanced"
+        raise InputError("instance", "current", reason)
+    if pays_back is None:
+        return instance
+    check_real("rebalance", "--pays-back", pays_back, 1 / MINUTE_S, 1e9)
+    prices = replace(instance.prices, horizon_s=MINUTE_S * pays_back)
+    return replace(instance, prices=prices)
+
+
+def _run(
+    problem: Instance, budget: Budget, params: SolveParams, *, curve: bool, quiet: bool
+) -> tuple[Rebalanced, tuple[Rebalanced, ...]]:
+    """Rebalance, and once more under several budgets if the curve is asked for."""
+    from numaplace.solver import rebalance as solver
+
+    found = output.on_terminal(
+        lambda line, stop: solver.rebalance(
+            problem, budget, replace(params, on_progress=line.report, should_stop=stop)
+        ),
+        f"rebalancing {problem.name}".rstrip(),
+        quiet=quiet,
+    )
+    if not curve:
+        return found, ()
+    points = output.on_terminal(
+        lambda line, stop: solver.trade_off(
+            problem, replace(params, on_progress=line.report, should_stop=stop)
+        ),
+        "trade-off of loss against MiB moved",
+        quiet=quiet,
+    )
+    return found, points
