@@ -41,6 +41,8 @@ from numaplace.solver.report.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.solver.report.placement_figure import placement_figure
 from numaplace.solver.report.terminal_compare import comparison_table
 
+COMPARED = "first_fit,greedy,cpsat"
+
 
 @app.command(rich_help_panel="Plans")
 def solve(
@@ -96,7 +98,7 @@ def solve(
 @app.command(rich_help_panel="Plans")
 def compare(
     instances: InstancesArg = None,
-    solvers: Annotated[str, SOLVER_LIST] = "first_fit,greedy,cpsat",
+    solvers: Annotated[str, SOLVER_LIST] = COMPARED,
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
     seeds: Annotated[str, option("Seeds to run each solver with, such as 0-2.")] = "0",
@@ -132,6 +134,8 @@ def compare(
     if (trace is None) == (not instances):
         raise typer.BadParameter("name instances, or a trace with --trace, and not both")
     if trace is not None:
+        if solvers != COMPARED or milp_backend is not MilpBackend.HIGHS:
+            raise typer.BadParameter("--solvers and --milp-backend are not for a trace: --offline")
         seed = traces.one_seed(seeds)
         shown = traces.compare_trace(
             trace,

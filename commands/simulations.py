@@ -231,7 +231,13 @@ def _draw_timeline(
     from numaplace.solver.report.timeline_figure import timeline_figure
     from numaplace.solver.simulated_runs import timelines
 
-    found = timelines(problem, planned.plan, planned.options, span_ms)
+    found = output.on_terminal(
+        lambda _line, stop: timelines(
+            problem, planned.plan, planned.options, span_ms, should_stop=stop
+        ),
+        "simulating for the picture",
+        quiet=True,
+    )
     told = ", ".join(sorted(set(planned.options.told(problem).values())))
     subtitle = f"{problem.name or 'instance'}, {planned.origin}, affinity {told}"
     write_figure(path, timeline_figure(found, subtitle), force)

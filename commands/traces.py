@@ -105,6 +105,9 @@ def read_fleet_and_trace(path: Path, options: TraceOptions) -> tuple[Fleet, Trac
     sigma = _sigma(options.lifetimes)
     threshold = _threshold(options.split_above)
     check_int("trace", "--min-vcpus", options.min_vcpus, 0, 4096)
+    check_int("trace", "--seed", options.seed, 0, 2**31 - 1)
+    if not options.hosts:
+        raise InputError("fleet", "--hosts", "is missing: say which hosts there are")
     fleet = parse_fleet(options.hosts)
     trace, report = read_trace(path, columns=parse_columns(options.columns), strict=options.strict)
     for note in report.notes():
@@ -246,6 +249,7 @@ def compare_trace(
     if options.solver not in EXACT:
         reason = f"must be one of {', '.join(EXACT)}, not {options.solver!r:.60}"
         raise InputError("comparison", "--offline", reason)
+    check_int("comparison", "--workers", options.processes, 0, 1024)
     for name, number in (("--window", options.size), ("--windows", options.count)):
         check_int("comparison", name, number, 1, 1_000_000)
     loads = _loads(options.loads)
@@ -313,7 +317,7 @@ def _cases(
             most = max(window.attained for window in over)
             output.remark(
                 f"{len(over)} of {len(found)} windows stay above load {load:g}, since VMs arrive "
-                f"in bursts (the most has {most:.2f})"
+                f"together or never leave (the most has {most:.2f})"
             )
     return cases
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -172,7 +172,7 @@ def compare_online(
         Asked often; once it answers True, jobs that have not begun are left out and solves end.
     """
     jobs = list(_jobs(cases, setup))
-    open_jobs = [job for job in jobs if not _known(store.get(job.key), setup)]
+    open_jobs = [job for job in jobs if not _known(job, store.get(job.key), setup)]
     done = len(jobs) - len(open_jobs)
     reused = done
     work = partial(run_job, setup)
@@ -182,7 +182,8 @@ def compare_online(
         if on_done is not None:
             on_done(done, len(jobs), str(job))
     found = [(job, store.get(job.key)) for job in jobs]
-    known = [(job, record) for job, record in found if record is not None]
+    least = replace(setup, time_limit_s=0.0)
+    known = [(job, record) for job, record in found if record and _known(job, record, least)]
     optima = tuple(_optimum(job, record) for job, record in known if job.goal is not None)
     by_case = {(optimum.case, optimum.goal): optimum for optimum in optima}
     rows = tuple(_row(job, record, by_case) for job, record in known if job.policy is not None)
@@ -202,13 +203,23 @@ def _jobs(cases: Sequence[Case], setup: Setup) -> Iterator[Job]:
             yield Job(case, goal=goal, key=f"{common}/optimum:{goal}:{setup.solver}")
 
 
-def _known(record: Record | None, setup: Setup) -> bool:
-    """Tell whether a record answers its job; an optimum not proven does if it had as much time."""
+POLICY_FIELDS = frozenset({"reached", "full", "fragmented", "p50_us", "p99_us"})
+OPTIMUM_FIELDS = frozenset({"status", "objective", "bound", "seconds", "time_limit_s"})
+
+
+def _known(job: Job, record: Record | None, setup: Setup) -> bool:
+    """Tell whether a record answers its job; an optimum not proven does if it had as much time.
+
+    A record that lacks a field is none: the job is run again.
+    """
     if record is None:
         return False
-    limit = record.get("time_limit_s")
-    proven = record.get("bound") == record.get("objective")
-    return limit is None or proven or bool(limit >= setup.time_limit_s)
+    if job.policy is not None:
+        return record.keys() >= POLICY_FIELDS
+    if not record.keys() >= OPTIMUM_FIELDS:
+        return False
+    proven = record["bound"] == record["objective"]
+    return proven or bool(record["time_limit_s"] >= setup.time_limit_s)
 
 
 # ---- running ------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from numaplace.models.plan import Placement, Plan
 from numaplace.solver.simulate import Simulated, simulate_plan
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.counters import Segment
-from numaplace.solver.simulator.engine import Simulation
+from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.from_plan import Affinity, scenarios, striped
-from numaplace.solver.simulator.scenario import US_PER_MS, US_PER_S, Hypervisor
+from numaplace.solver.simulator.scenario import US_PER_S, Hypervisor
 from numaplace.solver.talk import Configuration
 
 PLANNERS = {
@@ -131,7 +131,9 @@ def run_repeatedly(
             done.append(found)
         elif not done:
             begun = {name: outcome for name, outcome in found.hosts.items() if outcome.time_us}
-            cut = (replace(found, hosts=begun),) if begun else ()
+            there = [n for n, placed in plan.placements.items() if placed.host in begun]
+            wanted = sum(instance.vm(n).vcpus * instance.vm(n).utilisation for n in there)
+            cut = (replace(found, hosts=begun, wanted=wanted),) if begun else ()
             return Repeated(cut, options.repetitions, complete=False)
     return Repeated(tuple(done), options.repetitions)
 
@@ -168,29 +170,29 @@ class Timeline:
 
 
 def timelines(
-    instance: Instance, plan: Plan, options: RunOptions, span_ms: float
+    instance: Instance,
+    plan: Plan,
+    options: RunOptions,
+    span_ms: float,
+    *,
+    should_stop: Callable[[], bool] | None = None,
 ) -> tuple[Timeline, ...]:
     """Return who runs where in the first milliseconds that count of the first repetition."""
     hypervisor = Hypervisor(options.release)
     found: list[Timeline] = []
     all_scenarios = scenarios(instance, plan, options.told(instance), hypervisor, options.busy_ms)
-    warm = round(options.warm_up_s * US_PER_S)
-    end = warm + round(min(span_ms * US_PER_MS, options.time_s * US_PER_S))
+    span_s = min(span_ms / 1000, options.time_s)
     for name, scenario in all_scenarios.items():
-        simulation = Simulation(scenario, seed=options.seed, timeline=True)
-        simulation.run_until(warm)
-        simulation.running.forget(warm)  # as a run that counts: the last digit depends on it
-        simulation.run_until(end)
-        still = [
-            Segment(pcpu, vcpu.name, vcpu.started_us, end)
-            for pcpu, vcpu in enumerate(simulation.current)
-            if vcpu is not None
-        ]
-        segments = [
-            replace(segment, start_us=max(warm, segment.start_us))
-            for segment in (*simulation.tally.segments, *still)
-            if segment.end_us > warm
-        ]
+        outcome = simulate(
+            scenario,
+            span_s,
+            seed=options.seed,
+            warm_up_s=options.warm_up_s,
+            timeline=True,
+            should_stop=should_stop,
+        )
+        warm = round(options.warm_up_s * US_PER_S)
+        end, segments = warm + outcome.time_us, outcome.segments
         machine, nodes = scenario.machine, scenario.machine.host.nodes
         vms = tuple(guest.name for guest in scenario.guests)
         ids = tuple(node.id for node in nodes)

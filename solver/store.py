@@ -6,13 +6,25 @@ import json
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from numaplace.models.errors import InputError
 
 FORMAT = "numaplace-results/1"
 
 Record = dict[str, Any]
+
+
+def _lock(stream: TextIO, path: Path) -> None:
+    """Keep other processes from the file; `InputError` if one has it. Not on Windows."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise InputError("store", "", "is in use by another run", file=str(path)) from None
 
 
 class Store:
@@ -35,20 +47,26 @@ class Store:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self._records: dict[str, Record] = {}
-        self._stream = None
+        self._stream: TextIO | None = None
         if path is None:
             return
         try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            self._stream = path.open("a+", encoding="utf-8", newline="")
+            _lock(self._stream, path)
+            self._stream.seek(0)
+            text = self._stream.read()
             kept = self._read(text)
-            self._stream = path.open("r+" if path.exists() else "x", encoding="utf-8")
             self._stream.truncate(len(text[:kept].encode()))
-            self._stream.seek(0, os.SEEK_END)
             if not kept:
                 self._write({"format": FORMAT})
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, InputError) as error:
+            if self._stream is not None:
+                self._stream.close()
+            if isinstance(error, InputError):
+                raise
             why = (getattr(error, "strerror", None) or "").lower() or "it is no text in UTF-8"
-            raise InputError("store", "", f"cannot be used ({why})", file=str(path)) from None
+            reason = f"cannot be used ({why})"
+            raise InputError("store", "", reason, file=str(path)) from None
 
     def _read(self, text: str) -> int:
         """Take in the lines of a file; return how many characters of it are whole lines."""
@@ -87,6 +105,10 @@ class Store:
     ) -> None:
         if self._stream is not None:
             self._stream.close()
+
+    def keys(self) -> tuple[str, ...]:
+        """Keys of all records."""
+        return tuple(self._records)
 
     def get(self, key: str) -> Record | None:
         """Return the record of a key, None if there is none."""

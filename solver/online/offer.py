@@ -100,10 +100,17 @@ class Offer:
         return np.round(room, DIGITS)
 
     @cached_property
-    def opens(self) -> Ints:
-        """1 where the VM would be the only one on its host, else 0."""
-        opened: Ints = (self.state.host_vms[self.host] == 0).astype(np.int64)
-        return opened
+    def unevenness(self) -> Reals:
+        """Variance, over the nodes of its host that have pCPUs, of the vCPUs left free."""
+        state, fleet, host = self.state, self.state.fleet, self.host
+        starts = fleet.host_start[:-1]
+        nodes = np.add.reduceat((fleet.cpu_capacity > 0).astype(np.int64), starts)[host]
+        squares = np.add.reduceat(state.free_cpu**2, starts)[host]
+        for places, vcpus in zip((self.first, self.second), self.vcpus, strict=True):
+            squares = squares - 2 * state.free_cpu[places] * vcpus + vcpus**2
+        total = state.host_free_cpu[host] - sum(self.vcpus)
+        variance: Reals = squares / nodes - (total / nodes) ** 2
+        return np.round(variance, DIGITS)
 
     @cached_property
     def split_loss(self) -> Ints:

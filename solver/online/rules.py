@@ -38,16 +38,9 @@ def best_fit(offer: Offer) -> Score:
 def balance_fit(offer: Offer) -> tuple[Score, ...]:
     """Slot that leaves the nodes of its host most alike, so that VMs on two nodes find room there.
 
-    Among equals the fullest host. The difference is of free vCPUs, from the mean of the host.
+    Least variance of free vCPUs over the host's nodes; among equals the fullest host.
     """
-    state, fleet = offer.state, offer.state.fleet
-    nodes = np.diff(fleet.host_start)[offer.host]
-    mean = (state.host_free_cpu[offer.host] - sum(offer.vcpus)) / nodes
-    uneven: Reals = np.abs(state.free_cpu[offer.first] - offer.vcpus[0] - mean)
-    if offer.cut:
-        uneven = uneven + np.abs(state.free_cpu[offer.second] - offer.vcpus[1] - mean)
-    uneven = np.round(uneven, DIGITS)
-    return uneven, offer.host_left
+    return offer.unevenness, offer.host_left
 
 
 def xen(offer: Offer) -> tuple[Score, ...]:

@@ -77,10 +77,10 @@ class Bank:
                 if weight_left:
                     credit_total += ceil_div((fair - peak) * weight_total, weight_left)
                 fair = peak
-            else:
                 first.append(domain)
             self._class_all(domain, ceil_div(fair, count), park, unpark)
-        # Those that could have used more are served before the others next time.
+        # Those that cannot use all their credit come first next time: what is left over goes to
+        # the domains after them.
         rest = [d for d in self._domains if d not in first]
         self._domains = first + rest
 

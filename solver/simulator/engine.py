@@ -23,6 +23,7 @@ from numaplace.solver.simulator.running import Running
 from numaplace.solver.simulator.scenario import US_PER_MS, US_PER_S, Scenario
 
 TICKS_A_SLICE = 3
+STEP_US = US_PER_S // 10
 
 
 class Event(IntEnum):
@@ -200,6 +201,7 @@ class Simulation:
         if not self.running.busy(vcpu.index):
             return
         vcpu.runnable = True
+        vcpu.queued_us = self.now
         if not vcpu.parked:
             if vcpu.priority == Priority.UNDER:
                 vcpu.priority = Priority.BOOST
@@ -218,10 +220,12 @@ class Simulation:
             self._raise(vcpu.pcpu)
         elif vcpu.runnable:
             self._dequeue(vcpu)
+        vcpu.queued_us = self.now
 
     def _unpark(self, vcpu: VCpu) -> None:
         vcpu.parked = False
         if vcpu.runnable and not vcpu.running:
+            self.running.waited[vcpu.index] += self.now - vcpu.queued_us
             self._wake(vcpu)
 
     def _wake(self, vcpu: VCpu) -> None:
@@ -384,18 +388,21 @@ def simulate(
     """
     simulation = Simulation(scenario, seed=seed, timeline=timeline)
     warm, end = round(warm_up_s * US_PER_S), round((warm_up_s + time_s) * US_PER_S)
-    simulation.run_until(warm)
+    stop = should_stop or bool
+    while simulation.now < warm and not stop():
+        simulation.run_until(min(warm, simulation.now + STEP_US))
+    warm = min(warm, simulation.now)
     simulation.running.forget(warm)
     simulation.counted_from_us = warm
     simulation.tally = Tally()
-    while simulation.now < end and not (should_stop is not None and should_stop()):
-        simulation.run_until(min(end, simulation.now + US_PER_S // 10))
+    while simulation.now < end and not stop():
+        simulation.run_until(min(end, simulation.now + STEP_US))
     for pcpu, vcpu in enumerate(simulation.current):
         if vcpu is not None:
             simulation.running.settle(vcpu, simulation.now)
             simulation.note_segment(vcpu, pcpu)
     for vcpu in simulation.vcpus:
-        if vcpu.runnable and not vcpu.running and not vcpu.parked:
+        if vcpu.runnable and not vcpu.running:
             waited = simulation.now - max(vcpu.queued_us, warm)
             simulation.running.waited[vcpu.index] += waited
     tally = simulation.tally

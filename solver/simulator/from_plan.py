@@ -9,7 +9,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Scope
 from numaplace.models.topology import Host
-from numaplace.models.vm import Vm
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.simulator.machine import Machine
 from numaplace.solver.simulator.scenario import (
     Guest,
@@ -63,10 +63,15 @@ def scenarios(
         if not names:
             continue
         machine = Machine(host)
-        guests: list[Guest] = []
-        for name in names:
-            told = affinity if isinstance(affinity, Affinity) else affinity.get(name, Affinity.HARD)
-            guests.append(_guest(instance, plan, machine, instance.vm(name), told, busy_ms))
+        told = {
+            name: affinity if isinstance(affinity, Affinity) else affinity.get(name, Affinity.HARD)
+            for name in names
+        }
+        held = _held(instance, plan, machine, told)
+        guests = [
+            _guest(instance, plan, machine, instance.vm(name), told[name], held, busy_ms)
+            for name in names
+        ]
         index = {name: number for number, name in enumerate(names)}
         found[host.name] = Scenario(
             machine,
@@ -82,16 +87,49 @@ def _is_on(plan: Plan, name: str, host: Host) -> bool:
     return name in plan and plan.placements[name].host == host.name
 
 
+def _held(
+    instance: Instance, plan: Plan, machine: Machine, told: Mapping[str, Affinity]
+) -> dict[str, int]:
+    """PCPUs that nobody else may use, by the dedicated VM that holds them.
+
+    Siblings of an isolated vCPU stay idle. A VM of which the hypervisor is told only softly, or
+    nothing, holds none.
+    """
+    held: dict[str, int] = {}
+    for name, how in told.items():
+        vm = instance.vm(name)
+        if vm.cpu_policy is not CpuPolicy.DEDICATED or how not in (Affinity.HARD, Affinity.BOTH):
+            continue
+        mask = 0
+        for cell in plan.placements[name].cells:
+            for pcpu in cell.pcpus:
+                at = machine.index_of[pcpu]
+                isolated = vm.thread_policy is ThreadPolicy.ISOLATE
+                mask |= machine.core_mask[at] if isolated else 1 << at
+        held[name] = mask
+    return held
+
+
 def _guest(
-    instance: Instance, plan: Plan, machine: Machine, vm: Vm, told: Affinity, busy_ms: float
+    instance: Instance,
+    plan: Plan,
+    machine: Machine,
+    vm: Vm,
+    told: Affinity,
+    held: Mapping[str, int],
+    busy_ms: float,
 ) -> Guest:
     placement = plan.placements[vm.name]
+    taken_pcpus = 0
+    for name, mask in held.items():
+        taken_pcpus |= mask if name != vm.name else 0
     cpus: list[GuestCpu] = []
     for cell in placement.cells:
         access = _access(instance, plan, machine.host, vm, placement, cell)
         for number in range(cell.vcpus):
             hard, soft = _masks(machine, vm, cell, number, told)
-            cpus.append(GuestCpu(hard, soft, access))
+            hard = hard & ~taken_pcpus or hard
+            cpus.append(GuestCpu(hard, soft & hard or hard, access))
     busy = max(vm.vcpus * vm.utilisation, 1e-9)
     taken = sum(cell.nominal_mib - cell.total_mib for cell in placement.cells)
     pressure = instance.prices.balloon_pressure * vm.vcpus * taken / vm.memory_mib

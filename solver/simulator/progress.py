@@ -5,13 +5,15 @@ A unit of work takes a microsecond alone, with all memory local. Elsewhere it ta
     1 + mu (sum over nodes j of access[j] r(i, j) q[j] - 1) + messages + rivals + devices + drag
 
 where i is the node it runs on and q[j] >= 1 the latency of node j's memory under its load over that
-when idle. The load of memory is looked at in steps (`Progress.refresh`), not at every event.
+when idle. Nodes asked for more than their peak bandwidth share it fairly, which holds back who asks
+for more than a fair share. The load is looked at in steps (`Progress.refresh`), not at every event.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from math import inf
 
 from numaplace.solver.simulator.guest import VCpu
 from numaplace.solver.simulator.scenario import Guest, Rivalry, Scenario, Talk
@@ -33,13 +35,20 @@ def loaded_latency(share: float) -> float:
     return LATENCIES[at] + (LATENCIES[at + 1] - LATENCIES[at]) * (share - low) / (high - low)
 
 
-def next_latency(now: float, share: float) -> float:
-    """Relative latency a step later, if at the latency of now a share of the peak is asked.
+def fair_level(demands: Sequence[float], limit: float) -> float:
+    """Return the most that each of some users gets of a memory, so that all together get its peak.
 
-    A memory that is asked for more than its peak gets slower until no more is asked.
+    Who asks for less gets all of it, the others the same (max-min fairness); infinite if all that
+    is asked for can be had.
     """
-    target = max(loaded_latency(share), now * share if now * share > LATENCIES[-1] else 1.0)
-    return DAMPING * now + (1.0 - DAMPING) * target
+    left, level = limit, inf
+    for served, demand in enumerate(sorted(demands)):
+        share = left / (len(demands) - served)
+        if demand > share:
+            level = share
+            break
+        left -= demand
+    return level
 
 
 class Progress:
@@ -75,6 +84,7 @@ class Progress:
         thirsty = any(guest.bandwidth_mbps for guest in scenario.guests)
         self._by_load = thirsty and any(self._limits)
         self._q = [1.0] * len(host.nodes)
+        self._throttle = [1.0] * len(vcpus)
         self.changes = self._by_load or bool(scenario.talks or scenario.rivalries)
         self._extra = [0.0] * len(vcpus)
         self._fixed = [self._fixed_costs(guest) for guest, _ in self._guests]
@@ -93,7 +103,8 @@ class Progress:
         paces: list[float] = []
         for row, fixed in zip(self._r, self._fixed[index], strict=True):
             wait = sum(share * row[j] * q[j] for j, share in enumerate(access) if share)
-            paces.append(1.0 / (1.0 + mu * (wait - 1.0) + fixed + self._extra[index]))
+            time = 1.0 + mu * (wait - 1.0) + fixed + self._extra[index]
+            paces.append(self._throttle[index] / time)
         return paces
 
     def refresh(self, running: Sequence[tuple[int, float]]) -> None:
@@ -115,16 +126,26 @@ class Progress:
         self.pace = [self._paces(index) for index in range(len(self._vcpus))]
 
     def _load_memory(self, running: Sequence[tuple[int, float]]) -> None:
-        demand = [0.0] * len(self._q)
+        """Share the bandwidth of each node, and work out its latency under that load."""
+        users: list[list[tuple[int, float]]] = [[] for _ in self._q]
         for index, rate in running:
             guest, number = self._guests[index]
             if guest.bandwidth_mbps:
-                each = rate * guest.bandwidth_mbps / len(guest.cpus)
+                # What it would ask for if nobody held it back.
+                each = rate / self._throttle[index] * guest.bandwidth_mbps / len(guest.cpus)
                 for node, share in enumerate(guest.cpus[number].access):
-                    demand[node] += share * each
+                    if share:
+                        users[node].append((index, share * each))
+        self._throttle = [1.0] * len(self._vcpus)
         for node, limit in enumerate(self._limits):
             if limit:
-                self._q[node] = next_latency(self._q[node], demand[node] / limit)
+                demands = [demand for _, demand in users[node]]
+                level = fair_level(demands, limit)
+                for index, demand in users[node]:
+                    if demand > level:
+                        self._throttle[index] = min(self._throttle[index], level / demand)
+                target = loaded_latency(min(1.0, sum(demands) / limit))
+                self._q[node] = DAMPING * self._q[node] + (1.0 - DAMPING) * target
 
     def _add_talk(self, talk: Talk) -> None:
         node_of, r = self._scenario.machine.node_of, self._r

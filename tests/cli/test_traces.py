@@ -77,7 +77,10 @@ def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None
     ("arguments", "words"),
     [
         (["--hosts", "2x4"], "hosts: '2x4': is none of"),
-        ([], "number of hosts"),
+        ([], "--hosts: is missing"),
+        (["--hosts", "2x4x16", "--solvers", "greedy"], "are not for a trace"),
+        (["--hosts", "2x4x16", "--workers", "-1"], "--workers: is negative"),
+        (["--hosts", "2x4x16", "--seeds", "99999999999"], "must be one number"),
         (["--hosts", "2x4x16", "--policies", "best"], "'best' is unknown"),
         (["--hosts", "2x4x16", "--load", "much"], "--load: must be numbers"),
         (["--hosts", "2x4x16", "--load", "0"], "--load: 0.0 is outside"),

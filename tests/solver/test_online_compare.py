@@ -116,3 +116,13 @@ def test_an_unproven_optimum_is_tried_again_with_more_time() -> None:
     second = compare_online(CASES[:1], more, store)
     assert second.reused == len(POLICIES)
     assert second.optima[0].proven
+
+
+def test_a_record_without_its_fields_is_run_again() -> None:
+    store = Store()
+    whole = compare_online(CASES[:1], SETUP, store)
+    for key in list(store.keys()):
+        store.put(key, {})
+    again = compare_online(CASES[:1], SETUP, store)
+    assert again.reused == 0
+    assert _same(again, whole)

@@ -65,3 +65,23 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\n")
     with pytest.raises(InputError, match="no text in UTF-8"):
         Store(binary)
+
+
+def test_line_ends_of_another_system_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "store.jsonl"
+    with Store(path) as store:
+        store.put("a", {"n": 1})
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with Store(path) as store:
+        store.put("b", {"n": 2})
+    with Store(path) as store:
+        assert (store.get("a"), store.get("b")) == ({"n": 1}, {"n": 2})
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    path = tmp_path / "store.jsonl"
+    with Store(path), pytest.raises(InputError, match="in use by another run"):
+        Store(path)
+    with Store(path) as store:
+        assert len(store) == 0

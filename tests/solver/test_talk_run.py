@@ -149,10 +149,10 @@ def test_stops_keep_complete_repetitions_only(talk_4: Instance) -> None:
     options = replace(OPTIONS, repetitions=3)
     at_once = run_repeatedly(talk_4, plan, options, should_stop=stop_after(0))
     assert (at_once.runs, at_once.complete) == ((), False)
-    early = run_repeatedly(talk_4, plan, options, should_stop=stop_after(3))
+    early = run_repeatedly(talk_4, plan, options, should_stop=stop_after(5))
     assert not early.complete
     assert [run.hosts["e5620"].time_us for run in early.runs] == [300_000]
-    later = run_repeatedly(talk_4, plan, options, should_stop=stop_after(8))
+    later = run_repeatedly(talk_4, plan, options, should_stop=stop_after(10))
     assert later.complete and len(later.runs) == 1 and later.wanted == 3
     assert later.runs == run_repeatedly(talk_4, plan, OPTIONS).runs
 

@@ -2,11 +2,12 @@
 
 import pytest
 
+from numaplace.instances.shapes import HostShape, make_host
 from numaplace.solver.simulator.balance import Release, pick, victim
 from numaplace.solver.simulator.credit import Bank, activate, burn
 from numaplace.solver.simulator.engine import Simulation, simulate
 from numaplace.solver.simulator.guest import Domain, Priority, VCpu
-from numaplace.solver.simulator.machine import members, next_in
+from numaplace.solver.simulator.machine import Machine, members, next_in
 from numaplace.solver.simulator.scenario import Guest, GuestCpu, Hypervisor, Scenario
 from numaplace.tests.solver.simulator.scenes import TALK, floating, local, pinned, preferring
 
@@ -55,6 +56,28 @@ def test_what_one_cannot_use_goes_to_the_next() -> None:
     hand_out(small, large, pcpus=3)
     assert small.vcpus[0].credit == 0
     assert [v.credit for v in large.vcpus] == pytest.approx([-10_000] * 3, abs=2)
+
+
+def test_weights_hold_beside_a_vm_that_cannot_use_its_share() -> None:
+    """Two pCPUs: one vCPU of huge weight takes one; the others share the second one to two."""
+    everywhere = 0b11
+    machine = Machine(make_host(HostShape(sockets=1, cores_per_node=2), "two"))
+    cpu = GuestCpu(everywhere, everywhere, (1.0,))
+    guests = (
+        Guest("light", (cpu,) * 2),
+        Guest("heavy", (cpu,) * 2, weight=512),
+        Guest("huge", (cpu,), weight=65535),
+    )
+    outcome = simulate(Scenario(machine, guests), 30, warm_up_s=2)
+    light, heavy, huge = (guest.run_us / outcome.time_us for guest in outcome.guests)
+    assert huge == pytest.approx(1.0, abs=0.02)
+    assert heavy / light == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_capped_vcpu_waits_while_it_is_parked() -> None:
+    outcome = simulate(Scenario(TALK, (pinned("vm", 0, 1, cap=50),)), 10, warm_up_s=1)
+    count = outcome.guests[0]
+    assert count.run_us + count.wait_us == pytest.approx(10_000_000, abs=10)
 
 
 def test_a_rich_vcpu_leaves_the_active_set_with_half() -> None:

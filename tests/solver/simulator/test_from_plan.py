@@ -7,7 +7,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Cooperation
 from numaplace.models.topology import Host, NumaNode, PCpu
-from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.simulate import simulate_plan
 from numaplace.solver.simulator.from_plan import Affinity, scenarios, striped
 
@@ -97,3 +97,34 @@ def test_hosts_without_vms_are_left_out() -> None:
     other = Host("other", NODES, FAR)
     instance = Instance((other, HOST), SMALL[0].vms)
     assert list(scenarios(instance, SMALL[1])) == ["h"]
+
+
+def test_nobody_else_runs_on_held_pcpus() -> None:
+    held = Vm("held", 2, 1024, cpu_policy=CpuPolicy.DEDICATED)
+    plan = Plan(
+        {
+            "held": on(PlacedCell(0, 2, ((0, 1024),), pcpus=(0, 1))),
+            "free": on(PlacedCell(0, 2, ((0, 1024),))),
+        }
+    )
+    instance = Instance((HOST,), (held, Vm("free", 2, 1024)))
+    (scene,) = scenarios(instance, plan).values()
+    assert [cpu.hard for cpu in scene.guests[0].cpus] == [1, 2]
+    assert [cpu.hard for cpu in scene.guests[1].cpus] == [0b1100] * 2
+    (scene,) = scenarios(instance, plan, Affinity.NONE).values()
+    assert scene.guests[1].cpus[0].hard == 0xFFFF
+
+
+def test_siblings_of_isolated_vcpus_stay_idle() -> None:
+    node = NumaNode(0, tuple(PCpu(c, core=c // 2) for c in range(8)), 4096)
+    host = Host("h", (node,))
+    held = Vm("held", 2, 512, cpu_policy=CpuPolicy.DEDICATED, thread_policy=ThreadPolicy.ISOLATE)
+    instance = Instance((host,), (held, Vm("free", 2, 512)))
+    plan = Plan(
+        {
+            "held": on(PlacedCell(0, 2, ((0, 512),), pcpus=(0, 2))),
+            "free": on(PlacedCell(0, 2, ((0, 512),))),
+        }
+    )
+    (scene,) = scenarios(instance, plan).values()
+    assert scene.guests[1].cpus[0].hard == 0xF0

@@ -73,9 +73,9 @@ def test_same_seed_same_result_and_time_is_conserved(scene: Scenario, seed: int)
 @given(scene=scenes())
 @settings(deadline=None, max_examples=40)
 def test_work_is_conserved(scene: Scenario) -> None:
-    """VMs that always want to run, run or wait all the time, unless a cap holds them."""
+    """VMs that always want to run, run or wait all the time."""
     outcome = simulate(scene, 0.5, seed=1, warm_up_s=0.1)
     for guest, count in zip(scene.guests, outcome.guests, strict=True):
-        if guest.utilisation == 1.0 and not guest.cap:
+        if guest.utilisation == 1.0:
             whole = len(guest.cpus) * outcome.time_us
             assert count.run_us + count.wait_us == pytest.approx(whole, abs=2 * len(guest.cpus))

@@ -1,11 +1,13 @@
 """Bandwidth, rivals and caches: what slows a vCPU down beside distance."""
 
+from math import inf
+
 import pytest
 
 from numaplace.instances.shapes import HostShape, make_host
 from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.machine import Machine
-from numaplace.solver.simulator.progress import loaded_latency, next_latency
+from numaplace.solver.simulator.progress import fair_level, loaded_latency
 from numaplace.solver.simulator.scenario import Hypervisor, Rivalry, Scenario
 from numaplace.tests.solver.simulator.scenes import TALK, floating, pinned
 
@@ -21,13 +23,21 @@ def test_latency_grows_with_load() -> None:
     assert shares == sorted(shares)
 
 
-def test_an_overloaded_memory_slows_down_until_no_more_is_asked() -> None:
-    """A program that waits for memory half of its time asks for twice the peak at idle latency."""
-    latency = 1.0
-    for _ in range(200):
-        asked = 2.0 / (1 + 0.5 * (latency - 1))
-        latency = next_latency(latency, asked)
-    assert 2.0 / (1 + 0.5 * (latency - 1)) == pytest.approx(1.0, rel=1e-3)
+def test_bandwidth_is_shared_fairly() -> None:
+    assert fair_level([3.0, 4.0], 10.0) == inf
+    assert fair_level([8.0, 8.0], 10.0) == 5.0
+    assert fair_level([1.0, 9.0, 9.0], 10.0) == 4.5
+    assert fair_level([], 10.0) == inf
+
+
+def test_a_stream_is_held_back_and_starves_nobody() -> None:
+    """It asks for half as much again as the peak, whatever the latency; the other is modest."""
+    stream = pinned("stream", 0, 1, NARROW, memory_intensity=0.0, bandwidth_mbps=15_000.0)
+    modest = pinned("modest", 0, 1, NARROW, memory_intensity=0.3, bandwidth_mbps=100.0)
+    outcome = simulate(Scenario(NARROW, (stream, modest)), 60, warm_up_s=1)
+    first, second = (guest.throughput(outcome.time_us) for guest in outcome.guests)
+    assert 15_000 * first + 100 * second == pytest.approx(10_000, rel=0.01)
+    assert second == pytest.approx(1 / (1 + 0.3 * 1.93), rel=0.01)
 
 
 def test_no_more_than_the_peak_gets_through() -> None:
