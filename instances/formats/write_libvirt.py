@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
+from numaplace.instances.formats.c_number import parse_c_whole
 from numaplace.instances.formats.libvirt_size import KIB, MIB, to_mib
 from numaplace.instances.formats.write_libvirt_numa import (
     apply_cells,
@@ -43,6 +44,11 @@ from numaplace.models.units import PageSize
 from numaplace.models.vm import Vm
 
 NEW = "new domain"
+_ONCE = (
+    *("memory", "currentMemory", "vcpu", "memoryBacking", "memoryBacking/hugepages"),
+    *("cputune", "cputune/emulatorpin", "numatune", "numatune/memory", "cpu", "cpu/numa"),
+    *("devices", "devices/memballoon"),
+)
 _SKELETON = """\
 <domain type='kvm'>
   <name>{name}</name>
@@ -87,6 +93,9 @@ def write_libvirt(
     xml = XmlText(source, file)
     if xml.root.tag != "domain":
         raise xml.error(xml.root, "", "is the root element, must be <domain>")
+    for path in _ONCE:
+        for span in list(xml.root.all(path))[1:]:
+            raise xml.error(span, "", "occurs twice")
     _apply_vcpus(xml, placed)
     _apply_memory(xml, placed)
     notes += apply_cells(xml, placed)
@@ -231,13 +240,11 @@ def _apply_devices(xml: XmlText, placed: PlacedVm) -> None:
 
 def _address_of(span: Span) -> str:
     values = [span.attributes.get(p, "0") for p in ("domain", "bus", "slot", "function")]
-    return pci_address(*(_c_number(value) for value in values))
-
-
-def _c_number(text: str) -> int:
-    """Hexadecimal with ``0x``, octal with a leading 0, else decimal; the reader has checked it."""
-    base = 16 if text.lower().startswith("0x") else 8 if text.startswith("0") else 10
-    return int(text, base)
+    thing = f"<{span.tag}>"
+    numbers = [
+        parse_c_whole(value, thing=thing, field="", low=0, high=0xFFFFFFFF) for value in values
+    ]
+    return pci_address(*numbers)
 
 
 def _address_attributes(address: str) -> dict[str, str]:

@@ -170,8 +170,9 @@ def _apply_numa(conf: _Conf, placed: PlacedVm) -> list[str]:
         reason = f"Proxmox has numa0 to numa{NUMA_MAX - 1}, the plan {len(groups)} guest cells"
         raise placed.error("cells", reason)
     conf.set("numa", "1")
+    wanted = {f"numa{number}" for number in range(len(groups))}
     for key in conf.keys("numa"):
-        if int(key[4:]) >= len(groups):
+        if key not in wanted:
             conf.remove(key)
     for number, cells in enumerate(groups):
         conf.set(f"numa{number}", _numa_line(placed, cells))
@@ -214,7 +215,7 @@ def _apply_devices(conf: _Conf, placed: PlacedVm) -> None:
     for key in conf.keys("hostpci"):
         for item in (conf.value(key) or "").split(","):
             option, sign, value = item.partition("=")
-            if sign and option.strip() != "host":
+            if sign and option.strip() not in ("", "host"):
                 continue
             for word in (value if sign else item).split(";"):
                 address, _ = parse_pci_functions(word, thing=placed.thing, field=key)

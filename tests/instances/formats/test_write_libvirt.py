@@ -166,6 +166,7 @@ def test_pages_and_ballooning() -> None:
         ("cores='4'", "cores='8'", "makes 8 vCPUs"),
         ("<domain type", "<network type", "must be <domain>"),
         ("bus='0x3b'", "bus='0x99'", "0000:99:00.0 is passed through by the source"),
+        ("<cputune>", "<cputune/><cputune>", "occurs twice"),
         (
             "<devices>",
             "<devices><memory model='dimm'><target><size>1</size></target></memory>",

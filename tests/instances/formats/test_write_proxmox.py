@@ -141,6 +141,15 @@ def test_what_would_be_wrong_is_refused(source: str, affinity: Affinity, words: 
         write_proxmox(instance, plan, DB, source, affinity=affinity)
 
 
+def test_oddly_spelt_keys_count() -> None:
+    """What the reader takes for a cell or a device is one."""
+    instance, plan = planned((DB, DB_PLACED))
+    source = "cores: 4\nmemory: 2048\nnuma: 1\nnuma01: cpus=0-3,memory=2048\nhostpci0:=af:00.0\n"
+    text = write_proxmox(instance, plan, DB, source).item
+    assert "numa01" not in text
+    assert text.count("af:00.0") == 1
+
+
 def test_devices_are_added_in_free_places() -> None:
     """Existing numbers stay."""
     instance, plan = planned((DB, DB_PLACED))
