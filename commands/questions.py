@@ -23,20 +23,25 @@ from numaplace.commands.options import (
     names_of,
     option,
 )
-from numaplace.models.errors import InputError
+from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
+from numaplace.models.vm import CELLS_MAX
 from numaplace.solver.params import SolveParams
 from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report.exit_codes import INFEASIBLE, NO_PLAN, OK
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
+    from numaplace.models.topology import Host
     from numaplace.models.vm import Vm
 
 PANEL = "Questions"
 _FILE = "File of one VM, in any format of import."
 _GOAL = "Cheapest in what: loss (of the whole plan), or moves (and balloons) alone."
 _CURRENT = "Where VMs are now, if the instance does not say or is outdated."
+_GUESTS = "A VM to look at, may be given again; all that are wider than a node unless given."
+_WHAT_IF = "Host that guests are moved to while they run, in any format of import."
+_NO_GUEST = "No VM is wider than a node; --vm names one to look at."
 CurrentOpt = Annotated[Path | None, option(_CURRENT, metavar="PLAN")]
 _EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.registry", "EXACT"))
 
@@ -148,6 +153,78 @@ def sharing(
     elif not quiet:
         output.show(sharing_views(rows))
     raise typer.Exit(_code([row.result for row in rows]))
+
+
+@app.command("guest-numa", rich_help_panel=PANEL)
+def guest_numa(
+    instance: InstanceArg,
+    vm: Annotated[list[str], option(_GUESTS)] = [],  # noqa: B006
+    what_if: Annotated[Path | None, option(_WHAT_IF, metavar="HOSTFILE")] = None,
+    max_cells: Annotated[int, option("Even cells tried: 1 to as many.")] = 4,
+    solver: Annotated[str, _EXACT] = "cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Choose the cells of wide guests: how many, told or not, and what each choice loses.
+
+    The whole instance is planned again for each choice. With --what-if: what a guest loses after a
+    live migration to another kind of host, where it keeps the topology it was told at boot.
+    """
+    from numaplace.instances.lookup import find_instance
+    from numaplace.solver.guest_moved import what_if as work_out
+    from numaplace.solver.guest_numa import guest_choices, wide_vms
+    from numaplace.solver.report.questions_plain import guest_plain
+    from numaplace.solver.report.terminal_questions import guest_views
+
+    _check_exact(solver)
+    check_int("guest NUMA", "--max-cells", max_cells, 1, CELLS_MAX)
+    problem = find_instance(instance)
+    for name in vm:
+        if name not in problem.vm_index:
+            raise InputError("guest NUMA", "--vm", f"VM {name!r:.80} is not in the instance")
+    other = _one_host(what_if) if what_if else None
+    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    guests = [problem.vm(name) for name in dict.fromkeys(vm)] or wide_vms(problem)
+    answers = output.on_terminal(
+        lambda line, stop: [
+            guest_choices(
+                problem,
+                guest,
+                replace(params, on_progress=line.report, should_stop=stop),
+                max_cells=max_cells,
+                solver=solver,
+                on_start=line.label,
+            )
+            for guest in guests
+        ],
+        "guest NUMA",
+        quiet=quiet,
+    )
+    pairs = [(answer, work_out(other, answer) if other else None) for answer in answers]
+    if as_json:
+        guests_plain = [guest_plain(*pair) for pair in pairs]
+        output.print_json({"instance": problem.name, "guests": guests_plain})
+    elif not quiet:
+        output.show([view for pair in pairs for view in guest_views(*pair)] or [_NO_GUEST])
+    results = [choice.result for answer in answers for choice in answer.choices]
+    raise typer.Exit(_code(results) if results else OK)
+
+
+def _one_host(file: Path) -> Host:
+    """Return the host of a file in any format."""
+    from numaplace.instances.formats.registry import detect_host_format, host_format
+
+    reading = host_format(detect_host_format(file)).read(file, None, None)
+    for note in reading.notes:
+        output.remark(f"{file}: {note}")
+    hosts = tuple(reading.item)
+    if len(hosts) != 1:
+        reason = f"holds {len(hosts)} hosts, must hold one"
+        raise InputError("guest NUMA", "--what-if", reason, file=str(file))
+    return hosts[0]
 
 
 def _code(results: Sequence[Result]) -> int:

@@ -17,6 +17,7 @@ Examples
   numaplace report rack.json plan.json --out rack.html
   numaplace room rack.json --vcpus 8 --memory-mib 16384
   numaplace sharing page-sharing
+  numaplace guest-numa rack.json --what-if other-host.xml
   numaplace compare rack.json --solvers greedy,cpsat --plot compare.svg
   numaplace replay trace.csv --hosts '2x40x90*45' --plot replay.png
   numaplace compare --trace trace.csv --hosts '2x40x90*5' --load 0.9,1.2

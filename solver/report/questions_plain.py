@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from numaplace.models.plan import Placement
 from numaplace.models.units import MICRO
+from numaplace.solver.guest_moved import WhatIf
+from numaplace.solver.guest_numa import Choice, GuestAnswer
 from numaplace.solver.plan_diff import Difference
 from numaplace.solver.report.plain import Plain, cost_plain
 from numaplace.solver.room import Room
@@ -72,4 +74,35 @@ def sharing_plain(rows: Sequence[SharingRow]) -> Plain:
             }
             for row in rows
         ],
+    }
+
+
+def guest_plain(answer: GuestAnswer, moved: WhatIf | None) -> Plain:
+    """Each topology of one guest, and what it comes to."""
+    choices = [_choice_plain(choice) for choice in answer.choices]
+    for index, choice in enumerate(choices if moved else ()):
+        mapped = moved.mapped[index] if moved else None
+        choice["what_if"] = (
+            None
+            if mapped is None or moved is None
+            else {
+                "loss_micro": mapped.loss_micro,
+                "wrong_micro": moved.wrong_micro(index),
+                "nodes": list(mapped.nodes),
+                "proven": mapped.proven,
+            }
+        )
+    best = None if answer.best is None else answer.choices.index(answer.best)
+    return {"vm": answer.vm.name, "choices": choices, "best": best}
+
+
+def _choice_plain(choice: Choice) -> Plain:
+    cost = choice.result.cost
+    return {
+        "cells": [{"vcpus": cell.vcpus, "memory_mib": cell.memory_mib} for cell in choice.cells],
+        "told": choice.told,
+        "status": str(choice.result.status),
+        "own_loss_micro": choice.own_micro,
+        "cost": None if cost is None else cost_plain(cost),
+        "reasons": list(choice.result.reasons),
     }

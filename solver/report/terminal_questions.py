@@ -9,6 +9,8 @@ from rich.text import Text
 
 from numaplace.models.plan import Placement
 from numaplace.models.result import SolveStatus
+from numaplace.solver.guest_moved import WhatIf
+from numaplace.solver.guest_numa import Choice, GuestAnswer
 from numaplace.solver.plan_diff import Difference
 from numaplace.solver.report import words
 from numaplace.solver.report.terminal_tables import (
@@ -122,3 +124,54 @@ def sharing_words(rows: Sequence[SharingRow]) -> list[str]:
         )
         lines.append(f"Sharing {more} instead of {less}: {', '.join(gains) or 'no difference'}.")
     return lines
+
+
+def guest_views(answer: GuestAnswer, moved: WhatIf | None) -> Views:
+    """Loss of each topology of one guest; the best is marked."""
+    vm = answer.vm
+    more = ["elsewhere", "wrong by"] if moved else []
+    right = ["own", "whole", "placed", *more]
+    table = new_table("cells", "vCPUs", "told", *right, right=right)
+    for index, choice in enumerate(answer.choices):
+        row = [*_choice_fields(choice), *(_moved_fields(moved, index) if moved else ())]
+        best = choice is answer.best
+        row[0] += " ←" if best else ""
+        table.add_row(*row, style="bold green" if best else "")
+    head = Text.assemble((vm.name, "bold"), f"  {words.plural(vm.vcpus, 'vCPU')}, ")
+    head.append(words.memory(vm.memory_mib))
+    note = "vCPUs lost; own: by the VM itself, whole: by the plan of all VMs that are placed"
+    if moved is not None:
+        note += f"\n{_moved_words(moved)}"
+    views: Views = [head, table, Text(note, "dim")]
+    reasons = {reason for choice in answer.choices for reason in choice.result.reasons}
+    if answer.best is None:
+        views += [Text(reason) for reason in sorted(reasons)]
+    return views
+
+
+def _choice_fields(choice: Choice) -> list[str]:
+    count = len(choice.cells)
+    sizes = "+".join(str(cell.vcpus) for cell in choice.cells)
+    told = "–" if count == 1 else "yes" if choice.told else "no"
+    cost, plan = choice.result.cost, choice.result.plan
+    if cost is None or plan is None:
+        return [str(count), sizes, told, "", str(choice.result.status), ""]
+    own = words.loss(choice.own_micro or 0)
+    return [str(count), sizes, told, own, words.loss(cost.loss_micro), str(len(plan))]
+
+
+def _moved_fields(moved: WhatIf, index: int) -> list[str]:
+    mapped, wrong = moved.mapped[index], moved.wrong_micro(index)
+    if mapped is None or wrong is None:
+        return ["too small", ""]
+    mark = "" if mapped.proven else "≤ "
+    return [mark + words.loss(mapped.loss_micro), words.loss(wrong)]
+
+
+def _moved_words(moved: WhatIf) -> str:
+    if moved.right is None:
+        return f"{moved.host.name} is too small for it, however it is cut"
+    return (
+        f"elsewhere: vCPUs lost alone on {moved.host.name} with what it was told at boot; "
+        f"wrong by: beyond the best told topology there, {words.loss(moved.right.loss_micro)}"
+    )

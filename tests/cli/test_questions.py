@@ -115,3 +115,55 @@ def test_sharing_needs_groups(run: Run, instance: Path) -> None:
     done = run("sharing", instance)
     assert done.exit_code == 2 and "sharing: is missing" in done.stderr
     assert run("sharing", "page-sharing", "--solver", "greedy").exit_code == 2
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A host of four small nodes."""
+    nodes = [{"id": n, "cores": 4, "memory_mib": 8192} for n in range(4)]
+    path = tmp_path / "other.json"
+    text = json.dumps({**document(), "hosts": [{"name": "other", "nodes": nodes}], "vms": []})
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_guest_numa(run: Run, other: Path) -> None:
+    """All VMs wider than a node, each with its choices; elsewhere they may have been told wrong."""
+    command = ("guest-numa", "guest-numa", "--workers", 1, "--max-cells", 2)
+    done = run(*command, "--what-if", other, "--json")
+    guests = json.loads(done.stdout)["guests"]
+    assert (done.exit_code, [guest["vm"] for guest in guests]) == (0, ["blind", "aware"])
+    for guest in guests:
+        assert [(len(c["cells"]), c["told"]) for c in guest["choices"]] == [
+            (1, False),
+            (2, False),
+            (2, True),
+        ]
+        assert guest["choices"][0]["status"] == "infeasible" and guest["best"] == 2
+        assert guest["choices"][2]["what_if"]["wrong_micro"] > 0
+    table = run(*command, "--what-if", other).stdout
+    assert "wrong by" in table and max(map(len, table.splitlines())) <= 80
+    assert "elsewhere" not in run(*command, "--vm", "small1").stdout
+    assert run(*command, "--quiet").stdout == ""
+
+
+def test_no_guest_is_wide(run: Run, instance: Path) -> None:
+    """Then there is nothing to choose, which is no error."""
+    done = run("guest-numa", instance)
+    assert done.exit_code == 0 and "No VM is wider than a node" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--vm", "vm9"], "VM 'vm9' is not in the instance"),
+        (["--max-cells", "0"], "0 is below 1"),
+        (["--solver", "nova"], "one that proves"),
+        (["--what-if", "none.json"], "none.json"),
+    ],
+)
+def test_guest_numa_bad_input(run: Run, instance: Path, arguments: list[str], words: str) -> None:
+    """One line, exit code 2."""
+    done = run("guest-numa", instance, *arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert words in done.stderr and done.stderr.count("\n") == 1
