@@ -55,9 +55,14 @@ def _request(instance: Instance, vcpus: int, memory_mib: int, mode: MemoryMode, 
     name = "numad"
     while name in instance.vm_index:
         name += "+"
-    memory_mib = max(cells, memory_mib)  # no cell without a page
-    block_mib = ceil_div(memory_mib, _BLOCKS)
-    memory_mib = block_mib * ceil_div(memory_mib, block_mib)  # odd sizes have no parts
+    cell_mib = max(1, ceil_div(memory_mib, cells))  # no cell without a page
+    if mode is MemoryMode.STRICT:
+        parts = range(max(1, _BLOCKS // cells), 0, -1)
+        block_mib = cell_mib // next(count for count in parts if cell_mib % count == 0)
+        memory_mib = cell_mib * cells
+    else:  # odd sizes have no parts to spill
+        block_mib = ceil_div(cell_mib * cells, _BLOCKS)
+        memory_mib = block_mib * ceil_div(cell_mib * cells, block_mib)
     return Vm(name, vcpus, memory_mib, memory_mode=mode, max_cells=cells, block_mib=block_mib)
 
 

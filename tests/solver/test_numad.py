@@ -73,6 +73,13 @@ def test_a_large_prime() -> None:
     assert answer(line(memory_mib=2_000_000), 1, 1_000_003) == "0"
 
 
+@pytest.mark.parametrize("mib", [3988, 3997, 4000])
+def test_a_full_host(mib: int) -> None:
+    """Whatever is there may be had, to a MiB a node."""
+    assert answer(line(), 16, mib) == "0,1,2,3"
+    assert answer(line(), 16, 4001) == "0,1,2,3 nothing fi"
+
+
 def test_names_do_not_clash() -> None:
     """A VM may be called numad."""
     vm = Vm("numad", 4, 1000)
