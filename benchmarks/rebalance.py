@@ -24,8 +24,8 @@ from numaplace.solver.rebalance import Rebalanced, rebalance
 from numaplace.solver.registry import solve
 
 VMS, GONE = 100, 25
-MOVES = (5, 10, 20, 40)
-MEMORY_PERCENT = (2, 5, 10)
+MOVES = (10, 20, 40)
+MEMORY_PERCENT = (5, 10)
 HEAD = "seed | budget | lost before | lost after | status | gap | moves | GiB | s | order valid"
 
 
@@ -97,6 +97,7 @@ def main() -> None:
         budgets = {f"{moves} moves": Budget(moves=moves) for moves in MOVES}
         for percent in MEMORY_PERCENT:
             budgets[f"{percent} % of the memory"] = Budget(mib=total_mib * percent // 100)
+        budgets["none"] = Budget()
         for text, budget in budgets.items():
             print(line(seed, text, budget, options.time), flush=True)
 

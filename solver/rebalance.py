@@ -30,7 +30,8 @@ from numaplace.solver.stay import keep_in_place, staying
 
 NAME = "rebalance"
 NOTHING_SPENT = Spent()
-ORDER_SHARE, ORDER_S = 0.2, 30.0
+RESERVE_SHARE, ORDER_SHARE, ORDER_S = 0.05, 0.2, 30.0
+"""Share of the time kept for the order of moves, what it may take if it is hard, and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +169,9 @@ class _Rebalance:
 
     def _solve(self, hint: Plan | None) -> Result:
         solve_cpsat = import_module("numaplace.solver.cpsat.solve").solve_cpsat
-        left_s = self._left_s * (1 - ORDER_SHARE) if hint is None else self._left_s
+        left_s = max(0.0, self._left_s - min(ORDER_S, RESERVE_SHARE * self.params.time_limit_s))
         params = replace(self.params, hint=hint, time_limit_s=left_s, explain=False)
-        bounded = None if self.budget == Budget() else self.budget
-        result: Result = solve_cpsat(self.instance, params, bounded)
+        result: Result = solve_cpsat(self.instance, params, self.budget)
         if result.status is SolveStatus.INFEASIBLE:
             reason = "no plan keeps every running VM, and every required one, within the budget"
             return replace(result, solver=NAME, reasons=(reason,))
