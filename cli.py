@@ -6,6 +6,7 @@ commands that need it, so that help and completion are quick.
 
 from numaplace.commands import (
     applying,
+    ballooning,
     instances,
     plans,
     questions,
@@ -20,6 +21,7 @@ from numaplace.commands.app import app, main
 __all__ = [
     "app",
     "applying",
+    "ballooning",
     "instances",
     "main",
     "plans",

@@ -1,0 +1,74 @@
+"""The command that tells balloon targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from numaplace.commands.app import app
+from numaplace.commands.options import (
+    SOLVER,
+    ForceOpt,
+    InstanceArg,
+    JsonOpt,
+    OutOpt,
+    QuietOpt,
+    SeedOpt,
+    TimeOpt,
+    WorkersOpt,
+    argument,
+)
+from numaplace.models.cost import evaluate
+from numaplace.solver.params import SolveParams
+from numaplace.solver.report import plain
+from numaplace.solver.report import terminal_output as output
+from numaplace.solver.report.exit_codes import OK, exit_code
+
+
+@app.command(rich_help_panel="Questions")
+def balloon(
+    instance: InstanceArg,
+    plan: Annotated[Path | None, argument("Plan; planned anew unless given.", "[PLAN]")] = None,
+    solver: Annotated[str, SOLVER] = "cpsat",
+    time: TimeOpt = 60.0,
+    workers: WorkersOpt = 0,
+    seed: SeedOpt = 0,
+    out: OutOpt = None,
+    force: ForceOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Say what each VM is ballooned to, and from which node its pages go.
+
+    Placement and ballooning are chosen together: memory is taken where that costs less than pages
+    on another node do. VMs that give have a memory_min_mib.
+    """
+    from numaplace.instances import lookup
+    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.solver.balloon import balloon_targets
+    from numaplace.solver.report.terminal_balloon import balloon_plain, balloon_views
+
+    lookup.check_writable(document=out, overwrite=force)
+    problem = lookup.find_instance(instance)
+    if plan is not None:
+        chosen = lookup.read_valid_plan(plan, problem)
+    else:
+        params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+        result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+        code = exit_code(problem, result)
+        if result.plan is None or code != OK:
+            for reason in result.reasons:
+                output.remark(reason)
+            for name, reason in result.unplaced.items():
+                output.remark(f"VM {name!r}: {reason}")
+            raise typer.Exit(code)
+        chosen = result.plan
+    if out:
+        write_plan(chosen, out, overwrite=force)
+    targets, cost = balloon_targets(problem, chosen), evaluate(problem, chosen)
+    if as_json:
+        output.print_json({"targets": balloon_plain(targets), "cost": plain.cost_plain(cost)})
+    elif not quiet:
+        output.show(balloon_views(targets, cost))
