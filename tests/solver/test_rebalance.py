@@ -21,6 +21,7 @@ from numaplace.models.result import SolveStatus
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import violations
 from numaplace.models.vm import Cell, CpuPolicy, GuestNuma, MemoryMode, Vm
+from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.params import SolveParams
 from numaplace.solver.rebalance import Rebalanced, lasting, rebalance, trade_off
 from numaplace.solver.stay import keep_in_place, staying
@@ -151,6 +152,25 @@ def test_brute_force_finds_nothing_better(case: tuple[Instance, Budget]) -> None
     else:
         assert found.result.status is SolveStatus.OPTIMAL
         assert (-cost.value_milli, cost.loss_micro) == best
+
+
+@settings(FEW, max_examples=120)
+@given(tiny())
+def test_cpsat_keeps_to_the_budget(case: tuple[Instance, Budget]) -> None:
+    """What it plans costs no more than the budget, and no plan within it is better."""
+    instance, budget = case
+    assert instance.current is not None
+    needed = instance.current.placements
+    vms = tuple(replace(vm, required=vm.name in needed) for vm in instance.vms)
+    result = solve_cpsat(replace(instance, vms=vms), QUICK, budget)
+    best = best_key(instance, budget)
+    if result.plan is None:
+        assert (result.status, best) == (SolveStatus.INFEASIBLE, None)
+        return
+    steps = steps_between(instance, instance.current, result.plan)
+    assert budget.allows(spent_on(instance, steps))
+    assert result.cost is not None
+    assert (-result.cost.value_milli, result.cost.loss_micro) == best
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -307,6 +327,28 @@ def test_guests_keep_their_cells() -> None:
     plan = checked(instance, rebalance(instance, None, QUICK))
     sizes = {(cell.vcpus, cell.total_mib) for cell in plan.placements["x"].cells}
     assert sizes == {(2, 4 * GIB), (1, 2 * GIB)}
+
+
+def test_vcpus_that_change_nodes_are_a_move() -> None:
+    """Two cells of a guest that exchange their nodes copy nothing by node, and move all the same."""
+    guest = Vm(
+        "x",
+        3,
+        4 * GIB,
+        guest_numa=GuestNuma.EXPLICIT,
+        cells=(Cell(2, 2 * GIB), Cell(1, 2 * GIB)),
+        soft_nodes=frozenset({1}),
+    )
+    cells = (PlacedCell(0, 2, ((0, 2 * GIB),)), PlacedCell(1, 1, ((1, 2 * GIB),)))
+    instance = Instance((host("a"),), (guest,), current=Plan({"x": Placement("a", cells)}))
+    none = rebalance(instance, Budget(moves=0), QUICK)
+    assert checked(instance, none) == instance.current
+    assert none.left_out == ()
+    one = rebalance(instance, Budget(moves=1), QUICK)
+    assert {cell.node: cell.vcpus for cell in checked(instance, one).placements["x"].cells} == {
+        0: 1,
+        1: 2,
+    }
 
 
 # ---- plans that move little ---------------------------------------------------------------------
