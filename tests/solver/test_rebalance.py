@@ -330,7 +330,7 @@ def test_guests_keep_their_cells() -> None:
 
 
 def test_vcpus_that_change_nodes_are_a_move() -> None:
-    """Two cells of a guest that exchange their nodes copy nothing by node, and move all the same."""
+    """Two cells of a guest that change places copy nothing by node, and are a move."""
     guest = Vm(
         "x",
         3,
