@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PANEL = "Questions"
 _FILE = "File of one VM, in any format of import."
-_GOAL = "Cheapest in what: loss (of the whole plan), or moves (and balloons) alone."
+_GOAL = "Cheapest in what: moves (and balloons), or loss of the whole plan."
 _CURRENT = "Where VMs are now, if the instance does not say or is outdated."
 _GUESTS = "A VM to look at, may be given again; all that are wider than a node unless given."
 _WHAT_IF = "Host that guests are moved to while they run, in any format of import."
@@ -58,7 +58,7 @@ def room(
     dedicated: Annotated[bool, option("It holds pCPUs of its own.", "--dedicated")] = False,
     name: Annotated[str, option("Its name.")] = "new",
     current: CurrentOpt = None,
-    goal: Annotated[str, option(_GOAL)] = "loss",
+    goal: Annotated[str, option(_GOAL)] = "moves",
     solver: Annotated[str, _EXACT] = "cpsat",
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,

@@ -1,10 +1,10 @@
 """Room for one more VM: the cheapest moves and balloon changes, or the proof that none help.
 
 If the VM fits with everything else left where it is, nothing moves. If not, one of two goals
-decides what is cheapest. ``loss``: the least loss of the whole plan, which holds migration and
-ballooning; a move may also be made because it gains more than it costs. ``moves``: the least
-migration and ballooning, whatever the VMs lose by where they then are (moving vCPUs alone copies
-nothing, so it is free). All VMs that run keep running.
+decides. ``moves``: the VMs give way whose moving and ballooning is cheapest; where those go, and
+whether their pages go along, is then decided by what they lose there, all others being left alone.
+``loss``: the least loss of the whole plan, which holds migration and ballooning; a move may also be
+made because it gains more than it costs. All VMs that run keep running.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice, permutations
 from typing import TypeVar
 
 from numaplace.models.cost import Term, evaluate
@@ -33,6 +34,8 @@ G = TypeVar("G", Together, Apart)
 
 DISTURBED = (Term.MIGRATION, Term.BALLOONING)
 
+ORDERS_MAX = 120
+
 HOME_WEIGHT = 1e-5
 """vCPUs lost if all vCPUs of a VM change their nodes: of equal moves, the fewest."""
 
@@ -46,8 +49,8 @@ LOAD_SCALE = 1e-3
 class Goal(StrEnum):
     """What the changes are to be cheapest in."""
 
-    LOSS = "loss"
     MOVES = "moves"
+    LOSS = "loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,9 @@ class Room:
         VMs that run and are not left as they are.
     price_micro
         Migration and additional ballooning, also of the one more; 0 if nothing changes.
+    least_micro
+        The least price at which room can be made at all, by moving vCPUs without their pages if
+        need be; None if the goal is the loss.
     """
 
     instance: Instance
@@ -77,6 +83,7 @@ class Room:
     result: Result
     changes: tuple[Difference, ...] = ()
     price_micro: int = 0
+    least_micro: int | None = None
 
     @property
     def placement(self) -> Placement | None:
@@ -89,7 +96,7 @@ def make_room(
     vm: Vm,
     params: SolveParams | None = None,
     *,
-    goal: Goal = Goal.LOSS,
+    goal: Goal = Goal.MOVES,
     solver: str = "cpsat",
 ) -> Room:
     """Find the cheapest changes that make room for `vm` among the VMs that run.
@@ -123,9 +130,11 @@ def make_room(
     found = solve(_only_moves(running), solver, params)
     if found.plan is None:
         return _room(running, vm.name, goal, found, current)
-    plan = _well_placed(running, vm.name, found.plan)
     stages = tuple(stage for stage in found.stages if stage.stage is not Stage.LOSS)
-    return _room(running, vm.name, goal, replace(found, plan=plan, stages=stages), current)
+    least = _room(running, vm.name, goal, replace(found, stages=stages), current)
+    settled = _settled(running, least, found.plan)
+    room = _room(running, vm.name, goal, replace(least.result, plan=settled), current)
+    return replace(room, least_micro=least.price_micro)
 
 
 def _room(instance: Instance, name: str, goal: Goal, result: Result, current: Plan) -> Room:
@@ -254,14 +263,20 @@ def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:
     return engine.plan() if engine.add(instance.vm(name)) is not None else None
 
 
-def _well_placed(instance: Instance, name: str, plan: Plan) -> Plan:
-    """Return the plan with the one more where it loses least, if that is no dearer elsewhere."""
-    others = {other: at for other, at in plan.placements.items() if other != name}
-    better = _left_alone(instance, name, Plan(others, plan.copies))
-    if better is None or violations(instance, better):
-        return plan
-    before, after = (
-        (disturbance_micro(instance, which), evaluate(instance, which).loss_micro)
-        for which in (plan, better)
-    )
-    return better if after[0] <= before[0] and after[1] < before[1] else plan
+def _settled(instance: Instance, least: Room, plan: Plan) -> Plan:
+    """Return a plan in which who gives way, and the one more, are where they lose little.
+
+    They are placed one after the other, each where the plan then loses least, in all orders if
+    they are few; all others stay as they are in `plan`.
+    """
+    movers = [change.vm for change in least.changes] + [least.vm]
+    others = {name: at for name, at in plan.placements.items() if name not in movers}
+    best, loss = plan, evaluate(instance, plan).loss_micro
+    for order in islice(permutations(movers), ORDERS_MAX):
+        engine = Engine(instance)
+        engine.load_plan(Plan(others, plan.copies))
+        if all(engine.add(instance.vm(name)) is not None for name in order):
+            found = engine.plan()
+            if (cost := evaluate(instance, found).loss_micro) < loss:
+                best, loss = found, cost
+    return best

@@ -50,6 +50,7 @@ def room_plain(room: Room) -> Plain:
         "changes": [move_plain(change) for change in room.changes],
         "price_vcpus": room.price_micro / MICRO,
         "price_micro": room.price_micro,
+        "least_micro": room.least_micro,
         "cost": None if cost is None else cost_plain(cost),
         "reasons": list(room.result.reasons),
     }

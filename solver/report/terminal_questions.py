@@ -40,13 +40,17 @@ def room_views(room: Room) -> Views:
     if not room.changes:
         head.append("  fits as things are, nothing has to move", style)
     elif result.status is SolveStatus.OPTIMAL:
-        least = "no plan loses less" if room.goal is Goal.LOSS else "no cheaper moves exist"
+        least = "no plan loses less"
+        if room.goal is Goal.MOVES:
+            least = "nothing cheaper can give way"
         head.append(f"  fits after {words.plural(len(room.changes), 'change')}: {least}", style)
     else:
         head.append(f"  fits after {words.plural(len(room.changes), 'change')}, ", style)
         head.append("cheaper ones are not excluded", style)
     where = Text(f"it goes to {where_words(room.placement)}")
     where.append(f"; moving and ballooning cost {words.loss(room.price_micro)} vCPUs")
+    if room.least_micro is not None and room.least_micro < room.price_micro:
+        where.append(f" ({words.loss(room.least_micro)} at least, with pages left behind)")
     views: Views = [head, where]
     if room.changes:
         views.append(changes_table(room.changes))
