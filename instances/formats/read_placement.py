@@ -7,10 +7,12 @@ memory may lie, not how much on each: several nodes are taken as equal parts, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
 from numaplace.instances.formats import libvirt_domain, proxmox, xl_cfg
@@ -26,6 +28,8 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, TakenDevice
 from numaplace.models.topology import Host
 from numaplace.models.vm import CpuPolicy, Vm
+
+_LINE = re.compile(r"^([a-z]+[0-9]*):[ \t]*(.*?)\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,36 +110,43 @@ def read_libvirt_placement(
     file = str(path)
     domain = parse_xml(read_text(path), file, roots=("domain",))
     with located(file):
-        thing = f"VM {vm.name!r:.80}"
-
-        def ids(text: str, name: str) -> frozenset[int]:
-            return parse_ids(text, thing=thing, field=name)
-
-        pins: dict[int, frozenset[int]] = {}
-        for pin in domain.iterfind("cputune/vcpupin"):
-            pins[int(pin.get("vcpu", "0"))] = ids(pin.get("cpuset", ""), "vcpupin")
+        pins = {
+            int(pin.get("vcpu", "0")): _ids(vm, pin.get("cpuset"), "vcpupin")
+            for pin in domain.iterfind("cputune/vcpupin")
+        }
         if len(pins) < asked.vcpus:
-            raise InputError(thing, "vcpupin", "is missing for some vCPUs")
-        bound: dict[int, frozenset[int]] = {}
-        for node in domain.iterfind("numatune/memnode"):
-            bound[int(node.get("cellid", "0"))] = ids(node.get("nodeset", ""), "memnode")
-        cells: dict[int, _Cell] = {}
-        for order, cell in enumerate(domain.iterfind("cpu/numa/cell")):
-            number = int(cell.get("id", order))
-            vcpus = tuple(sorted(ids(cell.get("cpus", ""), "cpus")))
-            cells[number] = _Cell(vcpus, 0, bound.get(number))
-        sizes = asked.cells
-        ordered = tuple(
-            _Cell(cells[number].vcpus, size.memory_mib, cells[number].nodes)
-            for number, size in zip(sorted(cells), sizes, strict=True)
-        )
-        current = domain.find("currentMemory")
-        target = asked.memory_mib if current is None else to_mib(text_bytes(current))
+            raise InputError(f"VM {vm.name!r:.80}", "vcpupin", "is missing for some vCPUs")
         memory = domain.find("numatune/memory")
         stated = None if memory is None else memory.get("nodeset")
-        whole = None if stated is None else ids(stated, "nodeset")
-        in_order = tuple(pins[vcpu] for vcpu in range(asked.vcpus))
-        return _placement(instance, vm, host, _Found(in_order, ordered, whole, target), asked)
+        current = domain.find("currentMemory")
+        found = _Found(
+            tuple(pins[vcpu] for vcpu in range(asked.vcpus)),
+            _libvirt_cells(vm, domain, asked),
+            None if stated is None else _ids(vm, stated, "nodeset"),
+            asked.memory_mib if current is None else to_mib(text_bytes(current)),
+        )
+        return _placement(instance, vm, host, found, asked)
+
+
+def _libvirt_cells(vm: Vm, domain: Element, asked: Vm) -> tuple[_Cell, ...]:
+    """Guest cells by id, with the nodes of their ``memnode``."""
+    bound = {
+        int(node.get("cellid", "0")): _ids(vm, node.get("nodeset"), "memnode")
+        for node in domain.iterfind("numatune/memnode")
+    }
+    vcpus = {
+        int(cell.get("id", order)): tuple(sorted(_ids(vm, cell.get("cpus"), "cpus")))
+        for order, cell in enumerate(domain.iterfind("cpu/numa/cell"))
+    }
+    return tuple(
+        _Cell(vcpus[number], size.memory_mib, bound.get(number))
+        for number, size in zip(sorted(vcpus), asked.cells, strict=True)
+    )
+
+
+def _ids(vm: Vm, text: str | None, field: str) -> frozenset[int]:
+    """Ids of a list; Proxmox puts semicolons where others have commas."""
+    return parse_ids((text or "").replace(";", ","), thing=f"VM {vm.name!r:.80}", field=field)
 
 
 def read_proxmox_placement(
@@ -148,29 +159,42 @@ def read_proxmox_placement(
     """
     asked = proxmox.read_vms(path, host).item[0]
     file = str(path)
-    values = dict(
-        line.split(": ", 1) for line in read_text(path).split("\n[")[0].splitlines() if ": " in line
-    )
+    values = dict(_LINE.findall(read_text(path).split("\n[")[0]))
     with located(file):
-        thing = f"VM {vm.name!r:.80}"
-        cells: list[_Cell] = []
-        for number, stated in enumerate(asked.cells):
-            parts = dict(part.split("=") for part in values[f"numa{number}"].strip().split(","))
-            vcpus = parse_ids(parts["cpus"].replace(";", ","), thing=thing, field="cpus")
-            nodes = parse_ids(
-                parts.get("hostnodes", "").replace(";", ","), thing=thing, field="hostnodes"
-            )
-            cells.append(_Cell(tuple(sorted(vcpus)), stated.memory_mib, nodes or None))
-        listed = parse_ids(values.get("affinity", ""), thing=thing, field="affinity")
-        target = min(asked.memory_mib, int(values.get("balloon", "0")) or asked.memory_mib)
-        pins: dict[int, frozenset[int]] = {}
+        cells = _proxmox_cells(vm, values, asked)
+        listed = _ids(vm, values.get("affinity"), "affinity")
+        pins = dict.fromkeys(range(asked.vcpus), listed)
         for cell in cells:
             local = _pcpus(host, cell.nodes or frozenset()) & listed
             pins |= dict.fromkeys(cell.vcpus, local or listed)
-        in_order = tuple(pins[vcpu] for vcpu in range(asked.vcpus))
         whole = frozenset[int]().union(*(cell.nodes or frozenset() for cell in cells))
-        shown = tuple(cells) if len(cells) > 1 or vm.cells else ()
-        return _placement(instance, vm, host, _Found(in_order, shown, whole, target), asked)
+        found = _Found(
+            tuple(pins[vcpu] for vcpu in range(asked.vcpus)),
+            cells if len(cells) > 1 or vm.cells else (),
+            whole or None,
+            min(asked.memory_mib, int(values.get("balloon", "0")) or asked.memory_mib),
+        )
+        return _placement(instance, vm, host, found, asked)
+
+
+def _proxmox_cells(vm: Vm, values: Mapping[str, str], asked: Vm) -> tuple[_Cell, ...]:
+    """Guest cells of the ``numaN`` lines, with the nodes they are bound to."""
+    keys = sorted((key for key in values if re.fullmatch("numa[0-9]+", key)), key=_number)
+    if len(keys) != len(asked.cells):
+        thing = f"VM {vm.name!r:.80}"
+        raise InputError(thing, "numa", "there is no numaN line for each guest cell")
+    cells: list[_Cell] = []
+    for key, stated in zip(keys, asked.cells, strict=True):
+        pairs = (part.partition("=") for part in values[key].split(","))
+        parts = {option.strip(): value for option, _, value in pairs}
+        vcpus = tuple(sorted(_ids(vm, parts["cpus"], "cpus")))
+        nodes = _ids(vm, parts.get("hostnodes"), "hostnodes")
+        cells.append(_Cell(vcpus, stated.memory_mib, nodes or None))
+    return tuple(cells)
+
+
+def _number(key: str) -> int:
+    return int(key.removeprefix("numa"))
 
 
 def _pcpus(host: Host, nodes: frozenset[int]) -> frozenset[int]:
@@ -180,26 +204,19 @@ def _pcpus(host: Host, nodes: frozenset[int]) -> frozenset[int]:
 def _placement(
     instance: Instance, vm: Vm, host: Host, found: _Found, asked: Vm
 ) -> Reading[Placement]:
-    owner = {pcpu.id: node.id for node in host.nodes for pcpu in node.pcpus}
-    homes: list[int] = []
-    for vcpu, pcpus in enumerate(found.pins):
-        nodes = {owner[pcpu] for pcpu in pcpus if pcpu in owner}
-        if len(nodes) != 1:
-            reason = f"vCPU {vcpu} is kept on nodes {format_ids(nodes) or 'none'}, must be one"
-            raise InputError(f"VM {vm.name!r:.80}", "pins", reason)
-        homes.append(nodes.pop())
+    homes = _homes(vm, host, found.pins)
     notes: list[str] = []
     cells = found.cells or _cells_by_home(homes, asked.memory_mib, found.nodes)
-    shared_mib = instance.form(vm.name).shared_mib
-    taken_mib = asked.memory_mib - found.target_mib
+    if found.target_mib < asked.memory_mib and len(cells) > 1:
+        reason = "which cells ballooning takes memory from is not told; all in proportion"
+        notes.append(f"VM {vm.name!r}: {reason}")
+    sizes = _sizes(cells, instance.form(vm.name).shared_mib, asked.memory_mib - found.target_mib)
     placed: list[PlacedCell] = []
-    for index, cell in enumerate(cells):
+    for index, (cell, (size_mib, own_mib)) in enumerate(zip(cells, sizes, strict=True)):
         used = {homes[vcpu] for vcpu in cell.vcpus}
         if len(used) > 1:
             reason = f"guest cell {index} runs on nodes {format_ids(used)}, must be one"
             raise InputError(f"VM {vm.name!r:.80}", "pins", reason)
-        share = _part(shared_mib, index, len(cells))
-        own_mib = cell.size_mib - share - _part(taken_mib, index, len(cells))
         on = sorted(cell.nodes or used)
         if len(on) > 1:
             notes.append(
@@ -210,9 +227,34 @@ def _placement(
         pins = [found.pins[vcpu] for vcpu in cell.vcpus]
         dedicated = vm.cpu_policy is CpuPolicy.DEDICATED and all(len(pin) == 1 for pin in pins)
         own = tuple(pcpu for pin in pins for pcpu in pin) if dedicated else ()
-        size = cell.size_mib - share
-        placed.append(PlacedCell(used.pop(), len(cell.vcpus), memory, own, size))
+        placed.append(PlacedCell(used.pop(), len(cell.vcpus), memory, own, size_mib))
     return Reading(Placement(host.name, tuple(placed), _devices(vm, host, asked)), tuple(notes))
+
+
+def _sizes(cells: Sequence[_Cell], shared_mib: int, taken_mib: int) -> Iterator[tuple[int, int]]:
+    """Own memory of each cell in MiB, before and after ballooning, which takes in proportion."""
+    whole_mib = sum(cell.size_mib for cell in cells)
+    before_mib = 0
+    for index, cell in enumerate(cells):
+        size_mib = cell.size_mib - _part(shared_mib, index, len(cells))
+        # Rounded over all cells together, so that the parts add up.
+        after_mib = before_mib + cell.size_mib
+        gone_mib = taken_mib * after_mib // whole_mib - taken_mib * before_mib // whole_mib
+        yield size_mib, size_mib - gone_mib
+        before_mib = after_mib
+
+
+def _homes(vm: Vm, host: Host, pins: Sequence[frozenset[int]]) -> list[int]:
+    """The node each vCPU is kept on."""
+    owner = {pcpu.id: node.id for node in host.nodes for pcpu in node.pcpus}
+    homes: list[int] = []
+    for vcpu, pcpus in enumerate(pins):
+        nodes = {owner[pcpu] for pcpu in pcpus if pcpu in owner}
+        if len(nodes) != 1:
+            reason = f"vCPU {vcpu} is kept on nodes {format_ids(nodes) or 'none'}, must be one"
+            raise InputError(f"VM {vm.name!r:.80}", "pins", reason)
+        homes.append(nodes.pop())
+    return homes
 
 
 def _part(whole: int, index: int, parts: int) -> int:

@@ -171,6 +171,9 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
     own_mib = sum(placement.memory_by_node().values())
     if shared_mib:
         notes.append(f"VM {vm.name!r}: where its {shared_mib} MiB of shared pages lie is left out")
+    if own_mib + shared_mib < vm.memory_mib and len(cells) > 1:
+        reason = "which of its cells ballooning takes memory from is left out"
+        notes.append(f"VM {vm.name!r}: {reason}")
     own = frozenset[int]().union(*(pcpus for cell in cells for pcpus in cell.pcpus))
     return PlacedVm(vm, host, cells, own_mib + shared_mib, others or own, addresses, tuple(notes))
 
