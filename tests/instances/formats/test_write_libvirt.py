@@ -24,6 +24,7 @@ from numaplace.solver.registry import solve
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
 
 VALIDATE = shutil.which("virt-xml-validate")
+VIRSH = shutil.which("virsh")
 needs_validator = pytest.mark.skipif(
     VALIDATE is None or shutil.which("xmllint") is None,
     reason="virt-xml-validate (Debian: libvirt-clients) or xmllint (libxml2-utils) is missing",
@@ -236,3 +237,27 @@ def test_new_domains_are_valid(name: str, tmp_path: Path) -> None:
         path = saved(tmp_path, file.name, file.text)
         validate(path)
         assert read_vms(path).item[0].name in plan
+
+
+@pytest.mark.skipif(VIRSH is None, reason="virsh (Debian: libvirt-clients) is not installed")
+@pytest.mark.parametrize("name", ["guest-numa", "ballooning", "huge-pages"])
+def test_libvirt_reads_the_same_plan(name: str, tmp_path: Path) -> None:
+    """Libvirt defines each domain (in its test driver); what it makes of it is still the plan."""
+    instance = load_catalog(name)
+    plan = solve(instance, "greedy", SolveParams()).plan
+    assert plan is not None
+    for file in apply_plan(instance, plan, ApplyFormat.LIBVIRT).item:
+        path = saved(tmp_path, file.name, file.text)
+        vm = instance.vm(path.stem)
+        where = instance.host(plan.placements[vm.name].host)
+        script = f"define {path}; dumpxml {vm.name}"
+        done = subprocess.run(
+            [str(VIRSH), "-q", "-c", "test:///default", script],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        dumped = saved(tmp_path, "dumped.xml", done.stdout[done.stdout.index("<domain") :])
+        expected = read_libvirt_placement(path, instance, vm, where).item
+        assert read_libvirt_placement(dumped, instance, vm, where).item == expected
