@@ -1,6 +1,6 @@
-"""The command line: commands in the order in which the help lists them.
+"""The command line.
 
-Each lives in `numaplace.commands`; what is heavy (solvers, pydantic, matplotlib) is imported by the
+Each command lives in `numaplace.commands`; what is heavy (solvers, pydantic, matplotlib) is imported by the
 commands that need it, so that help and completion are quick.
 """
 

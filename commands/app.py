@@ -13,7 +13,7 @@ from numaplace.commands.options import option
 from numaplace.models.errors import InputError
 from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, OK
-from numaplace.solver.report.manual import EPILOG, HELP
+from numaplace.solver.report.manual import EPILOG, HELP, ORDER
 
 # Newer versions of typer bring a click of their own; this is the usage error of either.
 UsageError: Any = typer.BadParameter.__base__
@@ -38,6 +38,10 @@ class Commands(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             code = ABORTED
         sys.exit(code or OK)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the commands, those a newcomer wants first."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help, and after it what is no list of options."""

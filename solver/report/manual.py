@@ -7,6 +7,14 @@ HELP = (
     "every plan."
 )
 
+ORDER = (
+    *("solve", "compare", "check", "show", "report", "rebalance", "apply", "numad"),
+    *("room", "balloon", "sharing", "guest-numa"),
+    *("simulate", "talk", "replay"),
+    *("import", "generate", "schema", "catalog", "demo"),
+)
+"""Commands in the order in which the help lists them."""
+
 EPILOG = """\
 Examples
   numaplace demo
@@ -15,6 +23,8 @@ Examples
   numaplace solve rack.json --time 30 --out plan.json --picture plan.png
   numaplace check rack.json plan.json
   numaplace report rack.json plan.json --out rack.html
+  numaplace rebalance rack.json --budget-mib 8192 --out plan.json
+  numaplace apply rack.json plan.json --format xl --out configurations
   numaplace room rack.json --vcpus 8 --memory-mib 16384
   numaplace sharing page-sharing
   numaplace guest-numa rack.json --what-if other-host.xml
