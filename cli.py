@@ -1,7 +1,7 @@
 """The command line.
 
-Each command lives in `numaplace.commands`; what is heavy (solvers, pydantic, matplotlib) is imported by the
-commands that need it, so that help and completion are quick.
+Each command lives in `numaplace.commands`; what is heavy (solvers, pydantic, matplotlib) is
+imported by the commands that need it, so that help and completion are quick.
 """
 
 from numaplace.commands import (

@@ -259,6 +259,11 @@ class Course:
         )
         return replace(self.instance, vms=self.instance.vms + twins, current=None)
 
+    @property
+    def has_excuses(self) -> bool:
+        """Whether the current plan breaks rules."""
+        return bool(self._excused)
+
     def start(self) -> State:
         """Return the state before the first step."""
         return State(self.instance, Plan(self.current.placements, self._copies), None)

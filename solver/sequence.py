@@ -25,10 +25,12 @@ from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.paging import Home
 from numaplace.solver.greedy.rules import LEAST_LOSS
 from numaplace.solver.greedy.search import Search
+from numaplace.solver.step_room import Room
 
 TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
 """States looked at, in all and in search of one order without bounces."""
 
+TRIES_A_STEP = 20
 BOUNCES_PER_VM = 2
 
 
@@ -118,6 +120,7 @@ class _Sequencer:
         self.pending = {step.vm: step for step in self._by_gain(current, target)}
         self.bounced: dict[str, int] = {}
         self.tries = 0
+        self.tries_max = max(TRIES_MAX, 2 * TRIES_A_STEP * len(self.pending))
 
     def _by_gain(self, current: Plan, target: Plan) -> list[Step]:
         """Steps: VMs that start, then those that gain most for a second of copying."""
@@ -133,7 +136,7 @@ class _Sequencer:
     @property
     def over(self) -> bool:
         """Whether the search has gone on long enough."""
-        return self.tries > TRIES_MAX or time.monotonic() > self.deadline
+        return self.tries > self.tries_max or time.monotonic() > self.deadline
 
     def run(self) -> Ordered:
         """Order moves; bounce where there is no other way."""
@@ -152,7 +155,7 @@ class _Sequencer:
     def _advance(self) -> None:
         """Make as many of the pending steps as a search in depth finds possible."""
         best: list[Step] = []
-        end = self.tries + TRIES_A_SEARCH
+        end = self.tries + max(TRIES_A_SEARCH, TRIES_A_STEP * len(self.pending))
         seen: set[frozenset[str]] = set()
         path: list[Step] = []
         trail = [(self.plan, self._choices(self.plan, frozenset(self.pending)))]
@@ -181,9 +184,11 @@ class _Sequencer:
             del self.pending[step.vm]
 
     def _choices(self, plan: Plan, left: frozenset[str]) -> Iterator[Step]:
+        room = None if self.course.has_excuses else Room(self.instance, plan)
         for name, step in self.pending.items():
-            if name in left and not self.over and self._possible(plan, step):
-                yield step
+            if name in left and not self.over and (room is None or room.may_take(step)):
+                if self._possible(plan, step):
+                    yield step
 
     def _make(self, step: Step) -> None:
         self.plan = self.course.after(self.plan, step).plan
@@ -211,8 +216,8 @@ class _Sequencer:
     def _helps(self, away: Step) -> bool:
         """Tell whether another pending step is possible once a VM is out of the way."""
         plan = self.course.after(self.plan, away).plan
-        others = (step for step in self.pending.values() if step.vm != away.vm)
-        return any(self._possible(plan, step) for step in others)
+        left = frozenset(self.pending).difference({away.vm})
+        return next(self._choices(plan, left), None) is not None
 
     def _stops(self, step: Step) -> Iterator[Placement]:
         """Placements that a VM may have for a while: its host's other nodes, other hosts."""
@@ -264,7 +269,7 @@ class _Sequencer:
 
     def _reason(self, step: Step) -> str:
         fault = self.course.hindrance(self.plan, step)
-        if fault is None:
+        if fault is None or self.over:
             return f"VM {step.vm!r}: the time to look for an order was over"
         where = f"{fault.subject}: {fault.message}"
         if step.kind is StepKind.START:
