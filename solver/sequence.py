@@ -186,9 +186,10 @@ class _Sequencer:
     def _choices(self, plan: Plan, left: frozenset[str]) -> Iterator[Step]:
         room = None if self.course.has_excuses else Room(self.instance, plan)
         for name, step in self.pending.items():
-            if name in left and not self.over and (room is None or room.may_take(step)):
-                if self._possible(plan, step):
-                    yield step
+            if name not in left or self.over or (room is not None and not room.may_take(step)):
+                continue
+            if self._possible(plan, step):
+                yield step
 
     def _make(self, step: Step) -> None:
         self.plan = self.course.after(self.plan, step).plan
