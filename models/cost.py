@@ -299,12 +299,8 @@ def migration(instance: Instance, plan: Plan, located: Located) -> Items:
         if old is None:
             continue
         local, network = rates.move_rates_nano(instance, vm)
-        now = placement.memory_by_node()
-        if old.host == placement.host:
-            before = old.memory_by_node()
-            nano = local * sum(max(0, mib - before.get(node, 0)) for node, mib in now.items())
-        else:
-            nano = network * sum(now.values())
+        rate = local if old.host == placement.host else network
+        nano = rate * placement.copied_mib(old)
         yield vm.name, ceil_div(nano, rates.NANO_PER_MICRO)
 
 

@@ -98,13 +98,7 @@ class Step:
     @property
     def mib(self) -> int:
         """Memory that lies where it was not before; all of it on another host."""
-        if self.before is None:
-            return 0
-        now = self.after.memory_by_node()
-        if self.kind is StepKind.ACROSS:
-            return sum(now.values())
-        before = self.before.memory_by_node()
-        return sum(max(0, mib - before.get(node, 0)) for node, mib in now.items())
+        return 0 if self.before is None else self.after.copied_mib(self.before)
 
 
 def layout_of(placement: Placement) -> tuple[object, ...]:

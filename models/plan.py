@@ -98,6 +98,14 @@ class Placement:
                 total[node] = total.get(node, 0) + mib
         return total
 
+    def copied_mib(self, before: Placement) -> int:
+        """Memory that was elsewhere at `before`: all of it if that is another host."""
+        now = self.memory_by_node()
+        if before.host != self.host:
+            return sum(now.values())
+        old = before.memory_by_node()
+        return sum(max(0, mib - old.get(node, 0)) for node, mib in now.items())
+
 
 @dataclass(frozen=True, slots=True)
 class SharedCopy:

@@ -65,7 +65,7 @@ def _difference(name: str, before: Placement | None, after: Placement | None) ->
             return None
         change = Change.STARTS if before is None else Change.GOES
         return Difference(name, change, before, after)
-    moved = _moved_mib(before, after)
+    moved = after.copied_mib(before)
     ballooned = _ballooned_mib(after) - _ballooned_mib(before)
     same_nodes = before.host == after.host and _vcpus(before) == _vcpus(after)
     # What is given back to a VM where it is was copied from nowhere.
@@ -74,14 +74,6 @@ def _difference(name: str, before: Placement | None, after: Placement | None) ->
     if ballooned or _held(before) != _held(after):
         return Difference(name, Change.CHANGES, before, after, moved, ballooned)
     return None
-
-
-def _moved_mib(before: Placement, after: Placement) -> int:
-    now = after.memory_by_node()
-    if before.host != after.host:
-        return sum(now.values())
-    old = before.memory_by_node()
-    return sum(max(0, mib - old.get(node, 0)) for node, mib in now.items())
 
 
 def _ballooned_mib(placement: Placement) -> int:
