@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from numaplace import __version__
 from numaplace.commands.options import option
 from numaplace.models.errors import InputError
+from numaplace.solver.deadline import COMMAND_CLOCK
 from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, OK
 from numaplace.solver.report.manual import EPILOG, HELP, ORDER
@@ -65,6 +66,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the ``numaplace`` command."""
+    COMMAND_CLOCK.start()
     output.prepare_streams()
     app(prog_name="numaplace")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from numaplace.models.errors import check_int, check_real
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
+from numaplace.solver.deadline import Deadline
 
 
 class MilpBackend(StrEnum):
@@ -57,6 +58,8 @@ class SolveParams:
         Called with the state of the solve whenever it changes; from another thread.
     should_stop
         Asked often; once it answers True the solver hands over the best plan it has.
+    deadline
+        When the time limit ends, where its clock runs already: see `begun`.
     """
 
     time_limit_s: float = 60.0
@@ -69,6 +72,7 @@ class SolveParams:
     milp_backend: MilpBackend = MilpBackend.HIGHS
     on_progress: Callable[[Progress], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    deadline: Deadline | None = None
 
     def __post_init__(self) -> None:
         check_real("parameters", "time_limit_s", self.time_limit_s, 0, 1e9)
@@ -85,3 +89,15 @@ class SolveParams:
     def stopped(self) -> bool:
         """Whether the caller wants the solve to end."""
         return self.should_stop is not None and self.should_stop()
+
+    @property
+    def until(self) -> Deadline:
+        """The deadline; that of a clock which starts now if none runs."""
+        return self.deadline or Deadline.after(self.time_limit_s, self.should_stop)
+
+    def begun(self) -> SolveParams:
+        """Return these parameters with the clock running; whoever gets them keeps to its deadline.
+
+        What works on a part of the time passes on parameters with an earlier `deadline`.
+        """
+        return self if self.deadline else replace(self, deadline=self.until)

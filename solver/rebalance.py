@@ -22,6 +22,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.verify import violations
 from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import HINT_S, HINT_S_PER_SQUARE, HINT_SHARE
 from numaplace.solver.sequence import Ordered, PricedStep, order_moves, priced
@@ -184,10 +185,8 @@ class _Rebalance:
         improve = import_module("numaplace.solver.greedy.improve").improve
         choices = len(self.instance.vms) * len(self.instance.places)
         limits = HINT_S, HINT_SHARE * self.params.time_limit_s, HINT_S_PER_SQUARE * choices**2
-        stop = self.params.should_stop
-        better: Plan = improve(
-            self.instance, plan, time_limit_s=min(limits), seed=self.params.seed, should_stop=stop
-        )
+        until = Deadline.after(min(limits), self.params.should_stop)
+        better: Plan = improve(self.instance, plan, until=until, seed=self.params.seed)
         if self._within(better):
             return better
         ordered = self._ordered(keep_in_place(self.instance, better))

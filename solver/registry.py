@@ -16,15 +16,17 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Result
 from numaplace.models.verify import Rule, violations
 from numaplace.solver.base import Solver
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.params import SolveParams
 
 EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
 SOLVER_NAMES = (*EXACT, *ONLINE)
 
-# Time for the plan that exact solvers start from: share of the time limit, seconds at most, and
+# Time for the plan that exact solvers start from: seconds of the first pass however late it is;
+# of local search: share of the time limit, seconds at most, and
 # seconds by the square of VMs times nodes: local search has soon seen all of a small instance.
-GREEDY_S = 2.0
+FIRST_PASS_S = 0.3
 HINT_SHARE = 0.15
 HINT_S = 10.0
 HINT_S_PER_SQUARE = 1 / 30_000
@@ -67,7 +69,7 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     >>> result.status.value, result.cost.loss_micro
     ('optimal', 0)
     """
-    params = params or SolveParams()
+    params = (params or SolveParams()).begun()
     run = _load(solver)
     started = time.monotonic()
     if params.require_all:
@@ -76,8 +78,7 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
         params = replace(params, hint=_usable(instance, params.hint))
     if solver in EXACT and params.hint is None:
         hint = _hint(instance, params)
-        left_s = max(0.0, params.time_limit_s - (time.monotonic() - started))
-        params = replace(params, hint=hint, time_limit_s=left_s)
+        params = replace(params, hint=hint)
     result = run(instance, params)
     if params.explain and solver in EXACT:
         result = import_module("numaplace.solver.cpsat.explain").explained(instance, result, params)
@@ -107,9 +108,13 @@ def _hint(instance: Instance, params: SolveParams) -> Plan | None:
     """Return the best online plan, improved by local search; None if there is none."""
     greedy = import_module("numaplace.solver.greedy.solver")
     improve = import_module("numaplace.solver.greedy.improve").improve
-    # One pass is always made: without it, a solve cut short would have nothing to hand over.
-    quick = replace(params, explain=False, time_limit_s=max(params.time_limit_s, GREEDY_S))
-    starts = [run(instance, quick) for run in (greedy.solve_greedy, greedy.solve_greedy_sorted)]
+    until = params.until
+    # One pass is made even if the start took all the time: else there is nothing to hand over.
+    first = Deadline(max(until.end, time.monotonic() + FIRST_PASS_S), params.should_stop)
+    quick = replace(params, explain=False, deadline=first)
+    starts = [greedy.solve_greedy(instance, quick)]
+    if not until.over:
+        starts.append(greedy.solve_greedy_sorted(instance, replace(quick, deadline=until)))
     costs = [(-start.cost.value_milli, start.cost.loss_micro) for start in starts if start.cost]
     if not costs:
         return None
@@ -117,7 +122,5 @@ def _hint(instance: Instance, params: SolveParams) -> Plan | None:
     best = plans[costs.index(min(costs))]
     choices = len(instance.vms) * len(instance.places)
     limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_SQUARE * choices**2)
-    improved = improve(
-        instance, best, time_limit_s=limit_s, seed=params.seed, should_stop=params.should_stop
-    )
-    return cast(Plan, improved)
+    until = until.share(1.0, limit_s)
+    return cast(Plan, improve(instance, best, until=until, seed=params.seed))

@@ -48,7 +48,8 @@ class Stages:
     def __init__(self, solver: str, instance: Instance, params: SolveParams) -> None:
         self.solver = solver
         self.instance = instance
-        self.params = params
+        self.params = params.begun()
+        self.deadline = self.params.until
         self.best: Plan | None = None
         self.bounds: dict[Stage, int | None] = {}
         self.stats: dict[str, float] = {}
@@ -68,7 +69,7 @@ class Stages:
     @property
     def left_s(self) -> float:
         """Seconds until the time limit."""
-        return self.params.time_limit_s - self.elapsed_s
+        return self.deadline.left_s
 
     def solve(self, solve_stage: SolveStage) -> Result:
         """Go through the stages; those whose best plan is ideal, or without time, are not solved.
@@ -81,7 +82,7 @@ class Stages:
             self.bounds[stage] = self.instance.total_value_milli if stage is Stage.VALUE else 0
             if self._ideal(stage):
                 self.bounds[stage] = self.objective(stage)
-            elif self.left_s > 0 and not self.params.stopped and not self.interrupted:
+            elif not self.deadline.over and not self.interrupted:
                 share = 1.0 if stage is self._stages[-1] else STAGE_SHARE
                 infeasible = solve_stage(stage, share * self.left_s, to_hold)
                 to_hold = {}

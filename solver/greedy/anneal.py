@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from numaplace.models.units import MILLI
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.greedy.prices import FORBIDDEN, Prices, simple_vms
 from numaplace.solver.greedy.state import State
 
@@ -39,8 +40,8 @@ class Moves:
     change_micro: int
 
 
-def anneal(state: State, until: float, over: Callable[[], bool], rng: random.Random) -> Moves:
-    """Search until a time (`time.monotonic`) or until `over`; return what should move.
+def anneal(state: State, until: Deadline, rng: random.Random) -> Moves:
+    """Search until a deadline; return what should move.
 
     Nothing moves if nothing better is found. `state` is left as it was.
     """
@@ -48,7 +49,7 @@ def anneal(state: State, until: float, over: Callable[[], bool], rng: random.Ran
         return Moves({}, 0)
     scattered = rng.random() < SCATTERED
     prices = Prices(state, simple_vms(state, scattered=scattered))
-    best_at, best = _run(prices, until, over, rng)
+    best_at, best = _run(prices, until, rng)
     if best == prices.scattered_micro:
         return Moves({}, 0)
     moved = {
@@ -59,9 +60,7 @@ def anneal(state: State, until: float, over: Callable[[], bool], rng: random.Ran
     return Moves(moved, best - prices.scattered_micro)
 
 
-def _run(
-    prices: Prices, until: float, over: Callable[[], bool], rng: random.Random
-) -> tuple[list[int], int]:
+def _run(prices: Prices, until: Deadline, rng: random.Random) -> tuple[list[int], int]:
     """Anneal; return the best place of each VM and the sum of changes that led there."""
     movable = [v for v, options in enumerate(prices.options) if len(options) > 1]
     walk = _Walk(prices, rng.random)
@@ -79,10 +78,9 @@ def _run(
     while True:
         count += 1
         if count % CHECK_EVERY == 0:
-            moment = time.monotonic()
-            if moment >= until or over():
+            if until.over:
                 return best_at, best
-            heat = hot * COOLING ** ((moment - began) / (until - began))
+            heat = hot * COOLING ** ((time.monotonic() - began) / max(1e-9, until.end - began))
         delta = walk.propose(movable)
         if delta > 0 and chance() >= exp(-delta / heat):
             continue

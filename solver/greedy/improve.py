@@ -18,12 +18,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
 from numaplace.solver.base import checked_cost, objective_of, stages_of
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.greedy.anneal import anneal
 from numaplace.solver.greedy.board import Board
 from numaplace.solver.greedy.engine import Engine
@@ -47,9 +48,8 @@ def improve(
     instance: Instance,
     plan: Plan,
     *,
-    time_limit_s: float,
+    until: Deadline,
     seed: int,
-    should_stop: Callable[[], bool] | None = None,
 ) -> Plan:
     """Return a plan at least as good as `plan`: value first, then hosts or balance, then loss.
 
@@ -57,7 +57,7 @@ def improve(
     ----------
     plan
         A valid plan.
-    time_limit_s, should_stop
+    until
         When to end; at once if there is nothing to improve.
     seed
         Seed of all random choices.
@@ -67,17 +67,13 @@ def improve(
     InvalidPlanError
         If `plan` breaks a rule.
     """
-    deadline = time.monotonic() + time_limit_s
     given = _key_of_plan(instance, plan)
     search = _LocalSearch(instance, plan, random.Random(seed))
 
-    def over() -> bool:
-        return time.monotonic() >= deadline or (should_stop is not None and should_stop())
-
-    turn = min(TURN_S * max(1.0, len(plan) / TURN_VMS), time_limit_s / 4)
-    while not over() and not search.perfect and instance.vms:
-        search.anneal(min(deadline, time.monotonic() + turn), over)
-        search.ruin_and_recreate(min(deadline, time.monotonic() + turn), over)
+    turn_s = min(TURN_S * max(1.0, len(plan) / TURN_VMS), until.left_s / 4)
+    while not until.over and not search.perfect and instance.vms:
+        search.anneal(until.share(1.0, turn_s))
+        search.ruin_and_recreate(until.share(1.0, turn_s))
     return search.best_plan if _key_of_plan(instance, search.best_plan) < given else plan
 
 
@@ -132,9 +128,9 @@ class _LocalSearch:
 
     # ---- annealing --------------------------------------------------------------------------
 
-    def anneal(self, until: float, over: Callable[[], bool]) -> None:
+    def anneal(self, until: Deadline) -> None:
         """Move and swap simple VMs, keep the outcome if it is no worse."""
-        moves = anneal(self.engine.state, until, over, self.rng).places
+        moves = anneal(self.engine.state, until, self.rng).places
         if not moves:
             return
         before = _Snapshot(self.engine, self.placed_value)
@@ -153,14 +149,11 @@ class _LocalSearch:
 
     # ---- ruin and recreate ------------------------------------------------------------------
 
-    def ruin_and_recreate(self, until: float, over: Callable[[], bool]) -> None:
+    def ruin_and_recreate(self, until: Deadline) -> None:
         """Unplace a few VMs and place them again, many times over."""
         began = time.monotonic()
-        while not over():
-            now = time.monotonic()
-            if now >= until:
-                return
-            share = (now - began) / max(1e-9, until - began)
+        while not until.over:
+            share = (time.monotonic() - began) / max(1e-9, until.end - began)
             heat = WARM * (COLD / WARM) ** share * max(1, self.best_key[2])
             self._step(heat)
 

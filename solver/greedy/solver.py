@@ -18,6 +18,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.vm import Vm
 from numaplace.solver.base import Solver, make_result, no_plan
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.greedy.build import Candidate
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.nova import NovaPlacement
@@ -27,6 +28,9 @@ from numaplace.solver.greedy.rules import BEST_FIT, FIRST_FIT, LEAST_LOSS, Place
 from numaplace.solver.greedy.search import Search
 from numaplace.solver.greedy.xen import XenPlacement
 from numaplace.solver.params import SolveParams
+
+STOPPED = "the solve was stopped before it was looked at"
+NO_TIME = "no time: the time limit was over before it was looked at"
 
 
 class Chooser(Protocol):
@@ -62,7 +66,7 @@ def place_all(
     chooser: Chooser,
     *,
     explain: bool = True,
-    should_stop: Callable[[], bool] | None = None,
+    until: Deadline = NEVER,
 ) -> Outcome:
     """Place VMs one after another; those that have ended by then are finished first (online)."""
     outcome = Outcome(Plan())
@@ -70,8 +74,8 @@ def place_all(
     for vm in vms:
         if engine.state.online:
             running = _finish_ended(engine, running, start_of(vm))
-        if should_stop is not None and should_stop():
-            outcome.unplaced[vm.name] = "the solve was stopped before it was looked at"
+        if until.over:
+            outcome.unplaced[vm.name] = STOPPED if until.stopped else NO_TIME
             continue
         began = time.perf_counter()
         found = chooser(engine, vm)
@@ -130,13 +134,12 @@ def solve_online(
 ) -> Result:
     """Place every VM by a chooser and wrap what came out."""
     began = time.perf_counter()
-    deadline = began + params.time_limit_s
     outcome = place_all(
         new_engine(instance, rule),
         ordered(instance, order),
         make_chooser(instance),
         explain=params.explain,
-        should_stop=lambda: params.stopped or time.perf_counter() > deadline,
+        until=params.until,
     )
     missing = [
         f"VM {vm.name!r}: {outcome.unplaced[vm.name]}"

@@ -17,6 +17,7 @@ from rich.console import Console, RenderableType
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.solver.compare import Row, compare
+from numaplace.solver.deadline import COMMAND_CLOCK
 from numaplace.solver.interrupt import run_interruptibly
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
@@ -100,7 +101,14 @@ def solve_on_terminal(
     """Solve an instance as `on_terminal` does work."""
     return on_terminal(
         lambda line, stop: solve(
-            instance, solver, replace(params, on_progress=line.report, should_stop=stop)
+            instance,
+            solver,
+            replace(
+                params,
+                on_progress=line.report,
+                should_stop=stop,
+                deadline=COMMAND_CLOCK.deadline(params.time_limit_s, stop),
+            ),
         ),
         f"{solver} plans {instance.name}".rstrip(),
         quiet=quiet,

@@ -15,6 +15,7 @@ from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
 from numaplace.solver.base import InvalidPlanError, objective_of, stages_of
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.greedy.anneal import anneal
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.improve import improve
@@ -53,7 +54,7 @@ def test_plans_stay_valid_and_never_get_worse() -> None:
         start = solve_greedy(instance, PARAMS).plan
         if start is None:
             continue
-        plan = improve(instance, start, time_limit_s=0.03, seed=seed)
+        plan = improve(instance, start, until=Deadline.after(0.03), seed=seed)
         assert not violations(instance, plan)
         assert _key(instance, plan) <= _key(instance, start)
         better += _key(instance, plan) < _key(instance, start)
@@ -67,7 +68,7 @@ def test_two_full_nodes_exchange_vms() -> None:
     instance = Instance((_host(2, 2, 512),), vms, cooperations=talks)
     torn = Plan({vm.name: _at(n % 2, vm) for n, vm in enumerate(vms)})
     assert evaluate(instance, torn).loss_micro == 2_000_000
-    plan = improve(instance, torn, time_limit_s=5, seed=1)
+    plan = improve(instance, torn, until=Deadline.after(5), seed=1)
     assert evaluate(instance, plan).loss_micro == 0
 
 
@@ -75,7 +76,7 @@ def test_a_valuable_vm_ejects_a_cheap_one() -> None:
     """Value comes first: the VM left out takes the place of one that is worth less."""
     cheap, dear = Vm("cheap", 4, 512, value=1.0), Vm("dear", 4, 512, value=5.0)
     instance = Instance((_host(1, 4, 512),), (cheap, dear))
-    plan = improve(instance, Plan({"cheap": _at(0, cheap)}), time_limit_s=0.5, seed=0)
+    plan = improve(instance, Plan({"cheap": _at(0, cheap)}), until=Deadline.after(0.5), seed=0)
     assert set(plan.placements) == {"dear"}
 
 
@@ -84,7 +85,7 @@ def test_a_required_vm_is_never_ejected() -> None:
     cheap = Vm("cheap", 4, 512, value=1.0, required=True)
     instance = Instance((_host(1, 4, 512),), (cheap, Vm("dear", 4, 512, value=5.0)))
     start = Plan({"cheap": _at(0, cheap)})
-    assert improve(instance, start, time_limit_s=0.3, seed=0) == start
+    assert improve(instance, start, until=Deadline.after(0.3), seed=0) == start
 
 
 def test_a_host_is_emptied_if_hosts_count() -> None:
@@ -93,7 +94,7 @@ def test_a_host_is_emptied_if_hosts_count() -> None:
     hosts = (_host(1, 2, 512, "h"), _host(1, 2, 512, "g"))
     instance = Instance(hosts, vms, between=Between.FEWEST_HOSTS)
     start = Plan({"a": _at(0, vms[0], "h"), "b": _at(0, vms[1], "g")})
-    plan = improve(instance, start, time_limit_s=0.6, seed=0)
+    plan = improve(instance, start, until=Deadline.after(0.6), seed=0)
     assert evaluate(instance, plan).hosts_used == 1
 
 
@@ -107,7 +108,7 @@ def test_annealing_knows_the_loss_exactly(seed: int) -> None:
     engine.load_plan(start)
     before = engine.loss_micro
     rng = random.Random(seed)
-    moves = anneal(engine.state, time.monotonic() + 0.2, lambda: False, rng)
+    moves = anneal(engine.state, Deadline.after(0.2), rng)
     assert moves.places
     for name in moves.places:
         engine.remove(name)
@@ -124,7 +125,7 @@ def test_a_second_more_than_halves_the_loss_of_greedy() -> None:
     instance = generate_instance(preset("8n-30vm"), 0)
     start = solve_greedy_sorted(instance, PARAMS).plan
     assert start is not None
-    plan = improve(instance, start, time_limit_s=1, seed=0)
+    plan = improve(instance, start, until=Deadline.after(1), seed=0)
     assert evaluate(instance, plan).loss_micro < evaluate(instance, start).loss_micro / 2
 
 
@@ -133,10 +134,10 @@ def test_it_stops_when_asked_and_in_time() -> None:
     instance = generate_instance(preset("8n-30vm"), 0)
     start = solve_greedy(instance, PARAMS).plan
     assert start is not None
-    stopped = improve(instance, start, time_limit_s=60, seed=0, should_stop=lambda: True)
+    stopped = improve(instance, start, until=Deadline.after(60, lambda: True), seed=0)
     assert stopped == start
     began = time.monotonic()
-    improve(instance, start, time_limit_s=0.3, seed=0)
+    improve(instance, start, until=Deadline.after(0.3), seed=0)
     assert time.monotonic() - began < 1.5
 
 
@@ -145,4 +146,6 @@ def test_an_invalid_plan_is_refused() -> None:
     vms = (Vm("a", 1, 64), Vm("b", 1, 64))
     instance = Instance((_host(1, 1, 512),), vms)
     with pytest.raises(InvalidPlanError, match="shared vCPUs"):
-        improve(instance, Plan({vm.name: _at(0, vm) for vm in vms}), time_limit_s=1, seed=0)
+        improve(
+            instance, Plan({vm.name: _at(0, vm) for vm in vms}), until=Deadline.after(1), seed=0
+        )

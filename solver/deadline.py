@@ -1,0 +1,104 @@
+"""When work must end: one clock and one stop flag for a solve and all that happens in it."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class OutOfTimeError(Exception):
+    """Work that its deadline ended; whoever can do without the work catches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment by which something must be done, or the caller's wish to stop before.
+
+    Parameters
+    ----------
+    end
+        Value of `time.monotonic`.
+    should_stop
+        Answers True once the caller wants what there is.
+    """
+
+    end: float = math.inf
+    should_stop: Callable[[], bool] | None = None
+
+    @classmethod
+    def after(cls, seconds: float, should_stop: Callable[[], bool] | None = None) -> Deadline:
+        """Return the deadline some seconds from now."""
+        return cls(time.monotonic() + seconds, should_stop)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds left, 0 when it is over."""
+        return 0.0 if self.stopped else max(0.0, self.end - time.monotonic())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the caller wants to end, whatever time is left."""
+        return self.should_stop is not None and self.should_stop()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more should be begun."""
+        return time.monotonic() >= self.end or self.stopped
+
+    def check(self) -> None:
+        """Go on if there is time; cheap enough for every VM, node or pair of a loop.
+
+        Raises
+        ------
+        OutOfTimeError
+            If it is over.
+        """
+        if self.over:
+            raise OutOfTimeError
+
+    def share(self, part: float, most_s: float = math.inf) -> Deadline:
+        """Return the deadline of a piece of work that may take a part of what is left."""
+        end = time.monotonic() + min(most_s, part * self.left_s)
+        return Deadline(min(self.end, end), self.should_stop)
+
+    def earlier(self, seconds: float) -> Deadline:
+        """Return a deadline some seconds before this one."""
+        return Deadline(self.end - seconds, self.should_stop)
+
+
+NEVER = Deadline()
+"""The deadline of work that may take as long as it takes."""
+
+
+@dataclass(slots=True)
+class CommandClock:
+    """When the command that this process is began; None in any other process."""
+
+    began: float | None = field(default=None)
+
+    def start(self) -> None:
+        """Count from the start of the process: interpreter, imports and reading take time too."""
+        self.began = time.monotonic() - _process_age_s()
+
+    def deadline(self, seconds: float, should_stop: Callable[[], bool] | None = None) -> Deadline:
+        """Return the deadline some seconds after the command began, from now in a library."""
+        began = time.monotonic() if self.began is None else self.began
+        return Deadline(began + seconds, should_stop)
+
+
+COMMAND_CLOCK = CommandClock()
+
+
+def _process_age_s() -> float:
+    """Seconds since the process started as the kernel knows it; 0 where it does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        ticks = int(fields.rpartition(")")[2].split()[19])
+        age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
+    return max(0.0, age_s)
