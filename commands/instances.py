@@ -45,7 +45,8 @@ _KIND = argument("What it describes.", "instance|plan", _KINDS)
 _PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
 _CHANGES = option("Change it; may be given again.", "--set", metavar="KEY=VALUE")
 _HOST = option(f"Hosts: {_SOURCES}", metavar="SOURCE")
-_VMS = option(f"VMs: {_SOURCES}", metavar="SOURCE", default_factory=list, show_default=False)
+_FILES = "VMs: [FORMAT:]FILE[*COPIES], a folder or a 'pattern*'; may be given again."
+_VMS = option(_FILES, metavar="SOURCE", default_factory=list, show_default=False)
 _HOST_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "HOST_FORMATS"))
 _VM_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "VM_FORMATS"))
 

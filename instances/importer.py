@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
+from glob import has_magic
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,10 +19,12 @@ from numaplace.instances.formats.registry import (
     VM_FORMATS,
     detect_host_format,
     detect_vm_format,
+    holds_vms,
     host_format,
     vm_format,
 )
 from numaplace.instances.reading import Reading, located
+from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance
 from numaplace.models.topology import MIB_MAX, Host, NumaNode
@@ -46,7 +50,7 @@ class Source:
     Parameters
     ----------
     path
-        The file, ``-`` is standard input.
+        The file, ``-`` is standard input; for VMs also a folder or a pattern (`source_files`).
     count
         How many equal copies of what is in it; more than one are numbered from 1.
     format
@@ -92,7 +96,8 @@ class HostOptions:
 def parse_source(text: str, formats: Iterable[str] = (*HOST_FORMATS, *VM_FORMATS)) -> Source:
     """Return the source that a text like ``rack.xml``, ``rack.xml*3`` or ``lscpu:a*3`` names.
 
-    A file that is really called so is meant before any count or format is looked for.
+    A file that is really called so is meant before any count or format is looked for, and of
+    ``vm*3`` the files that it matches if there is no ``vm`` to take three times.
     """
     if not text:
         raise InputError("source", "", "is empty, must be the name of a file")
@@ -103,7 +108,7 @@ def parse_source(text: str, formats: Iterable[str] = (*HOST_FORMATS, *VM_FORMATS
     if known:
         text = rest
     counted = None if _exists(text) else _COUNT.fullmatch(text)
-    if counted:
+    if counted and (_exists(counted[1]) or has_magic(counted[1]) or not matches(text)):
         return Source(Path(counted[1]), int(counted[2]), known)
     return Source(Path(text), 1, known)
 
@@ -211,7 +216,7 @@ def _vms(
     names = _Names("VM", same_names, VMS_MAX)
     vms: list[Vm] = []
     relations: dict[str, tuple[Any, ...]] = {}
-    for source in sources:
+    for source in _each_file(sources, notes):
         kind = source.format or detect_vm_format(source.path)
         if kind == NUMAPLACE:
             instance = read_instance(source.path)
@@ -227,6 +232,14 @@ def _vms(
             kept = [vm.name for vm in named] == [vm.name for vm in instance.vms]
             notes += [f"{source.path}: {note}" for note in _take(instance, relations, kept)]
     return tuple(vms), relations
+
+
+def _each_file(sources: Sequence[Source], notes: list[str]) -> Iterator[Source]:
+    """Sources file by file: of a folder those that hold VMs, of a pattern all it matches."""
+    for source in sources:
+        files = source_files(source.path, partial(holds_vms, name=source.format))
+        notes += files.notes
+        yield from (replace(source, path=path) for path in files.item)
 
 
 def _take(instance: Instance, relations: dict[str, tuple[Any, ...]], kept: bool) -> Iterator[str]:

@@ -18,6 +18,7 @@ from numaplace.instances.generate import GenerateParams
 from numaplace.instances.importer import Source, parse_source
 from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import HostShape
+from numaplace.instances.sources import matches
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -145,7 +146,8 @@ def _source(text: str, default_format: str | None, formats: Iterable[str]) -> So
             reason = f"unknown format {name!r:.60}, choose one of {', '.join(formats)}"
             raise InputError("source", f"{text!r:.80}", reason)
         before, _, copies = str(source.path).rpartition("*")
-        if before and os.path.lexists(before):
+        named = before and before[-1] != os.sep and os.path.lexists(before)
+        if named and not {*matches(str(source.path))} - {Path(before)}:
             reason = f"copies must be a number, not {copies!r:.60}"
             raise InputError("source", f"{text!r:.80}", reason)
     return replace(source, format=source.format or default_format)

@@ -157,6 +157,13 @@ def detect_vm_format(path: Path) -> str:
     return _detected(VM_FORMATS, path, "VM")
 
 
+def holds_vms(path: Path, name: str | None = None) -> bool:
+    """Tell by a file's beginning whether it is of that VM format, or of any."""
+    head = _head(path)
+    known = VM_FORMATS.values() if name is None else [vm_format(name)]
+    return any(kind.sniff(head, path) for kind in known)
+
+
 def _named(formats: Mapping[str, F], name: str) -> F:
     if name not in formats:
         raise InputError("format", "", f"must be one of {', '.join(formats)}, not {name!r:.60}")
