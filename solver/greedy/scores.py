@@ -69,7 +69,10 @@ def score(
     if vm.memory_mode is not MemoryMode.INTERLEAVE:
         if not balloon and missing.any():
             loss = loss + missing * _near_rate(state, vm, vcpus, blocks)
-        local = missing == 0
+        # A new copy of pages that members may read from elsewhere can push own pages off home.
+        group = state.instance.group_of.get(vm.name)
+        copy_mib = group.shared_mib if group is not None and group.across_nodes else 0
+        local = (missing == 0) & (memory_left >= copy_mib)
         loss = loss + local * _bandwidth(state, vm, blocks)
         if cells == 1:
             loss = loss + local * migration_loss(board, vm, blocks)

@@ -15,8 +15,9 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan, SharedCopy, TakenDevice
 from numaplace.models.relations import Competition, Cooperation, Scope, SharingGroup
 from numaplace.models.topology import Device, Host
-from numaplace.models.vm import Cell, DeviceRequest, GuestNuma, MemoryMode, Vm
-from numaplace.tests.builders import make_host
+from numaplace.models.verify import violations
+from numaplace.models.vm import Cell, DevicePolicy, DeviceRequest, GuestNuma, MemoryMode, Vm
+from numaplace.tests.builders import make_host, make_node
 from numaplace.tests.models.case import BLOCK, cell, instance, on, plan, vm
 
 PREFERRED = MemoryMode.PREFERRED
@@ -192,6 +193,18 @@ def test_the_nearest_cell_serves_a_device() -> None:
     )
     there = plan(a=on(cell(0), cell(2), takes=(TakenDevice("nic", nic.address),)))
     assert loss(instance(split, host=replace(LINE, devices=(nic,))), there, Term.DEVICE) == 100_000
+
+
+def test_a_cell_that_is_nearer_but_not_local_does_not_serve_a_device() -> None:
+    """Of cells on 0 (r = 3, the device's package) and 2 (r = 2, another) the first serves it."""
+    nic = Device("0000:01:00.0", "nic", frozenset({1}))
+    nodes = tuple(make_node(n, socket=int(n == 2)) for n in range(3))
+    request = DeviceRequest("nic", policy=DevicePolicy.SOCKET, weight=0.1)
+    split = vm("a", 2, 2, memory_intensity=0.0, max_cells=2, devices=(request,))
+    there = plan(a=on(cell(0), cell(2), takes=(TakenDevice("nic", nic.address),)))
+    here = instance(split, host=replace(LINE, nodes=nodes, devices=(nic,)))
+    assert violations(here, there) == []
+    assert loss(here, there, Term.DEVICE) == 200_000
 
 
 def test_cooperation_takes_the_mean_of_both_directions() -> None:

@@ -170,6 +170,15 @@ def test_a_copy_counts_while_any_member_exists() -> None:
     assert violations(late, Plan({"z": placed["z"]})) == []
 
 
+def test_a_copy_ends_with_its_members() -> None:
+    """When z starts, both members are gone: the node is z's alone."""
+    group = SharingGroup("g", ("a", "b"), BLOCK)
+    vms = vm("a", 1, 2, end=5), vm("b", 1, 2, end=4), vm("z", 1, 2, start=5)
+    here = instance(*vms, sharing=(group,), host=make_host(memory_mib=2 * BLOCK))
+    placed = {"a": on(cell(0)), "z": on(cell(0, 1, 2))}
+    assert violations(here, Plan(placed, (SharedCopy("g", "host", (0,)),))) == []
+
+
 def test_an_empty_plan_is_valid_unless_something_is_required() -> None:
     """Also with an empty instance, and on a host without pCPUs and memory."""
     void = Host("void", (NumaNode(0),))

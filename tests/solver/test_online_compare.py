@@ -1,5 +1,6 @@
 """Policies against the optimum: jobs run once, an interrupt loses nothing, gaps are true."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,23 @@ def test_an_unproven_optimum_is_tried_again_with_more_time() -> None:
     second = compare_online(CASES[:1], more, store)
     assert second.reused == len(POLICIES)
     assert second.optima[0].proven
+
+
+def test_a_gap_is_to_the_bound_though_no_schedule_is_known_to_reach_it() -> None:
+    """Best known 60, at most 80: a policy that reaches 60 may be 25 % short, and it is told so."""
+    store = Store()
+    compare_online(CASES[:1], SETUP, store)
+    for key in list(store.keys()):
+        record = store.get(key)
+        if record is not None and "bound" in record:
+            store.put(key, {**record, "status": "feasible", "objective": 60, "bound": 80})
+        elif record is not None:
+            store.put(key, {**record, "reached": dict.fromkeys(Goal, 60)})
+    found = compare_online(CASES[:1], replace(SETUP, time_limit_s=0.0), store)
+    assert (found.missing, found.reused) == (0, JOBS // 2)
+    for row in found.rows:
+        assert row.gaps == dict.fromkeys(Goal, 0.25)
+        assert row.proven == frozenset()
 
 
 def test_a_record_without_its_fields_is_run_again() -> None:

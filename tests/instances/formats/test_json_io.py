@@ -164,6 +164,14 @@ def test_counted_cores_follow_listed_pcpus() -> None:
     assert instance_from_dict(instance_to_dict(instance)) == instance
 
 
+def test_the_package_of_a_node_with_pcpus_is_kept() -> None:
+    """It is not that of its pCPUs, so the node is not written by the number of its cores."""
+    for socket in (0, 3):
+        node = NumaNode(0, (PCpu(0, 0, 1), PCpu(1, 1, 1)), 1024, socket=socket)
+        instance = Instance((Host("h", (node,)),), ())
+        assert instance_from_dict(instance_to_dict(instance)) == instance
+
+
 def test_names_that_only_look_like_a_series_are_kept() -> None:
     """VMs are written as one with a count only if their names run 1, 2, 3 after a common word."""
     names = ["a1", "a3", "b2", "b3", "c1", "c2", "1", "2", "d1", "d2x", " 1", "e11", "e12"]

@@ -1,8 +1,11 @@
 """The online engine: every schedule is valid, what is counted is what happened."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.fleet import Fleet
@@ -88,6 +91,40 @@ def test_losses_are_those_of_the_cost(trace: Trace, fleet: Fleet) -> None:
         assert last.node_affinity == terms[Term.NODE_AFFINITY]
     assert last.split_guest == terms[Term.SPLIT_GUEST]
     assert last.cpu_contention == terms[Term.CPU_CONTENTION]
+
+
+@given(trace=traces(8), fleet=fleets(), data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_an_offer_tells_what_the_cost_would_rise_by(
+    trace: Trace, fleet: Fleet, data: st.DataObject
+) -> None:
+    """At every slot, term by term, with the VMs before it anywhere they fit."""
+    size, known = len(trace), set(fleet.node_id.tolist())
+    still = replace(
+        trace,
+        start_ms=np.zeros(size, np.int64),
+        end_ms=np.full(size, NEVER_MS),
+        soft_node=np.where(np.isin(trace.soft_node, list(known)), trace.soft_node, -1),
+    )
+    state, slots = FleetState(fleet, still), np.full(size, REJECTED)
+    for vm in range(size):
+        offer = Offer(state, vm)
+        before = evaluate(*as_plan(still, fleet, slots)).terms
+        for k, slot in enumerate(offer.slots.tolist()):
+            slots[vm] = slot
+            after = evaluate(*as_plan(still, fleet, slots)).terms
+            rise = {term: after[term] - before[term] for term in Term}
+            told = {
+                Term.SPLIT_GUEST: int(offer.split_loss[k]),
+                Term.NODE_AFFINITY: int(offer.affinity_loss[k]),
+                Term.CPU_CONTENTION: int(offer.contention_loss[k]),
+            }
+            assert rise == {**dict.fromkeys(Term, 0), **told}
+            assert int(offer.loss[k]) == sum(told.values())
+        slots[vm] = REJECTED
+        if len(offer) and data.draw(st.booleans()):
+            slots[vm] = data.draw(st.sampled_from(offer.slots.tolist()))
+            state.take(vm, int(slots[vm]))
 
 
 def test_rejects_for_want_of_room_and_in_spite_of_it() -> None:
