@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 
 _FORMAT = option("What to write.", "--format", "-f")
 _VMS = option("Only this VM; may be given again.", "--vm", metavar="NAME", show_default=False)
-_SOURCE = option("The VM's xl.cfg, domain XML or Proxmox conf, to be edited.", metavar="FILE")
-_AFFINITY = option("Whether vCPUs must stay on their pCPUs, or should (Xen only).")
-_OUT = option("Write a file for each VM (commands: each host) to it.", metavar="FOLDER")
+_SOURCE = option(
+    "Its xl.cfg, domain XML or Proxmox conf, to be edited; a folder; may be given again.",
+    metavar="FILE",
+    show_default=False,
+)
+_AFFINITY = option("Whether vCPUs must, or should, stay on their pCPUs. [default: both on Xen]")
+_OUT = option("Where a file for each VM (commands: each host) goes.", metavar="FOLDER|FILE")
 _WANTED = option("CPUs, and MiB of memory.", "-w", metavar="CPUS[:MB]")
 _HOST = option("The machine: a copy of sysfs, or a file that describes it.", metavar="SOURCE")
 _TAKEN = option("Plan of the VMs that run already.", "--taken", metavar="PLAN")
@@ -40,8 +44,8 @@ def apply(
     plan: PlanArg,
     kind: Annotated[ApplyFormat, _FORMAT],
     vms: Annotated[list[str], _VMS] = [],  # noqa: B006
-    source: Annotated[Path | None, _SOURCE] = None,
-    affinity: Annotated[Affinity, _AFFINITY] = Affinity.HARD,
+    source: Annotated[list[Path], _SOURCE] = [],  # noqa: B006
+    affinity: Annotated[Affinity | None, _AFFINITY] = None,
     out: Annotated[Path | None, _OUT] = None,
     force: ForceOpt = False,
 ) -> None:
@@ -54,7 +58,9 @@ def apply(
 
     problem = find_instance(instance)
     checked = _obeying(problem, plan)
-    reading = applying.apply_plan(problem, checked, kind, vms=vms, source=source, affinity=affinity)
+    reading = applying.apply_plan(
+        problem, checked, kind, vms=vms, sources=source, affinity=affinity
+    )
     if out:
         applying.write_files(out, reading.item, overwrite=force)
     for note in reading.notes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from numaplace.instances.files import STDIN, read_text, write_text
-from numaplace.instances.formats import libvirt_domain, proxmox, xl_cfg
+from numaplace.instances.formats.registry import holds_vms, vm_format
 from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
 from numaplace.instances.formats.write_libvirt import write_libvirt
 from numaplace.instances.formats.write_openstack import write_openstack
@@ -17,10 +18,11 @@ from numaplace.instances.formats.write_proxmox import write_proxmox
 from numaplace.instances.formats.write_xl import write_xl
 from numaplace.instances.lookup import check_writable, make_folder
 from numaplace.instances.reading import Reading
+from numaplace.instances.sources import source_files
+from numaplace.instances.xmlspans import XmlText
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.topology import Host
 from numaplace.models.vm import Vm
 
 
@@ -42,10 +44,10 @@ _OTHERS: dict[ApplyFormat, Callable[..., Reading[str]]] = {
     ApplyFormat.COMMANDS_XL: write_xl_commands,
     ApplyFormat.COMMANDS_VIRSH: write_virsh_commands,
 }
-_READERS: dict[ApplyFormat, Callable[[Path, Host | None], Reading[tuple[Vm, ...]]]] = {
-    ApplyFormat.XL: xl_cfg.read_vms,
-    ApplyFormat.LIBVIRT: libvirt_domain.read_vms,
-    ApplyFormat.PROXMOX: proxmox.read_vms,
+_SOURCES = {
+    ApplyFormat.XL: "xl-cfg",
+    ApplyFormat.LIBVIRT: "libvirt-domain",
+    ApplyFormat.PROXMOX: "proxmox",
 }
 _SUFFIXES = {
     ApplyFormat.XL: ".cfg",
@@ -67,8 +69,8 @@ def apply_plan(
     kind: ApplyFormat,
     *,
     vms: Sequence[str] = (),
-    source: Path | None = None,
-    affinity: Affinity = Affinity.HARD,
+    sources: Sequence[Path] = (),
+    affinity: Affinity | None = None,
 ) -> Reading[tuple[AppliedFile, ...]]:
     """Return the files that bring VMs to where a valid plan wants them.
 
@@ -77,36 +79,45 @@ def apply_plan(
     kind
         What is written: a file for each VM, or for commands one for each host.
     vms
-        Names of the VMs; empty: every VM that the plan places.
-    source
-        Configuration of the VM so far, which is edited; only for one VM. Without `vms` it is the
-        one of that name.
+        Names of the VMs; empty: every VM that the plan places, or that `sources` hold.
+    sources
+        Configurations of the VMs so far, which are edited and keep their names: files, folders,
+        patterns with ``*``. A single one of another VM is taken for the one VM of `vms`.
+    affinity
+        None: what the format does best, both on Xen, hard elsewhere.
 
     Raises
     ------
     InputError
-        If a VM does not exist or is not placed, `source` is faulty or not asked for by the format,
+        If a VM does not exist or is not placed, a source is faulty or not asked for by the format,
         or the format cannot express what matters.
     """
     notes: list[str] = []
-    if source is not None:
-        vm, text = _source(instance, plan, kind, vms, source, notes)
-        written = _EDITORS[kind](instance, plan, vm, text, file=str(source), affinity=affinity)
-        return Reading((AppliedFile(source.name, written.item),), (*notes, *written.notes))
-    texts: dict[str, str] = {}
+    chosen = {} if affinity is None else {"affinity": affinity}
     heard: list[tuple[str, str]] = []
-    for vm in _chosen(instance, plan, vms, notes):
-        written = (_EDITORS | _OTHERS)[kind](instance, plan, vm, affinity=affinity)
-        heard += [(vm.name, note.removeprefix(f"VM {vm.name!r:.80}: ")) for note in written.notes]
-        owner = plan.placements[vm.name].host if kind in _COMMANDS else vm.name
-        texts[owner] = texts.get(owner, _HEADS.get(kind, "")) + written.item
-    files = [AppliedFile(file_name(owner, kind), text) for owner, text in texts.items()]
+
+    def write(vm: Vm, *source: str, **more: str) -> str:
+        written = (_EDITORS | _OTHERS)[kind](instance, plan, vm, *source, **more, **chosen)
+        heard.extend((vm.name, n.removeprefix(f"VM {vm.name!r:.80}: ")) for n in written.notes)
+        return written.item
+
+    if sources:
+        if kind not in _SOURCES:
+            file = str(sources[0])
+            raise InputError("source", "", f"format {kind} edits no file", file=file)
+        files = list(_edited(instance, plan, kind, vms, sources, write, notes))
+    else:
+        texts: dict[str, str] = {}
+        for vm in _chosen(instance, plan, vms, notes):
+            owner = plan.placements[vm.name].host if kind in _COMMANDS else vm.name
+            texts[owner] = texts.get(owner, _HEADS.get(kind, "")) + write(vm)
+        files = [AppliedFile(file_name(owner, kind), text) for owner, text in texts.items()]
     return Reading(tuple(files), (*notes, *_together(heard)))
 
 
 def _chosen(instance: Instance, plan: Plan, names: Sequence[str], notes: list[str]) -> list[Vm]:
     if names:
-        return [_known(instance, name) for name in dict.fromkeys(names)]
+        return [_placed(instance, plan, name) for name in dict.fromkeys(names)]
     missing = [vm.name for vm in instance.vms if vm.name not in plan]
     if missing:
         more = f" and {len(missing) - _SHOWN_MAX} more" if len(missing) > _SHOWN_MAX else ""
@@ -125,37 +136,74 @@ def _together(heard: Sequence[tuple[str, str]]) -> Iterator[str]:
         yield f"VM{'s' * (len(about) > 1)} {shown}{more}: {text}"
 
 
-def _known(instance: Instance, name: str) -> Vm:
+def _placed(instance: Instance, plan: Plan, name: str) -> Vm:
     if name not in instance.vm_index:
         raise InputError(f"VM {name!r:.80}", "", "does not exist in the instance")
+    if name not in plan:
+        raise InputError(f"VM {name!r:.80}", "", "is not placed by the plan")
     return instance.vm(name)
 
 
-def _source(
+def _edited(
     instance: Instance,
     plan: Plan,
     kind: ApplyFormat,
     names: Sequence[str],
-    source: Path,
+    sources: Sequence[Path],
+    write: Callable[..., str],
     notes: list[str],
-) -> tuple[Vm, str]:
-    """The VM that a source describes, and the source's text, which its reader has checked."""
-    file = str(source)
-    if kind not in _READERS:
-        raise InputError("source", "", f"format {kind} edits no file", file=file)
-    if source == STDIN:
-        raise InputError("source", "", "must be a file, not standard input", file=file)
-    if len(names) > 1:
-        raise InputError("source", "", f"is of one VM, {len(names)} are named", file=file)
-    found = _READERS[kind](source, None).item
-    if len(found) > 1:
-        raise InputError("source", "", f"holds {len(found)} VMs, must be one", file=file)
-    vm = _known(instance, names[0] if names else found[0].name)
-    if vm.name not in plan:
-        raise InputError(f"VM {vm.name!r:.80}", "", "is not placed by the plan")
-    if vm.name != found[0].name:
-        notes.append(f"{file}: is of VM {found[0].name!r}, its name stays as it is")
-    return vm, read_text(source)
+) -> Iterator[AppliedFile]:
+    """Each source with the plan written into it, all under their own names."""
+    owner: dict[str, str] = {}
+    held: list[tuple[Path, list[str], bool]] = []
+    for given in sources:
+        if given == STDIN:
+            raise InputError("source", "", "must be a file, not standard input", file=str(given))
+        files = source_files(given, partial(holds_vms, name=_SOURCES[kind]))
+        notes += files.notes
+        for path in files.item:
+            read = vm_format(_SOURCES[kind]).read(path, None).item
+            held.append((path, [each.name for each in read], path == given))
+    single = [len(inside) for _, inside, _ in held] == [len(names)] == [1]
+    for path, inside, asked in held:
+        file, text, changed = str(path), read_text(path), ""
+        end = 0
+        for name, (start, stop, line) in zip(inside, _parts(kind, text, file), strict=True):
+            wanted = names[0] if single else name
+            if names and wanted not in names:
+                continue
+            if not asked and wanted not in plan:
+                notes.append(f"{file}: VM {name!r} is not placed by the plan: left out")
+                continue
+            vm = _placed(instance, plan, wanted)
+            if vm.name in owner:
+                raise InputError(
+                    f"VM {vm.name!r:.80}", "", f"is in {owner[vm.name]}, too", file=file
+                )
+            owner[vm.name] = file
+            if vm.name != name:
+                notes.append(f"{file}: is of VM {name!r}, its name stays as it is")
+            # Lines in errors are those of the file.
+            before = "\n" * (line - 1)
+            part = write(vm, before + text[start:stop], file=file).removeprefix(before)
+            changed, end = changed + text[end:start] + part, stop
+        if end:
+            yield AppliedFile(path.name, changed + text[end:])
+    for name in names:
+        if name not in owner:
+            raise InputError(f"VM {name!r:.80}", "", "is in none of the sources")
+
+
+def _parts(kind: ApplyFormat, text: str, file: str) -> list[tuple[int, int, int]]:
+    """Where in a text each VM is: its first character, the one behind it, its first line."""
+    if kind is ApplyFormat.LIBVIRT:
+        xml = XmlText(text, file)
+        spans = list(xml.root.all("domain"))
+        if xml.root.tag != "domain" and spans:
+            sizes = [len(xml.data[: s.start].decode()) for s in spans]
+            ends = [len(xml.data[: s.end].decode()) for s in spans]
+            return [(a, z, s.line) for a, z, s in zip(sizes, ends, spans, strict=True)]
+    return [(0, len(text), 1)]
 
 
 def file_name(name: str, kind: ApplyFormat) -> str:
@@ -176,15 +224,23 @@ def joined_text(files: Sequence[AppliedFile], kind: ApplyFormat) -> str:
     return "\n".join(f"# {file.name}\n{file.text}" for file in files)
 
 
-def write_files(folder: Path, files: Sequence[AppliedFile], *, overwrite: bool = False) -> None:
+def write_files(out: Path, files: Sequence[AppliedFile], *, overwrite: bool = False) -> None:
     """Write files into a folder, each whole or not at all, after a look at whether all may be.
+
+    A single file goes to `out` itself if that has its suffix and is no folder.
 
     Raises
     ------
     InputError
         If one exists and `overwrite` is false, or cannot be written.
     """
-    make_folder(folder)
-    check_writable([folder / file.name for file in files], overwrite=overwrite)
-    for file in files:
-        write_text(folder / file.name, file.text, overwrite=overwrite)
+    named = not out.is_dir() and bool(files) and out.suffix == Path(files[0].name).suffix
+    if named and len(files) > 1:
+        reason = f"is named like a file, and {len(files)} are to be written: name a folder"
+        raise InputError("folder", "", reason, file=str(out))
+    if not named:
+        make_folder(out)
+    paths = [out if named else out / file.name for file in files]
+    check_writable(paths, overwrite=overwrite)
+    for path, file in zip(paths, files, strict=True):
+        write_text(path, file.text, overwrite=overwrite)

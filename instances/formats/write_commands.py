@@ -19,7 +19,7 @@ from numaplace.models.vm import Vm
 
 
 def write_xl_commands(
-    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.HARD
+    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.BOTH
 ) -> Reading[str]:
     """Return lines of ``xl vcpu-pin`` and ``xl mem-set`` for a planned VM that runs.
 
@@ -31,19 +31,19 @@ def write_xl_commands(
     placed = placed_vm(instance, plan, vm)
     domain = _name(placed, "a domain's id")
     dashes = "-- " if vm.name.startswith("-") else ""
-    lines = []
-    for vcpu, pcpus in enumerate(placed.pcpus):
-        text = format_ids(pcpus)
-        masks = {
-            Affinity.HARD: f"{text} all",
-            Affinity.SOFT: f"all {text}",
-            Affinity.BOTH: f"{text} {text}",
-        }[affinity]
-        lines.append(f"xl vcpu-pin {dashes}{domain} {vcpu} {masks}")
+    masks = [_masks(format_ids(pcpus), affinity) for pcpus in placed.pcpus]
+    pins = [("all", masks[0])] if len(set(masks)) == 1 else list(enumerate(masks))
+    lines = [f"xl vcpu-pin {dashes}{domain} {vcpu} {mask}" for vcpu, mask in pins]
     if vm.balloon_mib:
         lines.append(f"xl mem-set {dashes}{domain} {placed.target_mib}")
     notes = (*placed.notes, f"{placed.thing}: Xen does not move memory that a domain has already")
     return Reading("".join(line + "\n" for line in lines), notes)
+
+
+def _masks(pcpus: str, affinity: Affinity) -> str:
+    """Hard and soft affinity as ``xl vcpu-pin`` takes them."""
+    hard = "all" if affinity is Affinity.SOFT else pcpus
+    return f"{hard} {'all' if affinity is Affinity.HARD else pcpus}"
 
 
 def write_virsh_commands(

@@ -296,12 +296,13 @@ def amounts_note(placed: PlacedVm, cells: Sequence[NumberedCell], what: str) -> 
     nodes = frozenset[int]().union(*(cell.memory_nodes for cell in cells))
     if len(nodes) < 2 or placed.vm.memory_mode is MemoryMode.INTERLEAVE:
         return ()
-    told = ", ".join(f"{mib} MiB on {node}" for node, mib in sorted(_sums(cells).items()))
+    told = ", ".join(f"{mib} MiB on {node}" for node, mib in sorted(node_sums(cells).items()))
     reason = f"cannot say how much memory lies on each of nodes {format_ids(nodes)}"
     return (f"{placed.thing}: {what} {reason} (planned: {told})",)
 
 
-def _sums(cells: Sequence[NumberedCell]) -> dict[int, int]:
+def node_sums(cells: Sequence[NumberedCell]) -> dict[int, int]:
+    """Memory of cells in MiB by node."""
     sums: dict[int, int] = {}
     for cell in cells:
         for node, mib in cell.memory_mib:

@@ -4,14 +4,16 @@
 plan                 xl.cfg
 ==================== ===========================================================================
 vCPUs                vcpus (maxvcpus is left out unless both together say the same)
-their pCPUs          cpus (hard), cpus_soft (soft): one text, or one for each vCPU
+their pCPUs          cpus (hard), cpus_soft (soft): one text, or one for each vCPU; both
+                     unless told otherwise
 memory, ballooning   memory (after ballooning), maxmem
 guest cells          vnuma: pnode is the node most of a cell's pages are on; not for PV guests,
                      not with ballooning (Xen refuses both)
 devices              pci
 ==================== ===========================================================================
 
-Xen itself puts the memory of a guest without vnuma on the nodes its vCPUs are kept on.
+Xen spreads the memory of a guest without vnuma evenly over the nodes its vCPUs are kept on; but
+since 4.12 ``cpus`` alone does not say so: automatic placement then chooses nodes of its own.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from numaplace.instances.formats.c_number import parse_c_whole
 from numaplace.instances.formats.write_placed import (
     Affinity,
     PlacedVm,
-    amounts_note,
     exchanged_devices,
     guest_distances,
     main_node,
+    node_sums,
     placed_vm,
 )
 from numaplace.instances.formats.write_xl_text import XlText
@@ -47,7 +49,7 @@ def write_xl(
     source: str | None = None,
     *,
     file: str = NEW,
-    affinity: Affinity = Affinity.HARD,
+    affinity: Affinity = Affinity.BOTH,
 ) -> Reading[str]:
     """Return the xl configuration of a planned VM.
 
@@ -77,6 +79,7 @@ def write_xl(
     _apply_memory(text, placed, hvm)
     notes += _apply_affinity(text, placed, affinity)
     notes += _apply_vnuma(text, placed, hvm)
+    notes += _memory_notes(placed, affinity)
     _apply_devices(text, placed)
     if vm.page_size is not PageSize.SMALL:
         notes.append(f"{placed.thing}: xl cannot ask for {vm.page_size} pages")
@@ -84,8 +87,13 @@ def write_xl(
 
 
 def _is_hvm(text: XlText) -> bool:
-    kind = text.value("type")
-    return kind in ("hvm", "pvh") if kind is not None else text.value("builder") == "hvm"
+    return _kind(text) == "hvm"
+
+
+def _kind(text: XlText) -> str:
+    """What a guest is: ``hvm``, ``pvh``, or else ``pv``."""
+    kind = text.value("type") or text.value("builder")
+    return kind if kind in ("hvm", "pvh") else "pv"
 
 
 def _apply_vcpus(text: XlText, placed: PlacedVm) -> None:
@@ -142,13 +150,11 @@ def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[
 def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
     if not placed.shows_cells:
         text.remove("vnuma")
-        if placed.memory_nodes != {cell.node for cell in placed.cells}:
-            nodes = format_ids(placed.memory_nodes)
-            reason = f"xl cannot put memory on node(s) {nodes}; Xen takes the nodes of its vCPUs"
-            return [f"{placed.thing}: {reason}"]
-        return list(amounts_note(placed, placed.cells, "xl"))
+        return []
     if not hvm:
-        raise placed.error("vnuma", 'Xen refuses it for PV guests: give the source type = "hvm"')
+        raise placed.error(
+            "vnuma", f'Xen refuses it for {_kind(text).upper()} guests: give type = "hvm"'
+        )
     distances = guest_distances(placed)
     vnodes: list[XlValue] = []
     for cell, row in zip(placed.cells, distances, strict=True):
@@ -166,9 +172,30 @@ def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
         if len(cell.memory_nodes) > 1:
             reason = f"a cell of vnuma has one node, the plan puts cell {number} on nodes"
             notes.append(f"{placed.thing}: {reason} {format_ids(cell.memory_nodes)}")
-    if placed.vm.memory_mode is MemoryMode.STRICT:
-        notes.append(f"{placed.thing}: Xen falls back to other nodes where memory is short")
     return notes
+
+
+def _memory_notes(placed: PlacedVm, affinity: Affinity) -> list[str]:
+    """Where Xen puts memory in another way than planned."""
+    notes: list[str] = []
+    homes = frozenset(cell.node for cell in placed.cells)
+    if not placed.shows_cells:
+        if affinity is Affinity.HARD:
+            notes.append("without cpus_soft Xen (since 4.12) may put its memory on other nodes")
+        if placed.memory_nodes != homes:
+            nodes = format_ids(placed.memory_nodes)
+            reason = "Xen spreads it evenly over the nodes of its vCPUs"
+            notes.append(f"xl cannot put memory on node(s) {nodes}; {reason}")
+        elif len(homes) > 1:
+            sums = node_sums(placed.cells)
+            # Plans count in blocks of a 64th or less.
+            if max(sums.values()) - min(sums.values()) > sum(sums.values()) // 64 + 1:
+                told = ", ".join(f"{mib} MiB on {node}" for node, mib in sorted(sums.items()))
+                reason = f"Xen spreads its memory evenly over nodes {format_ids(homes)}"
+                notes.append(f"{reason} (planned: {told})")
+    if placed.vm.memory_mode is MemoryMode.STRICT:
+        notes.append("Xen falls back to other nodes where memory is short")
+    return [f"{placed.thing}: {note}" for note in notes]
 
 
 def _apply_devices(text: XlText, placed: PlacedVm) -> None:

@@ -80,7 +80,7 @@ def test_commands_are_a_script_for_each_host(
     text = (tmp_path / "rack.sh").read_text(encoding="utf-8")
     assert text.startswith("#!/bin/sh\nset -e\n")
     pins = [line for line in text.splitlines() if "vcpu-pin " in line or "vcpupin " in line]
-    assert len(pins) == 6
+    assert len(pins) == (3 if kind == "commands-xl" else 6)
     assert run("apply", instance, plan, "--format", kind).stdout == text
 
 
@@ -105,6 +105,89 @@ def test_a_source_is_edited(run: Run, instance: Path, plan: Path, tmp_path: Path
     ]
     other = run("apply", instance, plan, "-f", "xl", "--source", source, "--vm", "vm1")
     assert "is of VM 'vm2', its name stays" in other.stderr
+
+
+@pytest.mark.parametrize("named", ["each", "folder", "pattern"])
+def test_several_sources_keep_their_names(
+    run: Run, instance: Path, plan: Path, tmp_path: Path, named: str
+) -> None:
+    """Every file is written under its own name, however it is named; what is no source is told."""
+    folder = tmp_path / "qemu-server"
+    folder.mkdir()
+    for number in (1, 3):
+        text = f"# vm {number}\nname: vm{number}\ncores: 2\nmemory: 4096\n"
+        (folder / f"10{number}.conf").write_text(text, encoding="utf-8")
+    (folder / "notes").write_text("mine", encoding="utf-8")
+    (folder / "gone.conf").write_text("name: gone\ncores: 2\nmemory: 64\n", encoding="utf-8")
+    sources = {
+        "each": [folder / "101.conf", folder / "103.conf"],
+        "folder": [folder],
+        "pattern": [folder / "*.conf"],
+    }[named]
+    args = [word for source in sources for word in ("--source", source)]
+    out = tmp_path / "new"
+    result = run("apply", instance, plan, "-f", "proxmox", *args, "--out", out)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["101.conf", "103.conf"]
+    for number in (1, 3):
+        text = (out / f"10{number}.conf").read_text(encoding="utf-8")
+        assert text.startswith(f"# vm {number}\nname: vm{number}\n")
+        assert "\naffinity: " in text
+    assert ("'gone' is not placed by the plan: left out" in result.stderr) is (named != "each")
+    assert ("of no known format: notes" in result.stderr) is (named == "folder")
+    one = ("--vm", "vm3", "--out", tmp_path / "one")
+    assert run("apply", instance, plan, "-f", "proxmox", *args, *one).exit_code == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["103.conf"]
+
+
+def test_several_domains_of_a_file(run: Run, instance: Path, plan: Path, tmp_path: Path) -> None:
+    """Each is edited in its place; errors name the line of the file."""
+    domain = "<domain>\n<name>vm{}</name><memory unit='MiB'>4096</memory><vcpu>2</vcpu>\n</domain>"
+    inside = domain.format(3) + "\n<!-- é -->\n" + domain.format(1)
+    source = tmp_path / "all.xml"
+    source.write_text(f"<domains>\n{inside}\n</domains>\n", encoding="utf-8")
+    out = tmp_path / "new.xml"
+    args = ("apply", instance, plan, "-f", "libvirt", "--source", source)
+    assert run(*args, "--out", out).exit_code == 0
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith("<domains>\n<domain>\n<name>vm3</name>")
+    assert text.endswith("</domain>\n</domains>\n")
+    assert "</domain>\n<!-- é -->\n<domain>\n<name>vm1</name>" in text
+    assert text.count("<vcpupin vcpu='1'") == text.count("<numatune>") == 2
+    dimm = "<devices><memory/></devices></domain>"
+    bad = source.read_text(encoding="utf-8").replace("</domain>\n</domains>", f"{dimm}\n</domains>")
+    source.write_text(bad, encoding="utf-8")
+    assert "all.xml:8: <memory>: memory devices (DIMMs)" in run(*args).stderr
+
+
+def test_a_vm_in_two_sources(run: Run, instance: Path, plan: Path, tmp_path: Path) -> None:
+    """Which one is meant is not known; a VM in none is told as well."""
+    for name in ("a.cfg", "b.cfg"):
+        (tmp_path / name).write_text("name='vm1'\nmemory=1\n", encoding="utf-8")
+    args = ("apply", instance, plan, "-f", "xl", "--source", tmp_path / "a.cfg")
+    two = run(*args, "--source", tmp_path / "b.cfg")
+    assert (two.exit_code, two.stdout) == (2, "")
+    assert f"b.cfg: VM 'vm1': is in {tmp_path}/a.cfg, too" in two.stderr
+    missing = run(*args, "--vm", "vm1", "--vm", "vm2")
+    assert (missing.exit_code, missing.stdout) == (2, "")
+    assert "VM 'vm2': is in none of the sources" in missing.stderr
+
+
+@pytest.mark.parametrize(("kind", "name"), [("xl", "web1.cfg"), ("commands-virsh", "go.sh")])
+def test_a_single_file_of_that_name(
+    run: Run, instance: Path, plan: Path, tmp_path: Path, kind: str, name: str
+) -> None:
+    """`--out web1.cfg` is the file; for several there must be a folder."""
+    args = ("apply", instance, plan, "-f", kind, "--out", tmp_path / name)
+    only = ("--vm", "vm1") if kind == "xl" else ()
+    assert run(*args, *only).exit_code == 0
+    assert (tmp_path / name).is_file()
+    assert "exists, --force" in run(*args, *only).stderr
+    assert run(*args, *only, "--force").exit_code == 0
+    if only:
+        several = run(*args, "--force")
+        assert several.exit_code == 2
+        assert "is named like a file, and 3 are to be written" in several.stderr
 
 
 def test_nothing_is_overwritten(run: Run, instance: Path, plan: Path, tmp_path: Path) -> None:
@@ -180,7 +263,8 @@ def test_malformed_sources(
         (("--vm", "vm9"), "VM 'vm9': does not exist"),
         (("--source", "-"), "not standard input"),
         (("--source", "none.xml"), "cannot be read"),
-        (("--source", "none.xml", "--vm", "vm1", "--vm", "vm2"), "2 are named"),
+        (("--source", "none.xml", "--vm", "vm1", "--vm", "vm2"), "cannot be read"),
+        (("--source", "none*.xml"), "none*.xml: source: no file matches"),
         (("--affinity", "soft"), "libvirt has no soft affinity"),
     ],
 )

@@ -100,6 +100,8 @@ def test_xl_commands(affinity: Affinity, masks: tuple[str, ...]) -> None:
     text = write_xl_commands(instance, plan, WIDE, affinity=affinity).item
     expected = [f"xl vcpu-pin wide {vcpu} {mask}" for vcpu, mask in enumerate(masks)]
     assert text.splitlines() == expected
+    both = affinity is Affinity.BOTH
+    assert (text == write_xl_commands(instance, plan, WIDE).item) is both
 
 
 def test_names_are_quoted() -> None:
@@ -107,8 +109,7 @@ def test_names_are_quoted() -> None:
     instance, plan = planned((ELASTIC, ELASTIC_PLACED))
     name = "'it'\"'\"'s'"
     assert write_xl_commands(instance, plan, ELASTIC).item.splitlines() == [
-        f"xl vcpu-pin {name} 0 4-7 all",
-        f"xl vcpu-pin {name} 1 4-7 all",
+        f"xl vcpu-pin {name} all 4-7 4-7",
         f"xl mem-set {name} 768",
     ]
     assert write_virsh_commands(instance, plan, ELASTIC).item.splitlines() == [

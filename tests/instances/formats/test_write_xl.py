@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ type = "hvm"; vcpus = 2
 maxvcpus=4
 memory = 2048
 cpus = ["8-11", "8-11", "12-15", "12-15"]
+cpus_soft = ["8-11", "8-11", "12-15", "12-15"]
 pci = ["0000:5e:00.0@5,permissive=1", "af:00.0"]
 vnuma = [
     ["pnode=2", "size=1024", "vcpus=0-1", "vdistances=10,20"],
@@ -104,6 +106,7 @@ def test_affinity(affinity: Affinity, lines: list[str]) -> None:
     source = 'cpus = "0"\nmemory=1024\ncpus_soft = "0"\n'
     text = write_xl(instance, plan, vm, source, affinity=affinity).item
     assert [line for line in text.splitlines() if line.startswith("cpus")] == lines
+    assert (text == write_xl(instance, plan, vm, source).item) is (affinity is Affinity.BOTH)
     new = write_xl(instance, plan, vm, affinity=affinity).item
     assert [line for line in new.splitlines() if line.startswith("cpus")] == lines
 
@@ -134,6 +137,26 @@ def test_remarks_tell_what_xl_cannot_say() -> None:
         assert words in told
 
 
+@pytest.mark.parametrize(
+    ("affinity", "memory", "words"),
+    [
+        (Affinity.BOTH, (512, 512), ""),
+        (Affinity.BOTH, (768, 256), "evenly over nodes 1-2 (planned: 768 MiB on 1, 256 MiB on 2)"),
+        (Affinity.HARD, (512, 512), "without cpus_soft Xen (since 4.12) may put its memory on"),
+    ],
+)
+def test_memory_on_several_nodes(affinity: Affinity, memory: tuple[int, int], words: str) -> None:
+    """Xen knows even parts only, and none without soft affinity."""
+    vm = Vm("web", 4, 1024, max_cells=2)
+    cells = (cell(1, 2, 512), cell(2, 2, 512))
+    instance, _ = planned((vm, on(*cells)))
+    cells = tuple(replace(c, memory_mib=((c.node, m),)) for c, m in zip(cells, memory, strict=True))
+    reading = write_xl(instance, Plan({"web": on(*cells)}), vm, "memory=1024", affinity=affinity)
+    assert 'cpus = ["4-7", "4-7", "8-11", "8-11"]' in reading.item
+    assert words in " ".join(reading.notes)
+    assert len(reading.notes) == bool(words)
+
+
 def test_a_cell_whose_memory_is_elsewhere_is_built_there() -> None:
     """With vnuma the node of the memory can be said."""
     vm = Vm("web", 1, 1024, guest_numa=GuestNuma.EXPLICIT, cells=(Cell(1, 1024),))
@@ -143,12 +166,12 @@ def test_a_cell_whose_memory_is_elsewhere_is_built_there() -> None:
     assert 'cpus = "4-7"' in text
 
 
-@pytest.mark.parametrize("head", ["", 'type = "pv"\n', 'builder = "generic"\n'])
-def test_pv_guests_have_no_vnuma(head: str) -> None:
+@pytest.mark.parametrize("kind", ["", 'type = "pv"\n', 'builder = "generic"\n', 'type = "pvh"\n'])
+def test_pv_and_pvh_guests_have_no_vnuma(kind: str) -> None:
     """Xen refuses it."""
     instance, plan = planned((DB, DB_PLACED))
-    with pytest.raises(InputError, match="PV guests"):
-        write_xl(instance, plan, DB, head + 'name="db"\nmemory=2048\nvcpus=4\n')
+    with pytest.raises(InputError, match=r"PVH? guests: give type"):
+        write_xl(instance, plan, DB, kind + 'name="db"\nmemory=2048\nvcpus=4\n')
 
 
 def test_ballooning_does_not_go_with_vnuma_or_devices() -> None:
