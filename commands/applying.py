@@ -126,16 +126,15 @@ def _wish(text: str) -> tuple[int, int]:
 def _machine(text: str) -> Host:
     """The only host of a source; of a folder with sysfs, with the memory that is free now."""
     from numaplace.instances.formats.registry import detect_host_format
-    from numaplace.instances.free_memory import with_free_memory
-    from numaplace.instances.importer import import_instance
+    from numaplace.instances.importer import HostOptions, import_instance
     from numaplace.instances.lookup import host_sources
 
     source = host_sources([text], None)[0]
-    hosts = import_instance([source]).item.hosts
+    live = source.path.is_dir() and (source.format or detect_host_format(source.path)) == "sysfs"
+    hosts = import_instance([source], options=HostOptions(free_memory=live)).item.hosts
     if len(hosts) > 1:
         raise InputError("numad", "--host", f"{text!r:.80} describes {len(hosts)} hosts, not one")
-    live = source.path.is_dir() and (source.format or detect_host_format(source.path)) == "sysfs"
-    return with_free_memory(hosts[0], source.path) if live else hosts[0]
+    return hosts[0]
 
 
 def _host_of(problem: Instance, text: str) -> Host:

@@ -49,6 +49,9 @@ _FILES = "VMs: [FORMAT:]FILE[*COPIES], a folder or a 'pattern*'; may be given ag
 _VMS = option(_FILES, metavar="SOURCE", default_factory=list, show_default=False)
 _HOST_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "HOST_FORMATS"))
 _VM_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "VM_FORMATS"))
+_MEMORY = option(
+    "All, what is free now, or MiB of a node where the file tells none.", metavar="total|free|MIB"
+)
 
 
 @app.command("import", rich_help_panel="Instances")
@@ -59,7 +62,8 @@ def import_(
     vm_format: Annotated[str | None, _VM_FORMAT] = None,
     name: Annotated[str, option("Name of the instance.")] = "",
     reserve: Annotated[int | None, option("MiB a node keeps for the hypervisor.")] = None,
-    memory: Annotated[int | None, option("MiB of a node, if the file does not tell.")] = None,
+    memory: Annotated[str, _MEMORY] = "total",
+    gpu_memory: Annotated[bool, option("Keep nodes of GPU memory.", "--gpu-memory")] = False,
     overcommit: Annotated[float | None, option("Shared vCPUs allowed per pCPU.")] = None,
     smt_yield: Annotated[float | None, option("Yield of a core with both threads busy.")] = None,
     rename: Annotated[bool, option("Number equal names.", "--rename")] = False,
@@ -73,13 +77,19 @@ def import_(
     Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
     """
     from numaplace.instances.importer import HostOptions, SameNames, import_instance
-    from numaplace.instances.lookup import check_writable, host_sources, vm_sources
+    from numaplace.instances.lookup import check_writable, host_sources, vm_sources, wanted_memory
 
     check_writable(document=out, overwrite=force)
     reading = import_instance(
         host_sources(host, host_format),
         vm_sources(vms, vm_format),
-        options=HostOptions(reserve, memory, overcommit, smt_yield),
+        options=HostOptions(
+            reserve_mib=reserve,
+            vcpu_overcommit=overcommit,
+            smt_yield=smt_yield,
+            gpu_memory=gpu_memory,
+            **wanted_memory(memory),
+        ),
         same_names=SameNames.SUFFIX if rename else SameNames.ERROR,
         name=name,
     )

@@ -215,12 +215,12 @@ def guest_numa(
 
 def _one_host(file: Path) -> Host:
     """Return the host of a file in any format."""
-    from numaplace.instances.formats.registry import detect_host_format, host_format
+    from numaplace.instances.importer import HostOptions, Source, read_hosts
 
-    reading = host_format(detect_host_format(file)).read(file, None, None)
-    for note in reading.notes:
-        output.remark(f"{file}: {note}")
-    hosts = tuple(reading.item)
+    notes: list[str] = []
+    hosts = read_hosts(Source(file), HostOptions(), notes)
+    for note in notes:
+        output.remark(note)
     if len(hosts) != 1:
         reason = f"holds {len(hosts)} hosts, must hold one"
         raise InputError("guest NUMA", "--what-if", reason, file=str(file))

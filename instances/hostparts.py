@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numaplace.instances.files import STDIN
+from numaplace.instances.hostmemory import Free, HostReading, gpu_nodes
+from numaplace.instances.latency import Pairs, complete_latency
 from numaplace.instances.ranges import format_ids
-from numaplace.instances.reading import Reading
 from numaplace.models.errors import NAME_LENGTH_MAX, InputError
 from numaplace.models.topology import Device, Host, Matrix, NumaNode, PCpu
 from numaplace.models.units import SLIT_LOCAL
@@ -18,9 +19,6 @@ REMOTE_ASSUMED = 2 * SLIT_LOCAL
 
 THREADS_MAX = 256
 """The most threads that a list of siblings may give one core (real ones have up to 8)."""
-
-Pairs = Mapping[tuple[int, int], float]
-"""Values between two node ids, (initiator, target)."""
 
 _SUFFIXES = (".bz2", ".gz", ".xz", ".tar", ".tgz", ".tbz2", ".txz", ".xml", ".json", ".txt")
 
@@ -105,11 +103,15 @@ def finish_host(
     latency_ns: Pairs | None = None,
     bandwidth_mbps: Pairs | None = None,
     devices: Iterable[Device] = (),
-) -> Reading[Host]:
-    """Put the parts of a host together; pairs that name other nodes are left out.
+    free: Mapping[int, Free] | None = None,
+    gpu: Mapping[int, bool] | None = None,
+) -> HostReading:
+    """Put the parts of a host together; pairs (initiator, target) of other nodes are left out.
 
-    Unknown distances become 10 (local) and 20 (elsewhere), with a note. A node without pCPUs
-    gets the best bandwidth that any initiator has to it.
+    Unknown distances become 10 (local) and 20 (elsewhere), with a note, and unknown latencies what
+    `latency.complete_latency` makes of them. A node's bandwidth is what it has to itself; without
+    pCPUs, the best that any initiator has to it. `free` and `gpu` are what is free on each node,
+    and whether its memory is a GPU's, as far as that is told.
 
     Raises
     ------
@@ -123,24 +125,28 @@ def finish_host(
     if not any(node.pcpus for node in ordered):
         raise InputError(f"host {name!r:.80}", "pcpus", "has no CPU that may be used")
     known = dict(distances or {})
+    of_gpus = gpu_nodes(ordered, known, gpu or {})
     remarks += _assumed_distances(ids, known)
     for a in ids:
         for b in ids:
             known.setdefault((a, b), SLIT_LOCAL if a == b else REMOTE_ASSUMED)
+    latency, told = complete_latency(ordered, latency_ns or {}, known)
     host = Host(
         name=name,
         nodes=tuple(ordered),
         distances=_matrix(ids, known),
-        latency_ns=_matrix(ids, latency_ns or {}),
+        latency_ns=_matrix(ids, latency),
         bandwidth_mbps=_matrix(ids, bandwidth),
         devices=tuple(sorted(devices, key=lambda device: device.address)),
     )
-    return Reading(host, tuple(remarks))
+    return HostReading(host, (*remarks, *told), dict(free or {}), of_gpus)
 
 
 def _with_bandwidth(node: NumaNode, bandwidth: Pairs) -> NumaNode:
-    best = max((value for (_, target), value in bandwidth.items() if target == node.id), default=0)
-    if node.pcpus or best < 1 or node.bandwidth_mbps is not None:
+    best = bandwidth.get((node.id, node.id), 0.0)
+    if not node.pcpus:
+        best = max((value for (_, to), value in bandwidth.items() if to == node.id), default=0)
+    if best < 1 or node.bandwidth_mbps is not None:
         return node
     return replace(node, bandwidth_mbps=round(best))
 

@@ -23,6 +23,7 @@ from numaplace.instances.formats.registry import (
     host_format,
     vm_format,
 )
+from numaplace.instances.hostmemory import as_asked
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
@@ -79,6 +80,10 @@ class HostOptions:
         Memory of each node, for formats without it (lscpu).
     vcpu_overcommit, smt_yield, network_factor
         As in `Host`.
+    free_memory
+        Take the memory that is free now, not all there is.
+    gpu_memory
+        Keep nodes whose memory is a GPU's.
     """
 
     reserve_mib: int | None = None
@@ -86,6 +91,8 @@ class HostOptions:
     vcpu_overcommit: float | None = None
     smt_yield: float | None = None
     network_factor: float | None = None
+    free_memory: bool = False
+    gpu_memory: bool = False
 
     def __post_init__(self) -> None:
         for name in ("reserve_mib", "memory_mib"):
@@ -168,13 +175,23 @@ def _hosts(
     names = _Names("host", same_names, HOSTS_MAX)
     hosts: list[Host] = []
     for source in sources:
-        found = host_format(source.format or detect_host_format(source.path))
-        reading = found.read(source.path, None, options.memory_mib)
-        notes += [f"{source.path}: {note}" for note in reading.notes]
         with located(str(source.path)):
-            for host in reading.item:
+            for host in read_hosts(source, options, notes):
                 hosts += names.copies(_with_options(host, options), source, notes)
     return tuple(hosts)
+
+
+def read_hosts(source: Source, options: HostOptions, notes: list[str]) -> list[Host]:
+    """Return the hosts of a file with the memory that is asked for; remarks go to `notes`."""
+    found = host_format(source.format or detect_host_format(source.path))
+    with located(str(source.path)):
+        readings = [
+            as_asked(each, free=options.free_memory, gpu_memory=options.gpu_memory)
+            for each in found.read(source.path, None, options.memory_mib)
+        ]
+    told = dict.fromkeys(note for reading in readings for note in reading.notes)
+    notes += [f"{source.path}: {note}" for note in told]
+    return [reading.item for reading in readings]
 
 
 def _with_options(host: Host, options: HostOptions) -> Host:

@@ -153,6 +153,16 @@ def _source(text: str, default_format: str | None, formats: Iterable[str]) -> So
     return replace(source, format=source.format or default_format)
 
 
+def wanted_memory(text: str) -> dict[str, Any]:
+    """Return the fields of `HostOptions` that ``total``, ``free`` or a node's MiB stand for."""
+    if text in ("total", "free"):
+        return {"free_memory": text == "free"}
+    if not re.fullmatch("[0-9]{1,15}", text, re.ASCII):
+        reason = f"must be total, free or a node's MiB, not {text!r:.60}"
+        raise InputError("host options", "--memory", reason)
+    return {"memory_mib": int(text)}
+
+
 def changed_preset(name: str, changes: Iterable[str]) -> GenerateParams:
     """Return a preset of the generator with some of its parameters changed.
 

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
 from numaplace.instances.formats.hwloc_values import NodeIndex, read_distances, read_memattrs
+from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (
     CpuFacts,
     default_name,
@@ -27,7 +28,7 @@ from numaplace.instances.hostparts import (
 from numaplace.instances.pci import kind_of
 from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import format_ids, ids_of, parse_bits
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import located
 from numaplace.instances.xmlfile import (
     attribute,
     error_at,
@@ -37,7 +38,7 @@ from numaplace.instances.xmlfile import (
     whole_attribute,
 )
 from numaplace.models.errors import InputError
-from numaplace.models.topology import MIB_MAX, NODES_MAX, PCPUS_MAX, Device, Host, NumaNode, PCpu
+from numaplace.models.topology import MIB_MAX, NODES_MAX, PCPUS_MAX, Device, NumaNode, PCpu
 
 _BYTES_MAX = MIB_MAX * 2**20
 _IO_TYPES = {"Bridge", "PCIDev", "OSDev"}
@@ -95,7 +96,7 @@ def sniff(head: str, path: Path) -> bool:
     return "<topology" in head and ("hwloc" in head or 'type="Machine"' in head)
 
 
-def read_host(path: Path, name: str | None = None) -> Reading[Host]:
+def read_host(path: Path, name: str | None = None) -> HostReading:
     """Read a host from hwloc XML.
 
     CPUs and memory that hwloc was not allowed to use are left out, with a note.
@@ -109,7 +110,7 @@ def read_host(path: Path, name: str | None = None) -> Reading[Host]:
         return _host(path, name)
 
 
-def _host(path: Path, name: str | None) -> Reading[Host]:
+def _host(path: Path, name: str | None) -> HostReading:
     root = parse_xml(read_text(path), str(path), roots=("topology",))
     machine = root.find("object")
     if machine is None:

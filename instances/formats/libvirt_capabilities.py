@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
+from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (
     THREADS_MAX,
     CpuFacts,
@@ -22,7 +23,7 @@ from numaplace.instances.hostparts import (
     pcpus_by_node,
 )
 from numaplace.instances.ranges import format_ids, parse_ids
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import located
 from numaplace.instances.xmlfile import (
     attribute,
     child,
@@ -35,7 +36,7 @@ from numaplace.instances.xmlfile import (
     whole_text,
 )
 from numaplace.models.errors import InputError
-from numaplace.models.topology import DISTANCE_MAX, MIB_MAX, PCPUS_MAX, Host, NumaNode
+from numaplace.models.topology import DISTANCE_MAX, MIB_MAX, PCPUS_MAX, NumaNode
 
 _UNITS = {
     "b": 1,
@@ -70,7 +71,7 @@ def sniff(head: str, path: Path) -> bool:
     return "<capabilities" in head
 
 
-def read_host(path: Path, name: str | None = None) -> Reading[Host]:
+def read_host(path: Path, name: str | None = None) -> HostReading:
     """Read a host from libvirt's capabilities.
 
     Raises
@@ -82,7 +83,7 @@ def read_host(path: Path, name: str | None = None) -> Reading[Host]:
         return _host(path, name)
 
 
-def _host(path: Path, name: str | None) -> Reading[Host]:
+def _host(path: Path, name: str | None) -> HostReading:
     root = parse_xml(read_text(path), str(path), roots=("capabilities",))
     host = child(root, "host")
     topology = child(host, "topology")

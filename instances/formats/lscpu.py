@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from numaplace.instances.files import read_text
+from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
 from numaplace.instances.ranges import format_ids, parse_ids, parse_whole
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
-from numaplace.models.topology import PCPUS_MAX, Host, NumaNode
+from numaplace.models.topology import PCPUS_MAX, NumaNode
 
 _NODE_CPUS = re.compile(r"NUMA node(\d{1,9}) CPU\(s\)", re.ASCII)
 _DEPTH_MAX = 20
@@ -38,9 +39,7 @@ def sniff(head: str, path: Path) -> bool:
     return re.match(r'\s*\{\s*"(lscpu|cpus)"\s*:\s*\[', head) is not None
 
 
-def read_host(
-    path: Path, name: str | None = None, *, memory_mib: int | None = None
-) -> Reading[Host]:
+def read_host(path: Path, name: str | None = None, *, memory_mib: int | None = None) -> HostReading:
     """Read a host from lscpu's JSON.
 
     Parameters
@@ -61,7 +60,7 @@ def read_host(
         return _host(path, name, memory_mib)
 
 
-def _host(path: Path, name: str | None, memory_mib: int | None) -> Reading[Host]:
+def _host(path: Path, name: str | None, memory_mib: int | None) -> HostReading:
     document = _load(path)
     if isinstance(document.get("cpus"), list):
         found = _from_table(document["cpus"])

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from numaplace.instances.files import read_text
+from numaplace.instances.hostmemory import Free, HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
 from numaplace.instances.ranges import parse_ids, parse_whole
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
-from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, Host, NumaNode
+from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, NumaNode
 
 _FIELD = re.compile(r"node\s+(\d{1,9})\s+([a-z ]+?)\s*:(.*)", re.ASCII)
 _HEADER = re.compile(r"node((?:\s+\d{1,9})+)\s*", re.ASCII)
-_ROW = re.compile(r"\s*(\d{1,9}):(.*)", re.ASCII)
+_ROW = re.compile(r"(\d{1,9}):(.*)", re.ASCII)
 _AVAILABLE = re.compile(r"available:\s*(\d{1,9})\s+nodes?\s*\(([^)]*)\)\s*", re.ASCII)
 _MEGABYTES = re.compile(r"(-?\d{1,20})\s*MB", re.ASCII)
 
@@ -32,6 +33,7 @@ class _Text:
     file: str
     cpus: dict[int, frozenset[int]] = field(default_factory=dict)
     size_mib: dict[int, int] = field(default_factory=dict)
+    free_mib: dict[int, int] = field(default_factory=dict)
     columns: tuple[int, ...] = ()
     distances: dict[tuple[int, int], float] = field(default_factory=dict)
     available: frozenset[int] | None = None
@@ -43,10 +45,10 @@ class _Text:
 
 def sniff(head: str, path: Path) -> bool:
     """Tell whether a file that starts with `head` looks like numactl's text."""
-    return re.search(r"^available:\s*\d+ nodes?", head, re.MULTILINE) is not None
+    return re.search(r"^\s*available:\s*\d+ nodes?", head, re.MULTILINE) is not None
 
 
-def read_host(path: Path, name: str | None = None) -> Reading[Host]:
+def read_host(path: Path, name: str | None = None) -> HostReading:
     """Read a host from the output of ``numactl --hardware``.
 
     Raises
@@ -58,11 +60,11 @@ def read_host(path: Path, name: str | None = None) -> Reading[Host]:
         return _host(path, name)
 
 
-def _host(path: Path, name: str | None) -> Reading[Host]:
+def _host(path: Path, name: str | None) -> HostReading:
     text = _Text(str(path))
     for line, content in enumerate(read_text(path).splitlines(), start=1):
         if content.strip():
-            _read_line(content.rstrip(), line, text)
+            _read_line(content.strip(), line, text)
     ids = sorted(set(text.cpus) | set(text.size_mib))
     if not ids:
         raise InputError("numactl", "", "holds no line 'node 0 cpus: ...'")
@@ -87,6 +89,7 @@ def _host(path: Path, name: str | None) -> Reading[Host]:
         [NumaNode(n, pcpus.get(n, ()), memory_mib=text.size_mib.get(n, 0)) for n in ids],
         notes,
         distances=text.distances,
+        free={node: Free(mib) for node, mib in text.free_mib.items()},
     )
 
 
@@ -119,12 +122,13 @@ def _read_field(node: int, name: str, value: str, line: int, text: _Text) -> Non
             raise text.error(line, thing, "cpus", "occurs twice")
         listed = re.sub(r"\(\d+\)\s*$", "", value)  # --cpu-compress ends with the count
         text.cpus[node] = _ids(",".join(re.split(r"[,\s]+", listed.strip())), line, text, thing)
-    elif name == "size" and value != "<not available>":
+    elif name in ("size", "free") and value != "<not available>":
+        known = text.size_mib if name == "size" else text.free_mib
         match = _MEGABYTES.fullmatch(value)
-        if node in text.size_mib or match is None:
+        if node in known or match is None:
             reason = f"{value!r:.60} is not like '64329 MB'" if match is None else "occurs twice"
-            raise text.error(line, thing, "size", reason)
-        text.size_mib[node] = _whole(match[1], line, text, thing, "size", MIB_MAX)
+            raise text.error(line, thing, name, reason)
+        known[node] = _whole(match[1], line, text, thing, name, MIB_MAX)
     elif name not in ("size", "free"):
         text.unread += 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from numaplace.instances.formats import (
     xl_cfg,
     xl_info,
 )
+from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host
@@ -31,7 +32,7 @@ HEAD_BYTES = 1 << 16
 NUMAPLACE = "numaplace"
 
 Sniff = Callable[[str, Path], bool]
-Hosts = Reading[tuple[Host, ...]]
+Hosts = tuple[HostReading, ...]
 Vms = Reading[tuple[Vm, ...]]
 
 
@@ -64,32 +65,31 @@ class VmFormat:
     read: Callable[[Path, Host | None], Vms]
 
 
-def _one_host(read: Callable[[Path, str | None], Reading[Host]]) -> Callable[..., Hosts]:
+def _one_host(read: Callable[[Path, str | None], HostReading]) -> Callable[..., Hosts]:
     def read_hosts(path: Path, name: str | None, memory_mib: int | None) -> Hosts:
         reading = read(path, name)
-        notes = reading.notes
-        if memory_mib is not None:
-            notes = (*notes, "the memory given per node is not used: the file tells it")
-        return Reading((reading.item,), notes)
+        if memory_mib is None:
+            return (reading,)
+        unused = "the memory given per node is not used: the file tells it"
+        return (replace(reading, notes=(*reading.notes, unused)),)
 
     return read_hosts
 
 
-def _sysfs(path: Path, name: str | None) -> Reading[Host]:
+def _sysfs(path: Path, name: str | None) -> HostReading:
     """Read a copy of sysfs from the folder that holds ``sys``; ``sys`` itself is meant so, too."""
     itself = path.name == "sys" and (path / "devices" / "system").is_dir()
     return sysfs.read_host(path.resolve().parent if itself else path, name)
 
 
 def _lscpu(path: Path, name: str | None, memory_mib: int | None) -> Hosts:
-    reading = lscpu.read_host(path, name, memory_mib=memory_mib)
-    return Reading((reading.item,), reading.notes)
+    return (lscpu.read_host(path, name, memory_mib=memory_mib),)
 
 
 def _of_instance(path: Path, name: str | None, memory_mib: int | None) -> Hosts:
-    hosts = json_io.read_instance(path).hosts
     unused = name is not None or memory_mib is not None
-    return Reading(hosts, ("name and memory are not used: the file tells them",) * unused)
+    notes = ("name and memory are not used: the file tells them",) * unused
+    return tuple(HostReading(host, notes) for host in json_io.read_instance(path).hosts)
 
 
 HOST_FORMATS: dict[str, HostFormat] = {
@@ -103,7 +103,7 @@ HOST_FORMATS: dict[str, HostFormat] = {
     "libvirt-capabilities": HostFormat(
         "virsh capabilities", libvirt_capabilities.sniff, _one_host(libvirt_capabilities.read_host)
     ),
-    "lscpu": HostFormat("lscpu --json, with or without -e", lscpu.sniff, _lscpu),
+    "lscpu": HostFormat("lscpu, lscpu -e or -p, as text or --json", lscpu.sniff, _lscpu),
     "numactl": HostFormat("numactl --hardware", numactl.sniff, _one_host(numactl.read_host)),
     "xl-info": HostFormat("Xen's xl info -n", xl_info.sniff, _one_host(xl_info.read_host)),
 }

@@ -14,32 +14,40 @@ from pathlib import Path
 
 from numaplace.instances.files import STDIN
 from numaplace.instances.filetree import Archive, Below, Folder, Tree
+from numaplace.instances.formats.sysfs_node import (
+    NODE,
+    read_access,
+    read_distances,
+    read_free,
+    read_gpu_nodes,
+    read_memory_mib,
+    read_node,
+)
 from numaplace.instances.formats.sysfs_pci import read_devices
+from numaplace.instances.formats.sysfs_text import (
+    numbered,
+    read_list,
+    read_list_or_mask,
+    read_whole,
+)
+from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (
     THREADS_MAX,
     CpuFacts,
-    HugePools,
     default_name,
     finish_host,
-    huge_pools,
-    other_pages_note,
     pcpus_by_node,
 )
-from numaplace.instances.ranges import format_ids, parse_ids, parse_mask, parse_whole
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
-from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, NODES_MAX, Host, NumaNode
+from numaplace.models.topology import ID_MAX, NODES_MAX, NumaNode
 
 CPU = "sys/devices/system/cpu"
-NODE = "sys/devices/system/node"
 _WANTED = re.compile(
     r"(^|/)sys/(devices/system/(cpu|node)/|bus/pci/devices/|devices/pci)"
-    r"|(^|/)proc/(meminfo|hwloc-nofile-info|sys/kernel/hostname)$"
+    r"|(^|/)proc/(meminfo|hwloc-nofile-info|sys/kernel/hostname|driver/nvidia/gpus/.*/numa_status)$"
 )
-_MEMORY = re.compile(r"MemTotal:\s*(\S+)\s*kB")
-_HUGE = re.compile(r"hugepages-(\d{1,12})kB", re.ASCII)
-_KIB_MAX = MIB_MAX * 1024
-Values = dict[tuple[int, int], float]
 
 
 def sniff(head: str, path: Path) -> bool:
@@ -48,7 +56,7 @@ def sniff(head: str, path: Path) -> bool:
     return path.is_dir() or re.search(r"\.(tar(\.(bz2|gz|xz))?|tgz|tbz2?|txz)$", name) is not None
 
 
-def read_host(path: Path, name: str | None = None) -> Reading[Host]:
+def read_host(path: Path, name: str | None = None) -> HostReading:
     """Read a host from sysfs.
 
     Parameters
@@ -67,34 +75,39 @@ def read_host(path: Path, name: str | None = None) -> Reading[Host]:
         return _host(_open(path), path, name)
 
 
-def _host(tree: Tree, path: Path, name: str | None) -> Reading[Host]:
+def _host(tree: Tree, path: Path, name: str | None) -> HostReading:
     notes: list[str] = []
-    online = _list(tree, f"{CPU}/online")
     ids = _node_ids(tree)
     if ids:
-        owner = _owners(tree, ids, online, notes)
-        nodes = [_node(tree, number, notes) for number in ids]
+        owner = _owners(tree, ids, notes)
+        nodes = [read_node(tree, number, notes) for number in ids]
+        free = {number: read_free(tree, number) for number in ids}
     else:
         notes.append("the kernel tells no NUMA node: the machine is taken as node 0")
         ids = [0]
-        owner = dict.fromkeys(online if online is not None else _cpu_ids(tree), 0)
-        nodes = [NumaNode(0, memory_mib=_memory_mib(tree, "proc/meminfo", notes))]
+        online, offline = _online(tree)
+        owner = dict.fromkeys(set(_cpu_ids(tree)) - offline if online is None else online, 0)
+        nodes = [NumaNode(0, memory_mib=read_memory_mib(tree, "proc/meminfo", notes))]
+        free = {0: read_free(tree, None)}
+    notes += _cpuset_notes(tree, owner, ids)
     pcpus = pcpus_by_node(_cpu(tree, cpu, node, notes) for cpu, node in sorted(owner.items()))
     nodes = [
         NumaNode(n.id, pcpus.get(n.id, ()), n.memory_mib, n.reserved_mib, n.pages_2m, n.pages_1g)
         for n in nodes
     ]
-    latency, bandwidth = _access(tree, ids)
+    latency, bandwidth = read_access(tree, ids)
     home = {number: frozenset(p.id for p in pcpus.get(number, ())) for number in ids}
     devices = read_devices(tree, home, notes)
     return finish_host(
         name or _host_name(tree, path) or default_name(path),
         nodes,
         list(dict.fromkeys(notes)),
-        distances=_distances(tree, ids),
+        distances=read_distances(tree, ids),
         latency_ns=latency,
         bandwidth_mbps=bandwidth,
         devices=devices,
+        free={number: found for number, found in free.items() if found is not None},
+        gpu=read_gpu_nodes(tree),
     )
 
 
@@ -120,61 +133,50 @@ def _host_name(tree: Tree, path: Path) -> str | None:
     return gathered[1] if gathered else (hostname or "").strip() or None
 
 
-def _list(tree: Tree, path: str) -> frozenset[int] | None:
-    text = tree.text(path)
-    if text is None:
-        return None
-    return parse_ids(text, thing=path, field="", exclusions=False)
-
-
-def _list_or_mask(tree: Tree, *paths: str) -> frozenset[int] | None:
-    """Return the first of several files that is there; names that end in ``list`` hold lists."""
-    for path in paths:
-        text = tree.text(path)
-        if text is None or not (text.strip() or path.endswith("list")):
-            continue
-        if path.endswith("list"):
-            return _list(tree, path)
-        return parse_mask(text, thing=path, field="")
-    return None
-
-
-def _whole(tree: Tree, path: str, low: int, high: int) -> int | None:
-    text = tree.text(path)
-    if text is None or not text.strip():
-        return None
-    return parse_whole(text, thing=path, field="", low=low, high=high)
-
-
-def _numbered(tree: Tree, folder: str, prefix: str) -> list[int]:
-    pattern = re.compile(rf"{prefix}(\d{{1,7}})", re.ASCII)
-    found = (pattern.fullmatch(name) for name in tree.names(folder))
-    return sorted(int(match[1]) for match in found if match)
-
-
 def _cpu_ids(tree: Tree) -> list[int]:
-    return _numbered(tree, CPU, "cpu")
+    return numbered(tree, CPU, "cpu")
 
 
 def _node_ids(tree: Tree) -> list[int]:
-    ids = _numbered(tree, NODE, "node")
-    online = _list(tree, f"{NODE}/online")
+    ids = numbered(tree, NODE, "node")
+    online = read_list(tree, f"{NODE}/online")
     kept = [number for number in ids if online is None or number in online]
     if len(kept) > NODES_MAX:
         raise InputError("sysfs", NODE, f"has more than {NODES_MAX} nodes")
     return kept
 
 
-def _owners(
-    tree: Tree, ids: Iterable[int], online: frozenset[int] | None, notes: list[str]
-) -> dict[int, int]:
+def _online(tree: Tree) -> tuple[frozenset[int] | None, set[int]]:
+    """Return the CPUs that are online; if no list tells them, those that say they are not."""
+    online = read_list(tree, f"{CPU}/online")
+    if online is not None:
+        return online, set()
+    each = {cpu: tree.text(f"{CPU}/cpu{cpu}/online") or "" for cpu in _cpu_ids(tree)}
+    return None, {cpu for cpu, text in each.items() if text.strip() == "0"}
+
+
+def _cpuset_notes(tree: Tree, owner: Iterable[int], ids: Iterable[int]) -> list[str]:
+    """Remark on what the live machine has, but this process may not use (its cgroup's cpuset)."""
+    status = tree.text("proc/self/status") or ""
+    notes: list[str] = []
+    for word, name, there in (("Cpus", "CPUs", set(owner)), ("Mems", "nodes' memory", set(ids))):
+        match = re.search(rf"^{word}_allowed_list:\s*([0-9,-]+)$", status, re.MULTILINE)
+        if match and there - (may := parse_ids(match[1], thing=word, field="")):
+            notes.append(
+                f"this process may use {name} {format_ids(there & may)} of {format_ids(there)} only"
+                " (cpuset): all are read, VMs may have a cpuset of their own"
+            )
+    return notes
+
+
+def _owners(tree: Tree, ids: Iterable[int], notes: list[str]) -> dict[int, int]:
     """Return the node of each CPU that is online."""
     owner: dict[int, int] = {}
-    offline: set[int] = set()
+    online, offline = _online(tree)
     for number in ids:
         folder = f"{NODE}/node{number}"
-        for cpu in _list_or_mask(tree, f"{folder}/cpulist", f"{folder}/cpumap") or ():
-            if online is not None and cpu not in online:
+        for cpu in read_list_or_mask(tree, f"{folder}/cpulist", f"{folder}/cpumap") or ():
+            if cpu in offline or (online is not None and cpu not in online):
                 offline.add(cpu)
             elif cpu in owner:
                 reason = f"CPU {cpu} is on nodes {owner[cpu]} and {number}"
@@ -191,10 +193,10 @@ def _owners(
 
 def _cpu(tree: Tree, cpu: int, node: int, notes: list[str]) -> CpuFacts:
     folder = f"{CPU}/cpu{cpu}/topology"
-    package = _whole(tree, f"{folder}/physical_package_id", -1, ID_MAX)
-    number = _whole(tree, f"{folder}/core_id", -1, ID_MAX)
+    package = read_whole(tree, f"{folder}/physical_package_id", -1, ID_MAX)
+    number = read_whole(tree, f"{folder}/core_id", -1, ID_MAX)
     # core_id repeats, within a package even (one per die, one per node): siblings do not.
-    siblings = _list_or_mask(
+    siblings = read_list_or_mask(
         tree,
         f"{folder}/core_cpus_list",
         f"{folder}/thread_siblings_list",
@@ -219,86 +221,10 @@ def _cpu(tree: Tree, cpu: int, node: int, notes: list[str]) -> CpuFacts:
 def _last_cache(tree: Tree, cpu: int) -> Hashable:
     """Return the level of the last cache, 2 or higher, and the first CPU there; None if unknown."""
     last, shared = 1, None
-    for number in _numbered(tree, f"{CPU}/cpu{cpu}/cache", "index"):
+    for number in numbered(tree, f"{CPU}/cpu{cpu}/cache", "index"):
         folder = f"{CPU}/cpu{cpu}/cache/index{number}"
-        level = _whole(tree, f"{folder}/level", 0, 16)
+        level = read_whole(tree, f"{folder}/level", 0, 16)
         if level is not None and level > last and (tree.text(f"{folder}/type") or "")[:1] != "I":
-            cpus = _list_or_mask(tree, f"{folder}/shared_cpu_list", f"{folder}/shared_cpu_map")
+            cpus = read_list_or_mask(tree, f"{folder}/shared_cpu_list", f"{folder}/shared_cpu_map")
             last, shared = level, cpus
     return (last, min(shared)) if shared else None
-
-
-def _node(tree: Tree, number: int, notes: list[str]) -> NumaNode:
-    folder = f"{NODE}/node{number}"
-    pools = _pools(tree, number, notes)
-    return NumaNode(
-        number,
-        memory_mib=_memory_mib(tree, f"{folder}/meminfo", notes),
-        reserved_mib=pools.other_mib,
-        pages_2m=pools.pages_2m,
-        pages_1g=pools.pages_1g,
-    )
-
-
-def _memory_mib(tree: Tree, path: str, notes: list[str]) -> int:
-    text = tree.text(path)
-    match = _MEMORY.search(text or "")
-    if text is None:
-        notes.append(f"there is no {path}: the node has no memory")
-        return 0
-    if match is None:
-        raise InputError(path, "MemTotal", "is missing")
-    kib = parse_whole(match[1], thing=path, field="MemTotal", high=_KIB_MAX)
-    return kib // 1024
-
-
-def _pools(tree: Tree, number: int, notes: list[str]) -> HugePools:
-    folder = f"{NODE}/node{number}/hugepages"
-    counts: dict[int, int] = {}
-    for entry in tree.names(folder):
-        match = _HUGE.fullmatch(entry)
-        if match is None:
-            continue
-        total = _whole(tree, f"{folder}/{entry}/nr_hugepages", 0, MIB_MAX) or 0
-        free = _whole(tree, f"{folder}/{entry}/free_hugepages", 0, MIB_MAX)
-        counts[int(match[1])] = total
-        if free is not None and free < total:
-            notes.append(f"node {number}: {total - free} of {total} {entry} are in use now")
-    pools = huge_pools(counts)
-    notes += other_pages_note(number, pools)
-    return pools
-
-
-def _distances(tree: Tree, ids: list[int]) -> Values:
-    distances: Values = {}
-    for number in ids:
-        path = f"{NODE}/node{number}/distance"
-        words = (tree.text(path) or "").split()
-        if not words:
-            continue
-        if len(words) != len(ids):
-            reason = f"has {len(words)} values for {len(ids)} nodes"
-            raise InputError(path, "", reason)
-        for other, word in zip(ids, words, strict=True):
-            distances[number, other] = parse_whole(word, thing=path, field="", high=DISTANCE_MAX)
-    return distances
-
-
-def _access(tree: Tree, ids: list[int]) -> tuple[Values, Values]:
-    """Return latency in ns and bandwidth in MB/s from the best initiators of each node.
-
-    ``access1`` counts CPUs only, ``access0`` also other initiators, and is older.
-    """
-    latency: Values = {}
-    bandwidth: Values = {}
-    for target in ids:
-        for access in ("access1", "access0"):
-            folder = f"{NODE}/node{target}/{access}/initiators"
-            near = [number for number in _numbered(tree, folder, "node") if number in ids]
-            if near:
-                slow = _whole(tree, f"{folder}/read_latency", 0, DISTANCE_MAX)
-                wide = _whole(tree, f"{folder}/read_bandwidth", 0, MIB_MAX)
-                latency.update({(n, target): float(slow) for n in near if slow})
-                bandwidth.update({(n, target): float(wide) for n in near if wide})
-                break
-    return latency, bandwidth

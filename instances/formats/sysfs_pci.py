@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 
 from numaplace.instances.filetree import Tree
+from numaplace.instances.formats.sysfs_text import read_whole
 from numaplace.instances.pci import kind_of
 from numaplace.instances.pci_address import parse_pci_address
-from numaplace.instances.ranges import parse_ids, parse_mask, parse_whole
+from numaplace.instances.ranges import parse_ids, parse_mask
 from numaplace.models.errors import InputError
 from numaplace.models.topology import ID_MAX, Device
 
@@ -84,18 +85,11 @@ def _hex(tree: Tree, path: str) -> int | None:
     return int(match[1], 16)
 
 
-def _whole(tree: Tree, path: str, low: int = 0) -> int | None:
-    text = tree.text(path)
-    if text is None or not text.strip():
-        return None
-    return parse_whole(text, thing=path, field="", low=low, high=ID_MAX)
-
-
 def _nodes(tree: Tree, folder: str, pcpus: Mapping[int, frozenset[int]]) -> frozenset[int]:
     """Return ``numa_node``; where the firmware does not tell it, the nodes of the local CPUs."""
     if len(pcpus) == 1:
         return frozenset(pcpus)
-    node = _whole(tree, f"{folder}/numa_node", low=-1)
+    node = read_whole(tree, f"{folder}/numa_node", -1, ID_MAX)
     if node is not None and node >= 0:
         return frozenset({node}) & set(pcpus)
     local = _local_cpus(tree, folder)
@@ -115,8 +109,8 @@ def _local_cpus(tree: Tree, folder: str) -> frozenset[int]:
 
 
 def _functions(tree: Tree, folder: str, address: str, notes: list[str]) -> int:
-    total = _whole(tree, f"{folder}/sriov_totalvfs") or 0
-    made = _whole(tree, f"{folder}/sriov_numvfs") or 0
+    total = read_whole(tree, f"{folder}/sriov_totalvfs", 0, ID_MAX) or 0
+    made = read_whole(tree, f"{folder}/sriov_numvfs", 0, ID_MAX) or 0
     if total and not made:
         notes.append(f"device {address}: {total} virtual functions are possible, none is made")
     return made or 1

@@ -1,28 +1,36 @@
 """Hosts from Xen's ``xl info -n``.
 
 Format: Xen's ``tools/xl/xl_info.c``. The tables leave out CPUs and nodes that are offline, so ids
-may have gaps. Capacity is ``memfree``: ``memsize`` is the spanned range with its holes, and often
-too big. Devices come as addresses only, without their kind.
+may have gaps. ``memsize`` is the span with its holes, of which ``total_memory`` has none: that
+tells how much of the spans is none. Devices come as addresses only, without their kind.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from numaplace.instances.files import read_text
+from numaplace.instances.hostmemory import Free, HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
 from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import format_ids, parse_whole
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
-from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, Device, Host, NumaNode
+from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, Device, NumaNode
 
 _PAIR = re.compile(r"([a-z_ ]+?)\s*:\s*(.*)", re.ASCII)
 _CPU_ROW = re.compile(r"\s*(\d{1,9}):\s+(\S+)\s+(\S+)\s+(\S+)", re.ASCII)
 _DEVICE_ROW = re.compile(r"([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(\S+)", re.ASCII)
-_NODE_ROW = re.compile(r"\s*(\d{1,9}):\s+(\S+)\s+(\S+)\s+(\S+)", re.ASCII)
+_NODE_ROW = _CPU_ROW
+_DOM0_MEM = re.compile(r"(?:^|\s)dom0_mem=(\S+)")
+_SIZE = re.compile(r"(?:max:)?([0-9]{1,12})([bkmgt]?)", re.ASCII | re.IGNORECASE)
+_SHIFT = {"b": -20, "": -10, "k": -10, "m": 0, "g": 10, "t": 20}  # to MiB; KiB if none is told
+_XEN_SHARE = 50
+"""Xen's own: 1/50 of memory (measured: 47 MiB of 4 GiB; the frame table alone takes 1/128)."""
 _HEADERS = {
     ("cpu:", "core", "socket", "node"): "cpu",
     ("device", "node"): "device",
@@ -42,6 +50,7 @@ class _Tables:
     pairs: dict[str, str] = field(default_factory=dict)
     cpus: dict[int, CpuFacts] = field(default_factory=dict)
     devices: dict[str, int | None] = field(default_factory=dict)
+    memsize_mib: dict[int, int] = field(default_factory=dict)
     memfree_mib: dict[int, int] = field(default_factory=dict)
     distances: dict[int, list[int]] = field(default_factory=dict)
 
@@ -57,7 +66,7 @@ def sniff(head: str, path: Path) -> bool:
     return re.search(r"^(cpu_topology|nr_cpus)\s*:|^cpu:\s+core\s", head, re.MULTILINE) is not None
 
 
-def read_host(path: Path, name: str | None = None) -> Reading[Host]:
+def read_host(path: Path, name: str | None = None) -> HostReading:
     """Read a host from the output of ``xl info -n``.
 
     Raises
@@ -69,30 +78,89 @@ def read_host(path: Path, name: str | None = None) -> Reading[Host]:
         return _host(path, name)
 
 
-def _host(path: Path, name: str | None) -> Reading[Host]:
+def _host(path: Path, name: str | None) -> HostReading:
     tables = _Tables(str(path))
     _read_lines(read_text(path), tables)
     if not tables.memfree_mib:
         reason = "has no table of nodes (was it made with -n?)"
         raise InputError("xl info", "numa_info", reason)
-    notes = ["memory is what is free now (memfree): guests that run are not counted as capacity"]
+    notes: list[str] = []
     ids = sorted(tables.memfree_mib)
     strays = [cpu for cpu in tables.cpus.values() if cpu.node not in tables.memfree_mib]
     if strays:
         listed = format_ids(cpu.id for cpu in strays)
         notes.append(f"CPUs {listed} are on no node that is online: left out")
-    pcpus = pcpus_by_node(c for c in tables.cpus.values() if c.node in tables.memfree_mib)
+    pcpus = pcpus_by_node(_with_cores(tables, ids, notes))
     told = tables.pairs.get("nr_nodes", "")
     if told.isdigit() and int(told) != len(ids):
         notes.append(f"nr_nodes is {told}, the table has {len(ids)}: the others are left out")
     distances = _distances(tables, ids, notes)
-    return finish_host(
+    size, held = _memory(tables, notes)
+    reading = finish_host(
         name or tables.pairs.get("host") or default_name(path),
-        [NumaNode(n, pcpus.get(n, ()), memory_mib=tables.memfree_mib[n]) for n in ids],
+        [NumaNode(n, pcpus.get(n, ()), size[n], reserved_mib=held[n]) for n in ids],
         notes + _device_notes(tables),
         distances=distances,
         devices=_devices(tables),
+        free={node: Free(mib) for node, mib in tables.memfree_mib.items()},
     )
+    return replace(reading, held=_held_note(tables, sum(held.values())))
+
+
+def _held_note(tables: _Tables, held_mib: int) -> str:
+    dom0 = _dom0_mib(tables)
+    who = f"dom0 (dom0_mem: {dom0} MiB)" if dom0 else "dom0 (no dom0_mem is told: reserve for it)"
+    return (
+        f"{held_mib} MiB of what is in use count as reserved for {who} and Xen (1/{_XEN_SHARE} of"
+        " memory), spread over the nodes like what is in use"
+    ) * bool(held_mib)
+
+
+def _with_cores(tables: _Tables, ids: list[int], notes: list[str]) -> list[CpuFacts]:
+    """Return the CPUs of nodes that are there; Arm's Xen numbers every core 0."""
+    cpus = sorted((c for c in tables.cpus.values() if c.node in ids), key=lambda cpu: cpu.id)
+    told = tables.pairs.get("threads_per_core", "")
+    threads = int(told) if re.fullmatch("[1-9][0-9]{0,3}", told) else len(cpus)
+    seen: Counter[Hashable] = Counter()
+    facts = []
+    for cpu in cpus:
+        facts.append(replace(cpu, core=(cpu.core, seen[cpu.core] // threads)))
+        seen[cpu.core] += 1
+    if max(seen.values(), default=0) > threads:
+        notes.append(
+            f"core numbers repeat, a core has threads_per_core : {threads}: CPUs of one number are"
+            f" taken {threads} by {threads} as a core"
+        )
+    return facts
+
+
+def _memory(tables: _Tables, notes: list[str]) -> tuple[dict[int, int], dict[int, int]]:
+    """Return each node's memory without holes, and what of it Xen and dom0 hold."""
+    size, free = dict(tables.memsize_mib), tables.memfree_mib
+    told = tables.pairs.get("total_memory", "")
+    if not re.fullmatch("[0-9]{1,15}", told):
+        notes.append("total_memory is not told: memory is what is free now (memfree)")
+        return dict(free), dict.fromkeys(free, 0)
+    holes = max(0, sum(size.values()) - int(told))
+    for node in sorted(size):  # below 4 GiB, so on the first nodes, and never where memory is free
+        hole = min(holes, size[node] - free[node])
+        size[node] -= hole
+        holes -= hole
+    used = {node: size[node] - free[node] for node in size}
+    own = min(sum(used.values()), _dom0_mib(tables) + sum(size.values()) // _XEN_SHARE)
+    held = {node: -(-own * mib // max(1, sum(used.values()))) for node, mib in used.items()}
+    return size, held
+
+
+def _dom0_mib(tables: _Tables) -> int:
+    """Return what ``dom0_mem=512M,max:1G`` starts dom0 with; 0 if that is not told in bytes."""
+    told = _DOM0_MEM.findall(tables.pairs.get("xen_commandline", ""))
+    sizes = (_SIZE.fullmatch(part) for part in told[-1].split(",")) if told else ()
+    known = sorted((size for size in sizes if size), key=lambda size: ":" in size[0])
+    if not known:
+        return 0
+    number, shift = int(known[0][1]), _SHIFT[known[0][2].lower()]
+    return min(MIB_MAX, number << shift if shift > 0 else number >> -shift)
 
 
 def _read_lines(text: str, tables: _Tables) -> None:
@@ -118,7 +186,7 @@ def _read_row(table: str, content: str, line: int, tables: _Tables) -> bool:
     elif table == "device" and (match := _DEVICE_ROW.fullmatch(content.strip().lower())):
         _read_device(match[1], match[2], line, tables)
     elif table == "node" and (match := _NODE_ROW.fullmatch(content.rstrip())):
-        _read_node(int(match[1]), match[3], match[4], line, tables)
+        _read_node(int(match[1]), match[2], match[3], match[4], line, tables)
     else:
         return False
     return True
@@ -144,12 +212,16 @@ def _read_device(address: str, node: str, line: int, tables: _Tables) -> None:
     )
 
 
-def _read_node(node: int, memfree: str, distances: str, line: int, tables: _Tables) -> None:
+def _read_node(
+    node: int, memsize: str, memfree: str, distances: str, line: int, tables: _Tables
+) -> None:
     thing = f"node {node}"
     tables.whole(str(node), line, thing, "node")
     if node in tables.memfree_mib:
         raise tables.error(line, thing, "numa_info", "occurs twice")
-    tables.memfree_mib[node] = tables.whole(memfree, line, thing, "memfree", MIB_MAX)
+    size = tables.whole(memsize, line, thing, "memsize", MIB_MAX)
+    tables.memfree_mib[node] = tables.whole(memfree, line, thing, "memfree", size)
+    tables.memsize_mib[node] = size
     tables.distances[node] = [
         _INVALID if word == "-1" else tables.whole(word, line, thing, "distances", _INVALID)
         for word in distances.split(",")

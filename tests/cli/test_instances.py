@@ -52,6 +52,38 @@ def test_import_remarks_go_to_standard_error(run: Run) -> None:
     )
 
 
+TWO_NODES = """available: 2 nodes (0-1)
+node 0 cpus: 0 1
+node 0 size: 16384 MB
+node 0 free: 500 MB
+node 1 cpus: 2 3
+node 1 size: 16384 MB
+node 1 free: 15000 MB
+node distances:
+node   0   1
+  0:  10  21
+  1:  21  10
+"""
+
+
+def test_import_takes_the_memory_that_is_wanted(run: Run, tmp_path: Path) -> None:
+    """A VM of 8 GiB goes where 15,000 MB are free, not where 500 are, if that is wanted."""
+    host, vms, out = tmp_path / "numactl.txt", tmp_path / "vms.csv", tmp_path / "lab.json"
+    host.write_text(TWO_NODES, encoding="utf-8")
+    vms.write_text("name,vcpus,memory_mib\nnew,2,8192\n", encoding="utf-8")
+    source = ("import", "--host", host, "--vms", vms, "--out", out, "--force")
+    whole = run(*source)
+    assert "all there is (32768 MiB)" in whole.stderr and "--memory free" in whole.stderr
+    free = run(*source, "--memory", "free")
+    assert "free now (15500 of 32768 MiB)" in free.stderr
+    assert [node.memory_mib for node in read_instance(out).hosts[0].nodes] == [500, 15000]
+    assert free.exit_code == whole.exit_code == 0
+    given = run(*source, "--memory", "4096")
+    assert "not used: the file tells it" in given.stderr
+    bad = run(*source, "--memory", "most")
+    assert bad.exit_code == 2 and "must be total, free or a node's MiB, not 'most'" in bad.stderr
+
+
 def test_import_of_equal_names(run: Run) -> None:
     """Two hosts of one name are an error, unless --rename numbers them."""
     twice = ["import", "--host", NUMACTL, "--host", NUMACTL]

@@ -51,9 +51,9 @@ def test_version_2_with_every_trap() -> None:
     node = host.nodes[0]
     assert (node.pages_2m, node.pages_1g, node.reserved_mib) == (512, 1, 512)
     assert host.distances == ((10, 21, 11), (22, 10, 24), (11, 25, 10))
-    assert host.latency_ns == ((90, 0, 135), (0, 0, 0), (0, 0, 0))
+    assert host.latency_ns == ((90, 189, 135), (198, 90, 243), (135, 243, 0))
     assert host.bandwidth_mbps == ((100000, 0, 400000), (0, 0, 50000), (0, 0, 0))
-    assert [node.bandwidth_mbps for node in host.nodes] == [None, None, 400000]
+    assert [node.bandwidth_mbps for node in host.nodes] == [100000, None, 400000]
     assert [host.node_bandwidth_mbps(i) for i in range(3)] == [100000, None, 400000]
     assert host.relative[0] == (1, 2.1, 1.5)
     assert devices(host) == {
@@ -71,6 +71,8 @@ def test_version_2_with_every_trap() -> None:
         "1 PCI devices of kinds VMs do not ask for: left out",
         "the node of 1 PCI devices is not told",
         "1 memory-side caches are not modelled: left out",
+        "latency is told for 2 of 6 pairs of CPUs' nodes and memory: the others are worked out"
+        " from it and the distances",
     }
 
 

@@ -27,13 +27,15 @@ def test_cells_with_hmat() -> None:
     assert memory_by_node(host) == {0: 16384, 1: 8192, 4: 32768}
     assert (host.nodes[0].pages_2m, host.nodes[0].pages_1g) == (2048, 4)
     assert host.distances == ((10, 21, 17), (21, 10, 28), (18, 28, 10))
-    assert host.latency_ns == ((95, 0, 250), (0, 0, 0), (0, 0, 0))
+    assert host.latency_ns == ((95, 199.5, 250), (199.5, 95, 354.5), (250, 354.5, 0))
     assert host.bandwidth_mbps == ((102400, 0, 30720), (0, 0, 10240), (0, 0, 0))
-    assert host.node_bandwidth_mbps(2) == 30720
+    assert [node.bandwidth_mbps for node in host.nodes] == [102400, None, 30720]
     assert reading.notes == (
         "CPUs 8 are offline: left out",
         "cell 4: memory-side caches are not modelled: left out",
         "1 interconnects to memory-side caches are left out",
+        "latency is told for 2 of 6 pairs of CPUs' nodes and memory: the others are worked out"
+        " from it and the distances",
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from numaplace.instances.formats.sysfs import read_host, sniff
+from numaplace.instances.hostmemory import Free
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.formats.host_shape import (
     caches,
@@ -38,7 +39,7 @@ def test_folder(tmp_path: Path) -> None:
     assert memory_by_node(host) == {0: 16384, 2: 8192, 3: 65536}
     assert (host.nodes[0].pages_2m, host.nodes[0].pages_1g) == (1024, 2)
     assert host.distances == ((10, 21, 17), (22, 10, 28), (17, 28, 10))
-    assert host.latency_ns == ((90, 0, 250), (0, 0, 0), (0, 0, 0))
+    assert host.latency_ns == ((90, 189, 250), (198, 90, 358), (250, 358, 0))
     assert [host.node_bandwidth_mbps(i) for i in range(3)] == [100000, None, 30000]
     assert devices(host) == {
         "0000:00:17.0": ("nvme", {2}),
@@ -55,6 +56,8 @@ def test_folder(tmp_path: Path) -> None:
         "device 0000:00:18.0: 16 virtual functions are possible, none is made",
         "1 PCI devices of kinds VMs do not ask for: left out",
         "the node of 2 PCI devices is not told",
+        "latency is told for 2 of 6 pairs of CPUs' nodes and memory: the others are worked out"
+        " from it and the distances",
     }
 
 
@@ -104,6 +107,48 @@ def test_old_kernels(tmp_path: Path) -> None:
     assert any("all packages" in note for note in reading.notes)
     assert any("20 is assumed" in note for note in reading.notes)
     assert any("2 MiB in pages other" in note for note in reading.notes)
+
+
+@pytest.mark.parametrize("nodes", [True, False])
+def test_cpus_that_say_themselves_that_they_are_offline(tmp_path: Path, nodes: bool) -> None:
+    """A copy without ``cpu/online`` has ``cpuN/online``; CPU 0 has none where it must stay."""
+    files = {f"{CPU}/cpu{cpu}/online": f"{int(cpu != 2)}\n" for cpu in (1, 2, 3)}
+    files[f"{CPU}/cpu0/topology/core_id"] = "0\n"
+    if nodes:
+        files[f"{NODE}/node0/cpulist"] = "0-3\n"
+    write_tree(tmp_path, files, {})
+    assert cpus_by_node(read_host(tmp_path).item) == {0: [0, 1, 3]}
+
+
+def test_process_in_a_cpuset(tmp_path: Path) -> None:
+    """What the reading process may not use is read, and told."""
+    files, links = machine()
+    status = "Name:\tx\nCpus_allowed_list:\t0-1,7\nMems_allowed_list:\t0,2-3\n"
+    write_tree(tmp_path, files | {"proc/self/status": status}, links)
+    reading = read_host(tmp_path)
+    assert reading.item.threads == 6
+    assert [note for note in reading.notes if "cpuset" in note] == [
+        "this process may use CPUs 0-1 of 0-5 only (cpuset): all are read, VMs may have a cpuset"
+        " of their own"
+    ]
+
+
+def test_gpu_nodes_as_the_driver_tells_them(tmp_path: Path) -> None:
+    """NVIDIA's driver names the node of a GPU's memory; a node with CPUs is never one."""
+    files, links = machine()
+    gpus = "proc/driver/nvidia/gpus"
+    for gpu, node in (("0000:01:00.0", "3"), ("0000:02:00.0", "0"), ("0000:03:00.0", "-1")):
+        files[f"{gpus}/{gpu}/numa_status"] = f"Node:      {node}\nStatus:    online\n"
+    write_archive(tmp_path / "gpu.tar", files, links)
+    assert read_host(tmp_path / "gpu.tar").gpu_nodes == {3}
+
+
+def test_free_memory(tmp_path: Path) -> None:
+    """Free is what nobody has, old file cache and free huge pages; no line, not told."""
+    files, links = machine()
+    files[f"{NODE}/node0/meminfo"] += "Node 0 MemFree: 2048 kB\nNode 0 Inactive(file): 1024 kB\n"
+    write_tree(tmp_path, files, links)
+    assert read_host(tmp_path).free == {0: Free(3 + 2 * 512 + 1024 * 2, 512, 2)}
 
 
 def test_kernel_without_numa(tmp_path: Path) -> None:
@@ -223,3 +268,4 @@ def test_nvidia_gpu_nodes() -> None:
         "0035:05:00.0": ("gpu", {8}),
     }
     assert "CPUs 16-87,104-175 are offline: left out" in reading.notes
+    assert reading.gpu_nodes == set(gpu_nodes)

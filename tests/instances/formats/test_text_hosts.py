@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from numaplace.instances.formats import lscpu, numactl, xl_info
+from numaplace.instances.hostmemory import Free
 from numaplace.models.topology import Device
 from numaplace.tests.instances.formats.host_shape import (
     caches,
@@ -33,6 +34,15 @@ def test_numactl_with_gaps() -> None:
     assert host.distances == ((10, 21, 17), (21, 10, 28), (17, 29, 10))
     assert len(cores(host)) == 16
     assert len(reading.notes) == 1 and "taken as a core" in reading.notes[0]
+
+
+def test_numactl_indented(tmp_path: Path) -> None:
+    """A text that was mailed or pasted with blanks in front says the same."""
+    lines = (HOSTS / "numactl-gaps.txt").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "numactl-gaps.txt"
+    path.write_text("".join(f"    {line}\n" for line in lines), encoding="utf-8")
+    assert numactl.sniff(path.read_text(encoding="utf-8"), path)
+    assert numactl.read_host(path) == numactl.read_host(HOSTS / "numactl-gaps.txt")
 
 
 def test_numactl_compressed() -> None:
@@ -101,14 +111,16 @@ def test_lscpu_flat_summary_without_numa() -> None:
 
 
 def test_xl_info() -> None:
-    """Free memory counts; gaps, unknown distances and devices of offline nodes are handled."""
+    """Spans lose their holes, dom0 and Xen their part; gaps and unknown distances are handled."""
     reading = xl_info.read_host(HOSTS / "xl-info.txt")
     host = reading.item
     assert host.name == "dom0.example"
     assert cpus_by_node(host) == {0: [0, 1, 2], 2: [4, 5, 6]}
     assert cores(host) == [{0, 1}, {2}, {4, 5}, {6}]
     assert sockets(host) == {0: {0}, 2: {1}}
-    assert memory_by_node(host) == {0: 20672, 2: 39958}
+    assert memory_by_node(host) == {0: 67584 - 2048, 2: 65536}
+    assert [node.reserved_mib for node in host.nodes] == [4279, 2439]
+    assert reading.free == {0: Free(20672), 2: Free(39958)}
     assert host.distances == ((10, 21), (20, 10))
     assert host.devices == (
         Device("0000:00:1f.0", "pci", frozenset({0})),
@@ -118,7 +130,48 @@ def test_xl_info() -> None:
     )
     assert "CPUs 7 are on no node that is online: left out" in reading.notes
     assert any(note.startswith("nr_nodes is 3") for note in reading.notes)
-    assert any("memfree" in note for note in reading.notes)
+    assert "6718 MiB of what is in use" in reading.held and "4096 MiB" in reading.held
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores_found"), [("1", 4), ("2", 2), ("4", 1), ("", 1), ("none", 1)]
+)
+def test_xl_info_of_arm(tmp_path: Path, threads: str, cores_found: int) -> None:
+    """Xen on Arm calls every core 0: a core has no more CPUs than threads_per_core."""
+    path = tmp_path / "arm.txt"
+    rows = "".join(f"  {cpu}:       0        0        0\n" for cpu in range(4))
+    path.write_text(
+        f"threads_per_core       : {threads}\ntotal_memory : 4000\n"
+        f"cpu:    core    socket     node\n{rows}"
+        "node:    memsize    memfree    distances\n   0:     4096      3000      10\n"
+    )
+    reading = xl_info.read_host(path)
+    assert len(cores(reading.item)) == cores_found
+    assert any("core numbers repeat" in note for note in reading.notes) == (cores_found > 1)
+    assert memory_by_node(reading.item) == {0: 4000}
+    assert reading.item.nodes[0].reserved_mib == 80 and "no dom0_mem" in reading.held
+
+
+@pytest.mark.parametrize(
+    ("given", "mib"),
+    [
+        ("dom0_mem=512M,max:1G", 592),
+        ("dom0_mem=max:65536", 144),
+        ("dom0_mem=1G dom0_mem=min:1G,100m", 180),
+        ("dom0_mem=-1G", 80),
+        ("dom0_mem=10%", 80),
+        ("dom0_mem=9999999999T", 1000),
+    ],
+)
+def test_xl_info_tells_what_dom0_starts_with(tmp_path: Path, given: str, mib: int) -> None:
+    """The last dom0_mem counts, its size before its maximum, and never more than is in use."""
+    path = tmp_path / "dom0.txt"
+    path.write_text(
+        f"total_memory : 4000\nxen_commandline : com1 {given} smt=1\n"
+        "cpu:    core    socket     node\n  0:       0        0        0\n"
+        "node:    memsize    memfree    distances\n   0:     4000      3000      10\n"
+    )
+    assert xl_info.read_host(path).item.nodes[0].reserved_mib == mib
 
 
 def test_xl_info_without_the_first_lines(tmp_path: Path) -> None:
@@ -142,6 +195,7 @@ def test_xl_info_without_the_first_lines(tmp_path: Path) -> None:
     assert memory_by_node(reading.item) == {0: 60672, 1: 60958}
     assert reading.item.distances == ((10, 20), (21, 10))
     assert any("distance to node 1 is unknown" in note for note in reading.notes)
+    assert any("total_memory is not told" in note for note in reading.notes)
     assert reading.item.devices == ()
 
 
