@@ -63,7 +63,7 @@ def test_faulty_sources(name: str, faults: list[Fault]) -> None:
     with TemporaryDirectory() as folder:
         path = saved(Path(folder), "vm", faulty(source, faults))
         try:
-            text = apply_plan(instance, plan, kind, vms=[vm_name], source=path).item[0].text
+            text = apply_plan(instance, plan, kind, vms=[vm_name], sources=[path]).item[0].text
         except InputError:
             return
         saved(Path(folder), "vm", text)
@@ -74,5 +74,5 @@ def test_faulty_sources(name: str, faults: list[Fault]) -> None:
             wanted.memory_mib,
             wanted.cells,
         )
-        again = apply_plan(instance, plan, kind, vms=[vm_name], source=path).item[0].text
+        again = apply_plan(instance, plan, kind, vms=[vm_name], sources=[path]).item[0].text
         assert again == text
