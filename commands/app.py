@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from typer.core import TyperGroup
 from numaplace import __version__
 from numaplace.commands.options import option
 from numaplace.models.errors import InputError
-from numaplace.solver.deadline import COMMAND_CLOCK
+from numaplace.solver.deadline import COMMAND_CLOCK, left_running
 from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, OK
 from numaplace.solver.report.manual import EPILOG, HELP, ORDER
@@ -68,7 +69,14 @@ def main() -> None:
     """Entry point of the ``numaplace`` command."""
     COMMAND_CLOCK.start()
     output.prepare_streams()
-    app(prog_name="numaplace")
+    try:
+        app(prog_name="numaplace")
+    except SystemExit as end:
+        if left_running:  # solvers that were late are not waited for
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code if isinstance(end.code, int) else BAD_INPUT)
+        raise
 
 
 @app.callback(invoke_without_command=True)

@@ -85,6 +85,8 @@ class Result:
         Why nothing fits, in words, if the status is infeasible.
     stats
         Numbers of the solver, for experts.
+    remarks
+        What the user should know of how the plan was found, such as a model too large for the time.
     """
 
     solver: str
@@ -96,6 +98,7 @@ class Result:
     unplaced: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
     stats: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def stage(self, stage: Stage) -> StageResult | None:
         """Return the result of one stage, None if the solve did not reach it."""

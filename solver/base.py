@@ -70,13 +70,15 @@ def make_result(
     runtime_s: float,
     unplaced: Mapping[str, str] | None = None,
     stats: Mapping[str, float] | None = None,
+    cost: Cost | None = None,
 ) -> Result:
     """Check a plan and wrap it with what was proven; objectives come from the specification.
 
     `bounds` has the bound of each stage the solver came to. The bound of a stage holds only if
-    those before it are proven, so the first unproven stage ends the proof.
+    those before it are proven, so the first unproven stage ends the proof. `cost` is that of a plan
+    which has been checked already.
     """
-    cost = checked_cost(instance, plan, solver)
+    cost = cost or checked_cost(instance, plan, solver)
     stages = tuple(
         StageResult(stage, objective_of(cost, stage), bounds.get(stage))
         for stage in stages_of(instance)

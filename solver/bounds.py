@@ -22,6 +22,7 @@ from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize, to_micro
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.tree import talk_distance, talk_tree
 
 
@@ -97,7 +98,7 @@ class Relaxation:
     contentions: frozenset[rates.Contention]
 
 
-def relax(instance: Instance, sure: Collection[str]) -> Relaxation:
+def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) -> Relaxation:
     """Work out the relaxation of `instance`.
 
     Parameters
@@ -106,6 +107,8 @@ def relax(instance: Instance, sure: Collection[str]) -> Relaxation:
         The instance.
     sure
         Names of VMs that every plan in question places.
+    until
+        When it is too late: `OutOfTimeError` is raised then.
     """
     homes = [place for place in instance.places if place.node.threads]
     names = _fullest_instant(instance, frozenset(sure))
@@ -113,7 +116,7 @@ def relax(instance: Instance, sure: Collection[str]) -> Relaxation:
     index = {vm.name: i for i, vm in enumerate(vms)}
     cooperations = [c for c in instance.cooperations if c.first in index and c.second in index]
     room = {place.index: _vcpu_room(place, vms) for place in homes}
-    heights = _heights(instance, homes)
+    heights = _heights(instance, homes, until)
     prices = [
         [to_micro(pair.weight * (height - 1.0)) for pair in cooperations] for height, _ in heights
     ]
@@ -126,7 +129,7 @@ def relax(instance: Instance, sure: Collection[str]) -> Relaxation:
         for k, (_, clusters) in enumerate(heights)
     )
     return Relaxation(
-        tuple(_item(instance, vm, homes) for vm in vms),
+        tuple(_item(instance, vm, homes) for vm in until.each(vms)),
         tuple((index[c.first], index[c.second]) for c in cooperations),
         tuple(
             (index[c.first], index[c.second], to_micro(c.weight))
@@ -179,12 +182,12 @@ def _item(instance: Instance, vm: Vm, homes: list[Place]) -> Item:
 
 
 def _heights(
-    instance: Instance, homes: list[Place]
+    instance: Instance, homes: list[Place], until: Deadline
 ) -> list[tuple[float, tuple[frozenset[int], ...]]]:
     """Return each level of the tree of distances, and its clusters; the first are single nodes."""
     found = [
         (talk_distance(instance, *level.pair), level.clusters)
-        for level in talk_tree(instance).levels
+        for level in talk_tree(instance, until).levels
     ]
     if not found or len(found[0][1]) < len(homes):
         found.insert(0, (1.0, tuple(frozenset({place.index}) for place in homes)))

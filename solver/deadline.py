@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class OutOfTimeError(Exception):
@@ -60,6 +64,12 @@ class Deadline:
         if self.over:
             raise OutOfTimeError
 
+    def each(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield items as long as there is time, see `check`."""
+        for item in items:
+            self.check()
+            yield item
+
     def share(self, part: float, most_s: float = math.inf) -> Deadline:
         """Return the deadline of a piece of work that may take a part of what is left."""
         end = time.monotonic() + min(most_s, part * self.left_s)
@@ -72,6 +82,47 @@ class Deadline:
 
 NEVER = Deadline()
 """The deadline of work that may take as long as it takes."""
+
+POLL_S = 0.05
+GRACE_S = 0.3
+"""Seconds for code that is not Python to end by itself after its deadline."""
+
+left_running: list[threading.Thread] = []
+"""Threads that did not come back in time: a process should end without waiting for them."""
+
+
+def within(until: Deadline, work: Callable[[], T], grace_s: float = GRACE_S) -> T:
+    """Return what `work` returns if it does so by its deadline, or shortly after.
+
+    Solvers look at their clock between steps, and some steps (loading, presolve) have no bound.
+    Work that is late goes on in a thread of its own, to be forgotten.
+
+    Raises
+    ------
+    OutOfTimeError
+        If it is late.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    over_since: float | None = None
+    while worker.is_alive():
+        worker.join(POLL_S)
+        over_since = (over_since or time.monotonic()) if until.over else None
+        if over_since is not None and time.monotonic() > over_since + grace_s:
+            left_running.append(worker)
+            raise OutOfTimeError
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @dataclass(slots=True)

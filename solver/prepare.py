@@ -6,7 +6,7 @@ brute-force oracle of the tests does not use it.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from numaplace.models.rates import device_rate
 from numaplace.models.relations import Scope, SharingGroup
 from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, ThreadPolicy, Vm
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.tree import Tree, talk_tree, tree_below
 
 
@@ -53,42 +54,83 @@ class Prepared:
     ----------
     instance
         The instance.
+    until
+        When it is too late to work out more: `OutOfTimeError` is raised then.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, until: Deadline = NEVER) -> None:
         self.instance = instance
+        self.until = until
+        self._fits: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
         self._page_places: dict[tuple[object, ...], list[Place]] = {}
+        self._page_rooms: dict[tuple[object, ...], int] = {}
         self._host_trees: dict[int, Tree] = {}
 
     @cached_property
     def options(self) -> dict[str, tuple[Option, ...]]:
-        """Where cells of each VM may go."""
-        return {vm.name: tuple(self._options_of(vm)) for vm in self.instance.vms}
+        """Where cells of each VM may go, in order of shape, type and place."""
+        return {vm.name: self._options_of(vm) for vm in self.until.each(self.instance.vms)}
 
-    def _options_of(self, vm: Vm) -> list[Option]:
-        form = self.instance.form(vm.name)
-        allowed = {host.name for host in self.instance.allowed_hosts(vm)}
-        found: list[Option] = []
-        for s, shape in enumerate(form.shapes):
-            for t, kind in enumerate(shape.types):
-                for places in self.instance.host_places:
-                    if places[0].host.name in allowed and len(places) >= shape.num_cells:
-                        found += [
-                            Option(vm.name, s, t, place.index)
-                            for place in places
-                            if self._may_be(vm, kind, form, place)
-                        ]
-        return _complete(found, form, self.instance)
+    def _options_of(self, vm: Vm) -> tuple[Option, ...]:
+        found = [
+            Option(vm.name, s, t, places[position].index)
+            for places in self.instance.host_places
+            for s, t, position in self._fitting(vm, places[0].host_index)
+        ]
+        return tuple(sorted(found, key=lambda o: (o.shape, o.kind, o.place)))
+
+    @property
+    def num_choices(self) -> int:
+        """Count options, and pages of each on other nodes, without making them."""
+        hosts = Counter(self.like_host)
+        total = 0
+        for vm in self.until.each(self.instance.vms):
+            spread = self.instance.form(vm.name).max_cells > 1
+            allowed = (
+                hosts
+                if vm.allowed_hosts is None
+                else {self.instance.host_index[name]: 1 for name in vm.allowed_hosts}
+            )
+            for host, count in allowed.items():
+                cells = self._fitting(vm, host)
+                pages = len(self.instance.host_places[host]) if spread else 0
+                total += count * len(cells) * (1 + pages)
+        return total
+
+    def _fitting(self, vm: Vm, host_index: int) -> list[tuple[int, int, int]]:
+        """Shapes, types of cell and positions of a host that an empty host of its kind takes."""
+        name = self.instance.hosts[host_index].name
+        if vm.allowed_hosts is not None and name not in vm.allowed_hosts:
+            return []
+        like = self.like_host[host_index]
+        if (vm.name, like) not in self._fits:
+            form = self.instance.form(vm.name)
+            places = self.instance.host_places[like]
+            found = [
+                (s, t, place.position)
+                for s, shape in enumerate(form.shapes)
+                for t, kind in enumerate(shape.types)
+                for place in places
+                if self._may_be(vm, kind, form, place)
+            ]
+            self._fits[vm.name, like] = _complete(found, form)
+        return self._fits[vm.name, like]
+
+    @cached_property
+    def like_host(self) -> list[int]:
+        """Of each host, the first that takes the same cells: alike but for name and distances."""
+        first: dict[tuple[object, ...], int] = {}
+        return [
+            first.setdefault((host.nodes, host.devices, host.vcpu_overcommit), index)
+            for index, host in enumerate(self.instance.hosts)
+        ]
 
     def _may_be(self, vm: Vm, kind: CellType, form: VmForm, place: Place) -> bool:
         if vm.hard_nodes is not None and place.node.id not in vm.hard_nodes:
             return False
         if not node_takes(vm, kind.vcpus, place.node, place.host):
             return False
-        pools = self.page_places(vm, place)
-        room_mib = sum(at.node.pool_mib(vm.page_size) for at in pools)
-        least_mib = kind.blocks * form.block_mib - vm.balloon_mib
-        if least_mib > room_mib:
+        if kind.blocks * form.block_mib - vm.balloon_mib > self.page_room_mib(vm, place):
             return False
         group = self.instance.group_of.get(vm.name)
         own_copy = group is not None and not group.across_nodes
@@ -105,11 +147,17 @@ class Prepared:
         devices = [device for device in at.host.devices if device.answers(request_kind)]
         return any(is_local(device, policy, at) for device in devices)
 
+    def page_room_mib(self, vm: Vm, home: Place) -> int:
+        """Memory of the empty places that may hold pages of a cell at `home`."""
+        key = _page_key(vm, home)
+        if key not in self._page_rooms:
+            places = self.page_places(vm, home)
+            self._page_rooms[key] = sum(at.node.pool_mib(vm.page_size) for at in places)
+        return self._page_rooms[key]
+
     def page_places(self, vm: Vm, home: Place) -> list[Place]:
         """Places that may hold pages of a cell at `home`."""
-        own_node_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
-        where = home.index if own_node_only else -1
-        key = (home.host_index, vm.page_size, vm.memory_nodes, where)
+        key = _page_key(vm, home)
         if key not in self._page_places:
             nodes = page_nodes(vm, home.host, home.node.id)
             of_host = self.instance.host_places[home.host_index]
@@ -214,20 +262,20 @@ class Prepared:
         if host_index not in self._host_trees:
             at = {place.index: place for place in self.instance.host_places[host_index]}
             self._host_trees[host_index] = tree_below(
-                list(at), lambda i, j: self.instance.r(at[i], at[j])
+                list(at), lambda i, j: self.instance.r(at[i], at[j]), self.until
             )
         return self._host_trees[host_index]
 
     @cached_property
     def talk_tree(self) -> Tree:
         """Tree of distances for VMs that talk, between all places that run vCPUs."""
-        return talk_tree(self.instance)
+        return talk_tree(self.instance, self.until)
 
     @cached_property
     def device_options(self) -> dict[str, tuple[DeviceOption, ...]]:
         """Devices that answer each VM's requests, by the place of the cell they serve."""
         found: dict[str, tuple[DeviceOption, ...]] = {}
-        for vm in self.instance.vms:
+        for vm in self.until.each(self.instance.vms):
             found[vm.name] = tuple(
                 DeviceOption(
                     vm.name,
@@ -281,24 +329,26 @@ def whole_cores(vm: Vm) -> bool:
     return vm.cpu_policy is CpuPolicy.DEDICATED and vm.thread_policy is not ThreadPolicy.PREFER
 
 
-def _complete(options: list[Option], form: VmForm, instance: Instance) -> list[Option]:
-    """Leave out options of a shape on a host that has not enough nodes for it.
+def _page_key(vm: Vm, home: Place) -> tuple[object, ...]:
+    """What tells where the pages of a cell at `home` may lie."""
+    own_node_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
+    where = home.index if own_node_only else -1
+    return home.host_index, vm.page_size, vm.memory_nodes, where
+
+
+def _complete(found: list[tuple[int, int, int]], form: VmForm) -> list[tuple[int, int, int]]:
+    """Leave out cells (shape, type, position) of a shape that one host has not enough nodes for.
 
     Neither for some type of it alone, nor, as cells are on distinct nodes, for all together.
     """
-    nodes: dict[tuple[int, int, int], int] = defaultdict(int)
-    used: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for option in options:
-        host_index = instance.places[option.place].host_index
-        nodes[option.shape, option.kind, host_index] += 1
-        used[option.shape, host_index].add(option.place)
-    kept: list[Option] = []
-    for option in options:
-        host_index = instance.places[option.place].host_index
-        shape = form.shapes[option.shape]
-        enough = len(used[option.shape, host_index]) >= shape.num_cells
-        if enough and all(
-            nodes[option.shape, t, host_index] >= kind.count for t, kind in enumerate(shape.types)
-        ):
-            kept.append(option)
-    return kept
+    nodes = Counter((s, t) for s, t, _ in found)
+    used: dict[int, set[int]] = defaultdict(set)
+    for s, _, position in found:
+        used[s].add(position)
+    whole = {
+        s
+        for s, shape in enumerate(form.shapes)
+        if len(used[s]) >= shape.num_cells
+        and all(nodes[s, t] >= kind.count for t, kind in enumerate(shape.types))
+    }
+    return [cell for cell in found if cell[0] in whole]

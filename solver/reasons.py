@@ -10,6 +10,8 @@ from numaplace.models.locality import is_local
 from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
 from numaplace.solver.prepare import Prepared
 
+NO_TIME = "not placed; there was no time to find out why"
+
 
 def reason_alone(prepared: Prepared, vm: Vm) -> str | None:
     """Tell why no node can take any cell of `vm`; None if it has somewhere to go."""

@@ -6,6 +6,7 @@ Back ends are imported when they are asked for: importing numaplace costs no sol
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import cast
@@ -13,23 +14,30 @@ from typing import cast
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result
+from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule, violations
 from numaplace.solver.base import Solver
-from numaplace.solver.deadline import Deadline
+from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.params import SolveParams
+from numaplace.solver.prepare import Prepared
+from numaplace.solver.reasons import NO_TIME
+from numaplace.solver.stages import Stages, too_large
 
 EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
 SOLVER_NAMES = (*EXACT, *ONLINE)
 
 # Time for the plan that exact solvers start from: seconds of the first pass however late it is;
-# of local search: share of the time limit, seconds at most, and
-# seconds by the square of VMs times nodes: local search has soon seen all of a small instance.
+# of local search: share of the time limit, seconds at most, and seconds by the square of VMs times
+# nodes, as it has soon seen all of a small instance.
 FIRST_PASS_S = 0.3
 HINT_SHARE = 0.15
 HINT_S = 10.0
 HINT_S_PER_SQUARE = 1 / 30_000
+# Share of the time that local search takes where there is no model: the rest is for the check.
+ALMOST_ALL = 0.95
+# Choices that a model can be made of in a second, at best.
+CHOICES_PER_S = {"cpsat": 20_000, "milp": 10_000}
 
 
 def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None = None) -> Result:
@@ -70,19 +78,33 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     ('optimal', 0)
     """
     params = (params or SolveParams()).begun()
-    run = _load(solver)
+    if solver not in SOLVER_NAMES:
+        known = ", ".join(SOLVER_NAMES)
+        raise InputError("solver", "", f"{solver!r} is unknown, choose one of {known}")
     started = time.monotonic()
     if params.require_all:
         instance = replace(instance, vms=tuple(replace(vm, required=True) for vm in instance.vms))
     if params.hint is not None:
         params = replace(params, hint=_usable(instance, params.hint))
-    if solver in EXACT and params.hint is None:
-        hint = _hint(instance, params)
-        params = replace(params, hint=hint)
-    result = run(instance, params)
-    if params.explain and solver in EXACT:
-        result = import_module("numaplace.solver.cpsat.explain").explained(instance, result, params)
+    if solver in EXACT:
+        result = _solve_exactly(instance, solver, params)
+    else:
+        result = _load(solver)(instance, params)
     return replace(result, runtime_s=time.monotonic() - started)
+
+
+def _solve_exactly(instance: Instance, solver: str, params: SolveParams) -> Result:
+    """Solve from a good start, or look for a better start if a model would take too long."""
+    large = _too_large(instance, solver, params.until)
+    if params.hint is None:
+        params = replace(params, hint=_hint(instance, params, all_the_time=large))
+    if large:
+        return _without_model(solver, instance, params)
+    result = _load(solver)(instance, params)
+    if params.explain:
+        explain = import_module("numaplace.solver.cpsat.explain").explained
+        return cast(Result, explain(instance, result, params))
+    return result
 
 
 def _load(name: str) -> Solver:
@@ -90,9 +112,7 @@ def _load(name: str) -> Solver:
         return cast(Solver, import_module("numaplace.solver.cpsat.solve").solve_cpsat)
     if name == "milp":
         return cast(Solver, import_module("numaplace.solver.milp.solve").solve_milp)
-    if name in ONLINE:
-        return cast(Solver, import_module("numaplace.solver.greedy.solver").GREEDY_SOLVERS[name])
-    raise InputError("solver", "", f"{name!r} is unknown, choose one of {', '.join(SOLVER_NAMES)}")
+    return cast(Solver, import_module("numaplace.solver.greedy.solver").GREEDY_SOLVERS[name])
 
 
 def _usable(instance: Instance, hint: Plan) -> Plan | None:
@@ -104,7 +124,30 @@ def _usable(instance: Instance, hint: Plan) -> Plan | None:
     return None if broken else hint
 
 
-def _hint(instance: Instance, params: SolveParams) -> Plan | None:
+def _too_large(instance: Instance, solver: str, until: Deadline) -> bool:
+    """Tell whether making the choices of an instance would take more time than there is."""
+    try:
+        choices = Prepared(instance, until).num_choices
+    except OutOfTimeError:
+        return True
+    return choices > CHOICES_PER_S[solver] * until.left_s
+
+
+def _without_model(solver: str, instance: Instance, params: SolveParams) -> Result:
+    """Return what is known without a model."""
+
+    def not_built(stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
+        raise OutOfTimeError
+
+    result = Stages(solver, instance, params).solve(not_built)
+    if result.status is SolveStatus.OPTIMAL or params.stopped:
+        return result
+    placed = () if result.plan is None else result.plan.placements
+    unplaced = {vm.name: NO_TIME for vm in instance.vms if result.plan and vm.name not in placed}
+    return replace(result, unplaced=unplaced, remarks=(too_large(params),))
+
+
+def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Plan | None:
     """Return the best online plan, improved by local search; None if there is none."""
     greedy = import_module("numaplace.solver.greedy.solver")
     improve = import_module("numaplace.solver.greedy.improve").improve
@@ -122,5 +165,5 @@ def _hint(instance: Instance, params: SolveParams) -> Plan | None:
     best = plans[costs.index(min(costs))]
     choices = len(instance.vms) * len(instance.places)
     limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_SQUARE * choices**2)
-    until = until.share(1.0, limit_s)
+    until = until.share(ALMOST_ALL) if all_the_time else until.share(1.0, limit_s)
     return cast(Plan, improve(instance, best, until=until, seed=params.seed))

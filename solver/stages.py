@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import cast
 
 from numaplace.models.cost import Cost
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, SolveStatus, Stage
+from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.solver.base import checked_cost, make_result, no_plan, objective_of, stages_of
+from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.params import Progress, SolveParams
 
 # A stage that only prepares the next must leave time for it.
 STAGE_SHARE = 0.5
+# Seconds without which no stage is solved again.
+AGAIN_S = 0.05
 
-SolveStage = Callable[[Stage, float, Mapping[Stage, int]], bool]
-"""Solves a stage within some seconds and tells whether it is proven that no plan exists.
+SolveStage = Callable[[Stage, Deadline, Mapping[Stage, int]], bool]
+"""Solves a stage by a deadline and tells whether it is proven that no plan exists.
 
 The third argument has the stages before it that the back end does not hold yet, and at what."""
 
@@ -41,6 +46,8 @@ class Stages:
         Bound of each stage the solve came to.
     stats
         Numbers of the solver.
+    remarks
+        What the user should know of how the plan was found.
     interrupted
         Set by a back end that has seen Ctrl-C: nothing more is solved.
     """
@@ -53,6 +60,7 @@ class Stages:
         self.best: Plan | None = None
         self.bounds: dict[Stage, int | None] = {}
         self.stats: dict[str, float] = {}
+        self.remarks: list[str] = []
         self.interrupted = False
         self._started = time.monotonic()
         self._stages = stages_of(instance)
@@ -74,31 +82,88 @@ class Stages:
     def solve(self, solve_stage: SolveStage) -> Result:
         """Go through the stages; those whose best plan is ideal, or without time, are not solved.
 
-        A stage without a plan is infeasible if that is proven, and ends the solve in any case.
+        Time that the later stages leave goes back to the first one that is not proven. A stage
+        without a plan is infeasible if that is proven, and ends the solve in any case.
         """
+        again: Stage | None = None
+        infeasible = self._pass(solve_stage, again)
+        tried: set[Stage] = set()
+        while not infeasible and (again := self._unproven()) not in {None, *tried}:
+            tried.add(cast(Stage, again))
+            infeasible = self._pass(solve_stage, again)
+        if self.best is None:
+            status = SolveStatus.INFEASIBLE if infeasible else SolveStatus.UNKNOWN
+            result = no_plan(self.solver, status, self.elapsed_s, (), self.stats)
+        else:
+            result = make_result(
+                self.solver,
+                self.instance,
+                self.best,
+                self.bounds,
+                runtime_s=self.elapsed_s,
+                stats=self.stats,
+                cost=self._cost,
+            )
+        return replace(result, remarks=tuple(self.remarks))
+
+    def _pass(self, solve_stage: SolveStage, again: Stage | None) -> bool:
+        """Solve the stages from `again`, which may take all the time; tell if none has a plan."""
         to_hold: dict[Stage, int] = {}
+        begun = again is None
         for stage in self._stages:
             infeasible = False
-            self.bounds[stage] = self.instance.total_value_milli if stage is Stage.VALUE else 0
-            if self._ideal(stage):
-                self.bounds[stage] = self.objective(stage)
-            elif not self.deadline.over and not self.interrupted:
-                share = 1.0 if stage is self._stages[-1] else STAGE_SHARE
-                infeasible = solve_stage(stage, share * self.left_s, to_hold)
+            begun = begun or stage is again
+            if not self._settled(stage) and begun and self._has_time:
+                share = 1.0 if stage in (again, self._stages[-1]) else STAGE_SHARE
+                infeasible = self._solve_one(solve_stage, stage, share, to_hold)
                 to_hold = {}
             if self.best is None:
-                status = SolveStatus.INFEASIBLE if infeasible else SolveStatus.UNKNOWN
-                return no_plan(self.solver, status, self.elapsed_s, (), self.stats)
+                return infeasible
             to_hold[stage] = self.objective(stage)
-        assert self.best is not None
-        return make_result(
-            self.solver,
-            self.instance,
-            self.best,
-            self.bounds,
-            runtime_s=self.elapsed_s,
-            stats=self.stats,
+        return False
+
+    def _settled(self, stage: Stage) -> bool:
+        """Tell whether nothing is left to do for a stage; its bound is what is known before."""
+        self.bounds.setdefault(
+            stage, self.instance.total_value_milli if stage is Stage.VALUE else 0
         )
+        if self._ideal(stage):
+            self.bounds[stage] = self.objective(stage)
+        return self.best is not None and self.bounds[stage] == self.objective(stage)
+
+    @property
+    def _has_time(self) -> bool:
+        return not self.deadline.over and not self.interrupted
+
+    def _solve_one(
+        self, solve_stage: SolveStage, stage: Stage, share: float, to_hold: Mapping[Stage, int]
+    ) -> bool:
+        """Solve one stage; what is known of later ones goes if its objective is better now."""
+        before = None if self.best is None else self.objective(stage)
+        try:
+            infeasible = solve_stage(stage, self.deadline.share(share), to_hold)
+        except OutOfTimeError:
+            self.interrupted = True
+            if not self.deadline.stopped:
+                self.remarks.append(too_large(self.params))
+            return False
+        if self.best is not None and self.objective(stage) != before:
+            for later in self._stages[self._stages.index(stage) + 1 :]:
+                self.bounds.pop(later, None)
+        return infeasible
+
+    def _unproven(self) -> Stage | None:
+        """Return the first stage that more time may prove; None if there is none, or no time."""
+        if not self._has_time or self.deadline.left_s < AGAIN_S:
+            return None
+        if self.best is None:
+            return self._stages[0]
+        for stage in self._stages[:-1]:
+            found = StageResult(stage, self.objective(stage), self.bounds.get(stage))
+            if not found.proven:
+                enough = found.gap is not None and found.gap <= self.params.relative_gap
+                return None if enough else stage
+        return None
 
     def offer(self, plan: Plan) -> None:
         """Keep a valid plan if it is the first, or better than the best by the stages in order."""
@@ -144,6 +209,20 @@ class Stages:
         """Tell the caller's callback the state of a stage."""
         if self.params.on_progress is not None:
             self.params.on_progress(Progress(self.solver, stage, objective, bound, self.elapsed_s))
+
+
+def too_large(params: SolveParams) -> str:
+    """Say that a solver did without its model."""
+    return (
+        f"the model is too large to be built and solved in {params.time_limit_s:g} s: "
+        "this is the best plan of greedy placement and local search"
+    )
+
+
+def holds_later(held: Iterable[Stage], stage: Stage) -> bool:
+    """Tell whether a model that holds some stages is no use for `stage`, which is before one."""
+    order = list(Stage)
+    return any(order.index(other) > order.index(stage) for other in held)
 
 
 def sign(stage: Stage) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from numaplace.models.instance import Instance
+from numaplace.solver.deadline import NEVER, Deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ class Tree:
         return {pair: amount for pair, amount in more.items() if amount > 0}
 
 
-def tree_below(places: Sequence[int], distance: Callable[[int, int], float]) -> Tree:
+def tree_below(
+    places: Sequence[int], distance: Callable[[int, int], float], until: Deadline = NEVER
+) -> Tree:
     """Return the largest hierarchy below distances (single linkage), by Kruskal's algorithm.
 
     Parameters
@@ -63,10 +66,12 @@ def tree_below(places: Sequence[int], distance: Callable[[int, int], float]) -> 
         Indices of places.
     distance
         Distance of an ordered pair of them; places at distance 1 or less are never parted.
+    until
+        When it is too late.
     """
     legs = sorted(
         min((distance(i, j), i, j), (distance(j, i), j, i))
-        for a, i in enumerate(places)
+        for a, i in enumerate(until.each(places))
         for j in places[a + 1 :]
     )
     cluster = {place: frozenset({place}) for place in places}
@@ -74,7 +79,7 @@ def tree_below(places: Sequence[int], distance: Callable[[int, int], float]) -> 
     levels: list[Level] = []
     reached = 1.0
     exact = True
-    for length, i, j in legs:
+    for length, i, j in until.each(legs):
         if cluster[i] is not cluster[j]:
             if length > reached:
                 before = dict(cluster)
@@ -90,10 +95,10 @@ def tree_below(places: Sequence[int], distance: Callable[[int, int], float]) -> 
     return Tree(tuple(places), tuple(levels), exact)
 
 
-def talk_tree(instance: Instance) -> Tree:
+def talk_tree(instance: Instance, until: Deadline = NEVER) -> Tree:
     """Return the tree of `talk_distance` between all places that run vCPUs."""
     places = [place.index for place in instance.places if place.node.threads]
-    return tree_below(places, lambda i, j: talk_distance(instance, i, j))
+    return tree_below(places, lambda i, j: talk_distance(instance, i, j), until)
 
 
 def talk_distance(instance: Instance, i: int, j: int) -> float:

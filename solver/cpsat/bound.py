@@ -8,7 +8,6 @@ search that proves that none is missing. Tiers of a few clusters are small enoug
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Collection, Iterable, Iterator
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.units import MICRO
 from numaplace.solver.bounds import Relaxation, Tier, relax
 from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.node_sets import (
     COLUMNS_MAX,
     Columns,
@@ -44,7 +44,7 @@ Column = tuple[Ints, int]
 """Items of a set, and twice its cost."""
 
 
-def loss_bound(instance: Instance, sure: Collection[str], time_limit_s: float, workers: int) -> int:
+def loss_bound(instance: Instance, sure: Collection[str], until: Deadline, workers: int) -> int:
     """Return a lower bound in micro-vCPU on the loss of every plan that places all of `sure`.
 
     Parameters
@@ -53,38 +53,38 @@ def loss_bound(instance: Instance, sure: Collection[str], time_limit_s: float, w
         The instance.
     sure
         Names of VMs that every plan in question places.
-    time_limit_s
-        Seconds to spend, roughly.
+    until
+        When to end, roughly.
     workers
         Threads.
     """
-    deadline = time.monotonic() + time_limit_s
     if not 0 < len(sure) <= VMS_MAX:
         return 0
-    relaxation = relax(instance, sure)
-    if not relaxation.items:
-        return 0
     total = 0
-    for level in reversed(range(1, len(relaxation.tiers))):
-        now = time.monotonic()
-        total += tier_bound(relaxation, level, now + (deadline - now) / 2, workers)
-    return total + sets_bound(SetCosts(relaxation), deadline)
+    try:
+        relaxation = relax(instance, sure, until)
+        if not relaxation.items:
+            return 0
+        for level in reversed(range(1, len(relaxation.tiers))):
+            total += tier_bound(relaxation, level, until.share(0.5), workers)
+        return total + sets_bound(SetCosts(relaxation), until)
+    except OutOfTimeError:
+        return total
 
 
-def tier_bound(relaxation: Relaxation, level: int, deadline: float, workers: int) -> int:
+def tier_bound(relaxation: Relaxation, level: int, until: Deadline, workers: int) -> int:
     """Return a lower bound on what cooperating pairs pay on a tier above the nodes."""
     tier = relaxation.tiers[level]
-    left_s = deadline - time.monotonic()
-    if left_s <= 0 or not any(tier.steps):
+    if until.over or not any(tier.steps):
         return 0
     exact, proven = 0, False
     if len(tier.vcpus) <= CLUSTERS_MAX:
-        exact, proven = _cuts_bound(relaxation, tier, left_s / 3, workers)
-    return exact if proven else max(exact, sets_bound(SetCosts(relaxation, level), deadline))
+        exact, proven = _cuts_bound(relaxation, tier, until.share(1 / 3), workers)
+    return exact if proven else max(exact, sets_bound(SetCosts(relaxation, level), until))
 
 
 def _cuts_bound(
-    relaxation: Relaxation, tier: Tier, time_limit_s: float, workers: int
+    relaxation: Relaxation, tier: Tier, until: Deadline, workers: int
 ) -> tuple[int, bool]:
     """Return a lower bound by CP-SAT, and whether no better one exists."""
     model = cp_model.CpModel()
@@ -109,7 +109,7 @@ def _cuts_bound(
             model.add_bool_or([x, ~y, cut])
         cuts.append(step * cut)
     model.minimize(sum(cuts))
-    solver = new_solver(workers, time_limit_s)
+    solver = new_solver(workers, until.left_s)
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return 0, False
@@ -117,8 +117,8 @@ def _cuts_bound(
     return bound, status == cp_model.OPTIMAL
 
 
-def sets_bound(costs: SetCosts, deadline: float, columns_max: int = COLUMNS_MAX) -> int:
-    """Return a lower bound on the loss of one tier, by `time.monotonic` of `deadline`.
+def sets_bound(costs: SetCosts, until: Deadline, columns_max: int = COLUMNS_MAX) -> int:
+    """Return a lower bound on the loss of one tier, by a deadline.
 
     Rounds add the most promising sets to a linear program until none improves it. `columns_max`
     is the number of sets up to which all of them are listed.
@@ -132,7 +132,7 @@ def sets_bound(costs: SetCosts, deadline: float, columns_max: int = COLUMNS_MAX)
     calm = np.zeros(costs.num_items)
     while True:
         duals, fee = master.solve()
-        late = time.monotonic() > deadline
+        late = until.over
         # Duals swing from round to round; sets priced by their running mean serve more rounds.
         calm = CALM * calm + (1 - CALM) * duals
         if not late and master.add(source.promising(np.rint(calm).astype(np.int64), fee)):

@@ -7,7 +7,6 @@ off one after the other, and stay off while the rest is still infeasible.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
@@ -19,9 +18,10 @@ from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule
 from numaplace.solver.cpsat.model import Formulation
 from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.params import SolveParams
 from numaplace.solver.prepare import Prepared
-from numaplace.solver.reasons import reason_alone
+from numaplace.solver.reasons import NO_TIME, reason_alone
 
 # Seconds for one check of a conflict, and for all explanations of a result.
 CHECK_S = 2.0
@@ -44,10 +44,13 @@ WORDS = {
 
 def explained(instance: Instance, result: Result, params: SolveParams) -> Result:
     """Add to a result why VMs are not placed, or why nothing is feasible."""
-    deadline = time.monotonic() + min(TOTAL_S, params.time_limit_s)
+    until = params.until.share(1.0, TOTAL_S)
     if result.status is SolveStatus.INFEASIBLE:
         required = [vm.name for vm in instance.vms if vm.required]
-        return replace(result, reasons=(_reason(instance, required, None, deadline),))
+        try:
+            return replace(result, reasons=(_reason(instance, required, None, until),))
+        except OutOfTimeError:
+            return result
     if result.plan is None:
         return result
     placed = [vm.name for vm in instance.vms if vm.name in result.plan]
@@ -55,24 +58,27 @@ def explained(instance: Instance, result: Result, params: SolveParams) -> Result
     unplaced: dict[str, str] = {}
     for vm in instance.vms:
         if vm.name not in result.plan:
-            if time.monotonic() > deadline or params.stopped:
-                unplaced[vm.name] = "not placed; there was no time to find out why"
-            elif value is not None and not value.proven:
-                unplaced[vm.name] = "no room was found in time, but none was excluded"
-            else:
-                unplaced[vm.name] = _reason(instance, placed, vm.name, deadline)
+            try:
+                until.check()
+                unplaced[vm.name] = (
+                    "no room was found in time, but none was excluded"
+                    if value is not None and not value.proven
+                    else _reason(instance, placed, vm.name, until)
+                )
+            except OutOfTimeError:
+                unplaced[vm.name] = NO_TIME
     return replace(result, unplaced=unplaced)
 
 
-def _reason(instance: Instance, names: list[str], extra: str | None, deadline: float) -> str:
+def _reason(instance: Instance, names: list[str], extra: str | None, until: Deadline) -> str:
     """Say why `names`, and `extra` beside them, cannot all be placed."""
     wanted = [*names, extra] if extra is not None else names
-    prepared = Prepared(instance)
+    prepared = Prepared(instance, until)
     for name in wanted if extra is None else [extra]:
         alone = reason_alone(prepared, instance.vm(name))
         if alone is not None:
             return alone if name == extra else f"VM {name!r}: {alone}"
-    conflict = find_conflict(instance, wanted, deadline)
+    conflict = find_conflict(instance, wanted, until)
     if conflict is None:
         return (
             "not placed: giving it room would cost other VMs their place or was not decided in time"
@@ -80,7 +86,7 @@ def _reason(instance: Instance, names: list[str], extra: str | None, deadline: f
     return _in_words(conflict, extra)
 
 
-def find_conflict(instance: Instance, names: Iterable[str], deadline: float) -> set[Switch] | None:
+def find_conflict(instance: Instance, names: Iterable[str], until: Deadline) -> set[Switch] | None:
     """Find VMs and rules that conflict when all VMs of `names` must be placed.
 
     Returns
@@ -91,9 +97,9 @@ def find_conflict(instance: Instance, names: Iterable[str], deadline: float) -> 
     """
     wanted = set(names)
     vms = tuple(replace(vm, required=vm.name in wanted) for vm in instance.vms)
-    formulation = Formulation(replace(instance, vms=vms), assumed=True)
+    formulation = Formulation(replace(instance, vms=vms), assumed=True, until=until)
     switches = formulation.constraints.switches
-    if _feasible(formulation, set(switches)) is not False:
+    if _feasible(formulation, set(switches), until) is not False:
         return None
     kept = set(switches)
     by_rule: dict[Rule, set[Switch]] = defaultdict(set)
@@ -101,30 +107,30 @@ def find_conflict(instance: Instance, names: Iterable[str], deadline: float) -> 
         by_rule[switch[0]].add(switch)
     # VMs first, under all rules: a conflict of few VMs is easier to read than one of few nodes.
     for switch in sorted(by_rule.pop(Rule.REQUIRED_VMS, set())):
-        kept = _without(formulation, kept, {switch}, deadline)
+        kept = _without(formulation, kept, {switch}, until)
     for family in by_rule.values():
-        kept = _without(formulation, kept, family, deadline)
+        kept = _without(formulation, kept, family, until)
     for switch in sorted(kept, key=lambda s: (s[0] is Rule.REQUIRED_VMS, s)):
-        kept = _without(formulation, kept, {switch}, deadline)
+        kept = _without(formulation, kept, {switch}, until)
     return kept
 
 
 def _without(
-    formulation: Formulation, kept: set[Switch], some: set[Switch], deadline: float
+    formulation: Formulation, kept: set[Switch], some: set[Switch], until: Deadline
 ) -> set[Switch]:
     """Return `kept` less `some` if that is still infeasible, `kept` otherwise."""
-    if not kept & some or time.monotonic() > deadline:
+    if not kept & some or until.over:
         return kept
-    return kept - some if _feasible(formulation, kept - some) is False else kept
+    return kept - some if _feasible(formulation, kept - some, until) is False else kept
 
 
-def _feasible(formulation: Formulation, switches: set[Switch]) -> bool | None:
+def _feasible(formulation: Formulation, switches: set[Switch], until: Deadline) -> bool | None:
     """Decide whether all rules switched on can hold; None if that takes too long."""
     model = formulation.model
     model.clear_assumptions()
     model.add_assumptions([formulation.constraints.switches[s] for s in sorted(switches)])
-    solver = new_solver(1, CHECK_S)
-    status = solver.solve(model)
+    solver = new_solver(1, min(CHECK_S, until.left_s))
+    status = within(until, lambda: solver.solve(model))
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return True
     return False if status == cp_model.INFEASIBLE else None

@@ -9,8 +9,9 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
 from numaplace.solver.cpsat.constraints import Constraints
 from numaplace.solver.cpsat.objective import Objective
-from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.cpsat.search import TimedModel, new_solver
 from numaplace.solver.cpsat.variables import Linear, Variables
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.decide import decisions_of, values_of
 from numaplace.solver.extract import extract_plan, read_decisions
 from numaplace.solver.prepare import Prepared
@@ -25,12 +26,16 @@ class Formulation:
         The instance.
     assumed
         Whether rules can be switched off, see `Constraints`.
+    until
+        When it is too late to go on building: `OutOfTimeError` is raised then.
     """
 
-    def __init__(self, instance: Instance, *, assumed: bool = False) -> None:
+    def __init__(
+        self, instance: Instance, *, assumed: bool = False, until: Deadline = NEVER
+    ) -> None:
         self.instance = instance
-        self.prepared = Prepared(instance)
-        self.model = cp_model.CpModel()
+        self.prepared = Prepared(instance, until)
+        self.model = TimedModel(until)
         self.vars = Variables(self.model, self.prepared)
         self.constraints = Constraints(self.vars, assumed=assumed)
         self.constraints.add_all()

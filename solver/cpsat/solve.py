@@ -16,14 +16,18 @@ from numaplace.models.result import Result, Stage
 from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.cpsat.model import Formulation
 from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.params import SolveParams
-from numaplace.solver.stages import Stages
+from numaplace.solver.stages import Stages, holds_later
 
 NAME = "cpsat"
 POLL_S = 0.05
 # Seconds and share of the time left for the bound that is worked out before the search.
 BOUND_S = 15.0
 BOUND_SHARE = 0.25
+# Variables and constraints that CP-SAT takes in and looks through in a second, about: until then it
+# does not look at its clock.
+LOADED_PER_S = 300_000
 # Near the current plan the linear relaxation is strong: with these, plans of a budget of moves are
 # proven in a third of the time or at all (docs/rebalance.md). The first ones are for few workers.
 BUDGET_SEARCH = ("max_lp", "reduced_costs", "default_lp", "objective_lb_search", "quick_restart")
@@ -58,20 +62,24 @@ class _Run:
         self.params = params
         self.budget = budget
         self.stages = Stages(NAME, instance, params)
+        self.held: set[Stage] = set()
 
     @cached_property
     def formulation(self) -> Formulation:
         """The model, built when a stage needs it."""
-        formulation = Formulation(self.instance)
+        formulation = Formulation(self.instance, until=self.stages.deadline)
         if self.budget is not None:
             formulation.objective.moved.keep_within(self.budget)
         return formulation
 
-    def solve_stage(self, stage: Stage, limit_s: float, to_hold: Mapping[Stage, int]) -> bool:
+    def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
-        deadline = self.stages.elapsed_s + limit_s
+        if holds_later(self.held, stage):
+            del self.formulation
+            self.held.clear()
         for earlier, objective in to_hold.items():
             self.formulation.keep(earlier, objective)
+        self.held |= to_hold.keys()
         best = self.stages.best
         floor = self._floor() if stage is Stage.LOSS else None
         if floor is not None:
@@ -82,9 +90,13 @@ class _Run:
         self.formulation.aim(stage)
         if best is not None:
             self.formulation.hint(best)
-        solver = self._solver(max(0.0, deadline - self.stages.elapsed_s))
+        model = self.formulation.model
+        limit_s = until.left_s - model.size / LOADED_PER_S
+        if limit_s <= 0:
+            raise OutOfTimeError
+        solver = self._solver(limit_s)
         with self._watched(solver, stage) as callback:
-            status = solver.solve(self.formulation.model, callback)
+            status = within(until, lambda: solver.solve(model, callback))
         self._read(stage, solver, status, floor)
         return status == cp_model.INFEASIBLE
 
@@ -99,8 +111,8 @@ class _Run:
             for vm in self.instance.vms
             if vm.required or (all_placed and self.instance.value_milli(vm))
         ]
-        limit_s = min(BOUND_S, BOUND_SHARE * self.stages.left_s)
-        return loss_bound(self.instance, sure, limit_s, self.params.num_workers)
+        until = self.stages.deadline.share(BOUND_SHARE, BOUND_S)
+        return loss_bound(self.instance, sure, until, self.params.num_workers)
 
     def _solver(self, time_limit_s: float) -> cp_model.CpSolver:
         solver = new_solver(self.params.num_workers, time_limit_s)

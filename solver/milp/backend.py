@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.milp.variables import Linear
 
 # Objectives are whole numbers (micro-vCPU, thousandths, hosts): a run may stop this near to its
@@ -25,14 +25,14 @@ class Task:
     ----------
     start
         Values of some variables to start from.
-    deadline
-        Value of `time.monotonic` at which the run ends.
+    until
+        When the run ends.
     workers, seed, relative_gap
         As in `numaplace.solver.params.SolveParams`.
     """
 
     start: Start
-    deadline: float = math.inf
+    until: Deadline = NEVER
     workers: int = 1
     seed: int = 0
     relative_gap: float = 0.0
@@ -40,7 +40,7 @@ class Task:
     @property
     def seconds_left(self) -> float:
         """Seconds until the deadline, at least a few milliseconds."""
-        return max(0.01, self.deadline - time.monotonic())
+        return max(0.01, self.until.left_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ import highspy
 import numpy as np
 import pulp
 
+from numaplace.solver.deadline import GRACE_S, OutOfTimeError, left_running
 from numaplace.solver.milp.backend import GAP, Outcome, Task
 from numaplace.solver.milp.variables import Linear
 
@@ -76,16 +78,24 @@ class _Solver(pulp.HiGHS):  # type: ignore[misc]
         # In a thread of its own, so that Ctrl-C arrives here and not inside a callback.
         runner = threading.Thread(target=self._run, args=(highs,), daemon=True)
         runner.start()
+        over_since = math.inf
         while runner.is_alive():
             try:
                 runner.join(POLL_S)
             except KeyboardInterrupt:
                 self.stop = True
+            if self.stop or self.task.until.over:
+                over_since = min(over_since, time.monotonic())
+            if time.monotonic() > over_since + GRACE_S:
+                left_running.append(runner)
+                raise OutOfTimeError
         if self.failure is not None:
             raise self.failure
 
     def _run(self, highs: highspy.Highs) -> None:
         with _ONE_AT_A_TIME:
+            if self.stop:
+                return  # what it waited for took all the time
             highspy.Highs.resetGlobalScheduler(True)
             highs.setOptionValue("time_limit", self.task.seconds_left)
             highs.run()

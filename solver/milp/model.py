@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import pulp
-
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.decide import decisions_of, values_of
 from numaplace.solver.extract import extract_plan, read_decisions
 from numaplace.solver.milp.backend import Task
 from numaplace.solver.milp.constraints import Constraints
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.milp.objective import Objective
-from numaplace.solver.milp.rows import add_at_most
+from numaplace.solver.milp.rows import TimedProblem, add_at_most
 from numaplace.solver.milp.variables import Linear, Variables
 from numaplace.solver.prepare import Prepared
 
@@ -25,12 +24,14 @@ class Formulation:
     ----------
     instance
         The instance.
+    until
+        When it is too late to go on building: `OutOfTimeError` is raised then.
     """
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, until: Deadline = NEVER) -> None:
         self.instance = instance
-        self.prepared = Prepared(instance)
-        self.problem: Linear = pulp.LpProblem("numaplace", pulp.LpMinimize)
+        self.prepared = Prepared(instance, until)
+        self.problem: Linear = TimedProblem(until)
         self.vars = Variables(self.problem, self.prepared)
         Constraints(self.vars).add_all()
         self.objective = Objective(self.vars)

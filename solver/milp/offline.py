@@ -6,6 +6,7 @@ import pulp
 
 from numaplace.models.result import SolveStatus
 from numaplace.models.trace import Ints
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.milp.backend import Task, whole_bound
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.milp.rows import add_at_most
@@ -26,7 +27,7 @@ def run_program(program: Program, run: Run) -> Answer:
     if run.start is not None:
         pairs = zip(variables, run.start.tolist(), strict=False)
         start = [(variable, value) for variable, value in pairs if value >= 0]
-    task = Task(start, run.deadline, run.workers, run.seed)
+    task = Task(start, Deadline(run.deadline), run.workers, run.seed)
     # Bounds told during the run are not used: while HiGHS completes a start that lacks variables
     # it tells those of the program in which the start is fixed.
     outcome = solve_highs(problem, task, lambda _objective, _bound: run.stopped())

@@ -11,7 +11,33 @@ from math import gcd
 
 import pulp
 
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.milp.variables import Linear
+
+
+class TimedProblem(pulp.LpProblem):  # type: ignore[misc]
+    """A problem to minimise that is built only as long as there is time.
+
+    Parameters
+    ----------
+    until
+        Every row after it raises `OutOfTimeError`.
+
+    Attributes
+    ----------
+    num_terms
+        Coefficients of all rows.
+    """
+
+    def __init__(self, until: Deadline = NEVER) -> None:
+        super().__init__("numaplace", pulp.LpMinimize)
+        self.until = until
+        self.num_terms = 0
+
+    def __iadd__(self, row: Linear) -> Linear:
+        self.until.check()
+        self.num_terms += len(row.items()) if isinstance(row, pulp.LpConstraint) else 1
+        return super().__iadd__(row)
 
 
 def add_at_most(problem: Linear, expression: Linear, limit: int) -> None:

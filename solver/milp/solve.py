@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from functools import cached_property
 
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, Stage
+from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.milp.backend import Outcome, Task, whole_bound
 from numaplace.solver.milp.cbc import cbc_program, solve_cbc
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.milp.model import Formulation
 from numaplace.solver.params import MilpBackend, SolveParams
-from numaplace.solver.stages import Stages, sign
+from numaplace.solver.stages import Stages, holds_later, sign
 
 NAME = "milp"
 PRODUCTS_PER_S = 10_000
 """Products that PuLP writes and hands over in a second, roughly."""
+TERMS_PER_S = 300_000
+"""Coefficients that PuLP hands over in a second, roughly."""
 
 
 def solve_milp(instance: Instance, params: SolveParams) -> Result:
@@ -55,24 +57,29 @@ class _Run:
         self.instance = instance
         self.params = params
         self.stages = Stages(NAME, instance, params)
+        self.held: set[Stage] = set()
 
     @cached_property
     def formulation(self) -> Formulation:
         """The problem, built when a stage needs it."""
-        return Formulation(self.instance)
+        return Formulation(self.instance, self.stages.deadline)
 
-    def solve_stage(self, stage: Stage, limit_s: float, to_hold: Mapping[Stage, int]) -> bool:
+    def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
-        deadline = time.monotonic() + limit_s
-        if stage is Stage.LOSS and self._num_products() > PRODUCTS_PER_S * limit_s:
+        if stage is Stage.LOSS and self._num_products() > PRODUCTS_PER_S * until.left_s:
             # Writing the problem would take longer than the caller waits.
-            self.stages.stats["too_large_to_write"] = 1.0
-            return False
+            raise OutOfTimeError
+        if holds_later(self.held, stage):
+            del self.formulation
+            self.held.clear()
         for earlier, objective in to_hold.items():
             self.formulation.keep(earlier, objective)
+        self.held |= to_hold.keys()
         self.formulation.aim(stage)
         began = self.stages.elapsed_s
-        outcome = self._run_backend(stage, deadline)
+        if self.formulation.problem.num_terms > TERMS_PER_S * until.left_s:
+            raise OutOfTimeError
+        outcome = self._run_backend(stage, until)
         self.stages.stats[f"{stage}_s"] = self.stages.elapsed_s - began
         if outcome is None:
             return False
@@ -93,14 +100,14 @@ class _Run:
         homes = {name: len(places) for name, places in prepared.homes_of.items()}
         return sum(homes[pair.first] * homes[pair.second] for pair in self.instance.cooperations)
 
-    def _run_backend(self, stage: Stage, deadline: float) -> Outcome | None:
+    def _run_backend(self, stage: Stage, until: Deadline) -> Outcome | None:
         """Run HiGHS or CBC; None if Ctrl-C ended it without an outcome."""
         problem = self.formulation.problem
         best = self.stages.best
         start = None if best is None else self.formulation.values_of(best)
         task = Task(
             start or [],
-            deadline,
+            until,
             self.params.num_workers,
             self.params.seed,
             self.params.relative_gap,

@@ -76,6 +76,7 @@ class Variables:
         return self._new(family, most, pulp.LpContinuous)
 
     def _new(self, family: str, most: float, category: str) -> Linear:
+        self.prepared.until.check()
         # PuLP sorts columns by name and takes no odd letters: a number keeps order and is safe.
         self._count += 1
         return self.problem.add_variable(f"x{self._count:08d}_{family}", 0, most, category)

@@ -50,6 +50,7 @@ def result_plain(instance: Instance, result: Result) -> Plain:
         ],
         "unplaced": dict(unplaced(instance, result)),
         "reasons": list(result.reasons),
+        "remarks": list(result.remarks),
         "stats": dict(result.stats),
     }
 

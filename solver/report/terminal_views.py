@@ -42,7 +42,7 @@ def solve_views(instance: Instance, result: Result, width: int) -> Views:
     missing = words.unplaced(instance, result)
     if missing and result.plan is not None:
         views.append(unplaced_table(missing))
-    return views + [Text(reason) for reason in result.reasons]
+    return views + [Text(text) for text in (*result.reasons, *result.remarks)]
 
 
 def instance_views(instance: Instance, *, vms: bool = True, width: int | None = None) -> Views:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 
 import pytest
 
-from numaplace.solver.deadline import NEVER, CommandClock, Deadline, OutOfTimeError
+from numaplace.solver.deadline import (
+    NEVER,
+    CommandClock,
+    Deadline,
+    OutOfTimeError,
+    left_running,
+    within,
+)
 from numaplace.solver.params import SolveParams
 
 
@@ -56,3 +64,17 @@ def test_a_command_counts_from_the_start_of_its_process() -> None:
     assert clock.began <= time.monotonic()
     clock.began = time.monotonic() - 3
     assert 1 < clock.deadline(5).left_s <= 2
+
+
+def test_work_that_is_late_is_left_alone() -> None:
+    """Native code that does not look at its clock holds nobody up; what is in time is returned."""
+    release = threading.Event()
+    assert within(Deadline.after(100), lambda: 7) == 7
+    with pytest.raises(ValueError, match="broken"):
+        within(Deadline.after(100), lambda: int("broken"))
+    with pytest.raises(OutOfTimeError):
+        within(Deadline.after(-1), release.wait, grace_s=0.0)
+    late = left_running.pop()
+    assert late.is_alive()
+    release.set()
+    late.join()

@@ -1,0 +1,84 @@
+"""Time is a promise: what cannot be built in time is not built, and a valid plan comes back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+
+import pytest
+
+from numaplace.instances.generate import generate_instance
+from numaplace.instances.presets import preset
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import SolveStatus
+from numaplace.models.verify import violations
+from numaplace.models.vm import Vm
+from numaplace.solver import registry
+from numaplace.solver.cpsat.bound import loss_bound
+from numaplace.solver.deadline import Deadline, OutOfTimeError
+from numaplace.solver.greedy.solver import solve_greedy
+from numaplace.solver.params import SolveParams
+from numaplace.solver.prepare import Prepared
+from numaplace.solver.registry import EXACT, solve
+from numaplace.tests.builders import make_host
+
+PAIRS = generate_instance(preset("8n-30vm"), 1)
+OVER = Deadline.after(-1)
+TOO_LARGE = "the model is too large to be built and solved in"
+
+
+@pytest.mark.parametrize("back_end", EXACT)
+def test_nothing_is_built_after_the_deadline(back_end: str) -> None:
+    """Variables, rules, objectives and choices all stop at once."""
+    formulation = import_module(f"numaplace.solver.{back_end}.model").Formulation
+    with pytest.raises(OutOfTimeError):
+        formulation(PAIRS, until=OVER)
+    wished = iter([False] * 200)
+    with pytest.raises(OutOfTimeError):  # in the middle: Ctrl-C is heard while a model is built
+        formulation(PAIRS, until=Deadline.after(100, lambda: next(wished, True)))
+    for work in ("options", "num_choices", "device_options", "talk_tree"):
+        with pytest.raises(OutOfTimeError):
+            getattr(Prepared(PAIRS, OVER), work)
+    assert loss_bound(PAIRS, [vm.name for vm in PAIRS.vms], OVER, 1) == 0
+
+
+@pytest.mark.parametrize("back_end", EXACT)
+def test_a_model_that_is_too_large_is_left_out(
+    back_end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan is that of greedy and local search, valid, and the result says why."""
+    monkeypatch.setattr(registry, "CHOICES_PER_S", dict.fromkeys(EXACT, 0))
+    result = solve(PAIRS, back_end, SolveParams(time_limit_s=0.5))
+    assert result.plan is not None
+    assert violations(PAIRS, result.plan) == []
+    assert len(result.plan) == len(PAIRS.vms)
+    assert result.status is SolveStatus.FEASIBLE
+    assert [remark[: len(TOO_LARGE)] for remark in result.remarks] == [TOO_LARGE]
+
+
+@pytest.mark.parametrize("back_end", EXACT)
+def test_a_model_that_takes_too_long_is_given_up(
+    back_end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is too large, if that shows while it is built."""
+    model = import_module(f"numaplace.solver.{back_end}.solve")
+
+    def late(*_: object, **__: object) -> None:
+        raise OutOfTimeError
+
+    monkeypatch.setattr(model, "Formulation", late)
+    result = solve(PAIRS, back_end, SolveParams(time_limit_s=0.5))
+    assert result.plan is not None
+    assert violations(PAIRS, result.plan) == []
+    assert result.remarks
+
+
+def test_one_pass_is_bounded_too() -> None:
+    """What greedy has not looked at when the time is over is left out, and says so."""
+    instance = Instance((make_host("a", 8),), tuple(Vm(f"vm{i}", 1, 512) for i in range(6)))
+    result = solve_greedy(instance, SolveParams(deadline=OVER))
+    assert result.plan == Plan()
+    assert {reason[:8] for reason in result.unplaced.values()} == {"no time:"}
+    kept = solve_greedy(instance, replace(SolveParams(deadline=OVER), time_limit_s=100))
+    assert kept.plan == Plan(), "a clock that runs already is not started again"
