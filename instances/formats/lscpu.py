@@ -1,28 +1,29 @@
-"""Hosts from util-linux's ``lscpu`` in JSON.
+"""Hosts from util-linux's ``lscpu``, as text or JSON.
 
-Best is ``lscpu -J -e=CPU,NODE,SOCKET,CORE,CACHE``; the summary ``lscpu -J`` (flat or nested) tells
-nodes but not which threads share a core. Neither tells memory, distances or devices.
+Best is ``lscpu -J -e=CPU,NODE,SOCKET,CORE,CACHE``; the summary, plain ``lscpu``, tells nodes but
+not which threads share a core. None tells memory, distances or devices.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.lscpu_text import Pairs, Row, looks_like_lscpu, read_forms
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
-from numaplace.instances.ranges import format_ids, parse_ids, parse_whole
+from numaplace.instances.ranges import format_ids, parse_ids, parse_mask, parse_whole
 from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
 from numaplace.models.topology import PCPUS_MAX, NumaNode
 
 _NODE_CPUS = re.compile(r"NUMA node(\d{1,9}) CPU\(s\)", re.ASCII)
-_DEPTH_MAX = 20
+_ONLINE = "On-line CPU(s) list"
+_MASK = "On-line CPU(s) mask"
 
 
 @dataclass(slots=True)
@@ -35,12 +36,12 @@ class _Found:
 
 
 def sniff(head: str, path: Path) -> bool:
-    """Tell whether a file that starts with `head` looks like lscpu's JSON."""
-    return re.match(r'\s*\{\s*"(lscpu|cpus)"\s*:\s*\[', head) is not None
+    """Tell whether a file that starts with `head` looks like lscpu's output."""
+    return looks_like_lscpu(head)
 
 
 def read_host(path: Path, name: str | None = None, *, memory_mib: int | None = None) -> HostReading:
-    """Read a host from lscpu's JSON.
+    """Read a host from lscpu's output.
 
     Parameters
     ----------
@@ -54,20 +55,15 @@ def read_host(path: Path, name: str | None = None, *, memory_mib: int | None = N
     Raises
     ------
     InputError
-        If the file is no such JSON or describes no valid host.
+        If the file is no such text or describes no valid host.
     """
     with located(str(path)):
         return _host(path, name, memory_mib)
 
 
 def _host(path: Path, name: str | None, memory_mib: int | None) -> HostReading:
-    document = _load(path)
-    if isinstance(document.get("cpus"), list):
-        found = _from_table(document["cpus"])
-    elif isinstance(document.get("lscpu"), list):
-        found = _from_summary(document["lscpu"])
-    else:
-        raise InputError("lscpu", "", "has neither 'cpus' nor 'lscpu' in it")
+    rows, pairs = read_forms(read_text(path))
+    found = _from_summary(pairs) if rows is None else _from_table(rows)
     if memory_mib is None:
         found.notes.append("lscpu tells no memory: the nodes have none (give memory per node)")
     pcpus = pcpus_by_node(found.cpus)
@@ -75,130 +71,168 @@ def _host(path: Path, name: str | None, memory_mib: int | None) -> HostReading:
     return finish_host(name or default_name(path), nodes, found.notes)
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        reason = f"is no JSON ({error.msg.lower()})"
-        raise InputError("lscpu", "", reason, line=error.lineno) from None
-    except RecursionError:
-        raise InputError("lscpu", "", "is nested too deeply") from None
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        reason = "holds a number with too many digits"
-        raise InputError("lscpu", "", reason) from None
-    if not isinstance(document, dict):
-        raise InputError("lscpu", "", "must be a JSON object")
-    return document
+# -- the table -------------------------------------------------------------------------------------
 
 
 def _from_table(rows: list[Any]) -> _Found:
-    found = _Found([], set(), [])
-    offline: list[int] = []
-    nowhere: list[int] = []
     if len(rows) > PCPUS_MAX:
         raise InputError("lscpu", "cpus", f"has more than {PCPUS_MAX} rows")
     for index, row in enumerate(rows):
-        thing = f"cpus[{index}]"
         if not isinstance(row, dict):
-            raise InputError(thing, "", "must be an object")
-        cpu = _number(row, "cpu", thing)
-        if cpu is None:
-            raise InputError(thing, "cpu", "is missing")
-        node = _number(row, "node", thing)
-        if row.get("online") in (False, "no", "n"):
-            offline.append(cpu)
-        elif node is None and "node" in row:
-            nowhere.append(cpu)
-        else:
-            found.cpus.append(_cpu(row, cpu, node or 0, thing))
-            found.nodes.add(node or 0)
-    found.notes += _table_notes(rows, offline, nowhere)
+            raise InputError(f"cpus[{index}]", "", "must be an object")
+    found = _Found([], set(), [])
+    offline = [at for at, row in enumerate(rows) if _is_offline(row)]
+    columns = set(rows[0]) if rows else set()
+    if not any(_told(row, "node") for row in rows):
+        columns -= {"node"}
+    homeless = {at for at, row in enumerate(rows) if "node" in columns and not _told(row, "node")}
+    kept = [at for at in range(len(rows)) if at not in {*offline, *homeless}]
+    depth = min((len(_caches(rows[at])[1]) for at in kept), default=0)
+    packages: dict[Hashable, int] = {}
+    for at in kept:
+        cpu = _cpu(rows[at], f"cpus[{at}]", depth, packages)
+        found.cpus.append(cpu)
+        found.nodes.add(cpu.node)
+    found.notes += _table_notes(rows, columns, offline, sorted(homeless - set(offline)))
+    if len({cpu.core for cpu in found.cpus}) > len({_numbered(cpu) for cpu in found.cpus}):
+        found.notes.append(
+            "core numbers repeat: CPUs with different level 1 caches are taken as different cores"
+        )
+    if kept and any(len(_caches(rows[at])[1]) > depth for at in kept):
+        found.notes.append("some CPUs have caches that others lack: those levels are left out")
     return found
 
 
-def _table_notes(rows: list[Any], offline: list[int], nowhere: list[int]) -> list[str]:
+def _numbered(cpu: CpuFacts) -> Hashable:
+    """Return what the table calls the core, whatever its caches."""
+    return cpu.core[:-1] if isinstance(cpu.core, tuple) else cpu.core
+
+
+def _told(row: Row, key: str) -> bool:
+    return row.get(key) not in (None, "-", "")
+
+
+def _is_offline(row: Row) -> bool:
+    """Tell whether a CPU is off: it says so, or none of its places is told."""
+    places = [key for key in ("node", "socket", "core") if key in row]
+    said = row.get("online") in (False, "no", "n", "N")
+    return said or bool(places and not any(_told(row, key) for key in places))
+
+
+def _table_notes(
+    rows: list[Row], columns: set[str], offline: list[int], homeless: list[int]
+) -> list[str]:
     notes: list[str] = []
-    if offline:
-        notes.append(f"CPUs {format_ids(offline)} are offline: left out")
-    if nowhere:
-        notes.append(f"CPUs {format_ids(nowhere)} are on no NUMA node: left out")
-    if rows and "node" not in rows[0]:
-        notes.append("the table has no column NODE: the machine is taken as node 0")
-    if rows and "core" not in rows[0]:
+    for places, why in ((offline, "offline"), (homeless, "on no NUMA node")):
+        if places:
+            ids = format_ids(_number(rows[at], "cpu", f"cpus[{at}]", need=True) for at in places)
+            notes.append(f"CPUs {ids} are {why}: left out")
+    if rows and "node" not in columns:
+        notes.append("the column NODE is missing or empty: the machine is taken as node 0")
+    if rows and "core" not in columns:
         notes.append("the table has no column CORE: each CPU is taken as one core")
-    if rows and "socket" not in rows[0]:
+    if rows and "socket" not in columns:
         notes.append("the table has no column SOCKET: each node is taken as one socket")
     return notes
 
 
-def _cpu(row: dict[str, Any], cpu: int, node: int, thing: str) -> CpuFacts:
-    socket = _number(row, "socket", thing)
-    if socket is None:
-        socket = node
-    number = _number(row, "core", thing)
-    core: Hashable = cpu if number is None else ("core", node, socket, number)
-    return CpuFacts(cpu, node, core, socket, _last_cache(row, thing))
+def _cpu(row: Row, thing: str, depth: int, packages: dict[Hashable, int]) -> CpuFacts:
+    cpu = _number(row, "cpu", thing, need=True)
+    node = _number(row, "node", thing) if _told(row, "node") else 0
+    socket = _number(row, "socket", thing) if _told(row, "socket") else node
+    above = tuple(row.get(key) for key in ("drawer", "book"))
+    if above != (None, None):  # sockets may be counted by book, books by drawer (s390)
+        socket = packages.setdefault((above, socket), len(packages))
+    names, caches = _caches(row)
+    whole = len(caches) == len(names)
+    levels = dict(zip(names, caches, strict=False))
+    # Core numbers may repeat by cluster or package (Arm, --physical): level 1 is of one core.
+    first = levels.get("l1i", levels.get("l1d", "")) if whole else ""
+    core: Hashable = cpu
+    if _told(row, "core"):
+        core = (node, socket, row.get("cluster"), _number(row, "core", thing), first)
+    shared = [name for name in names[:depth] if re.fullmatch("l[2-9][di]?", name)]
+    last = levels[shared[-1]] if shared else ""
+    return CpuFacts(cpu, node, core, socket, last if last.isdigit() else None)
 
 
-def _last_cache(row: dict[str, Any], thing: str) -> Hashable:
-    """Return the last of the column ``l1d:l1i:l2:l3``, level 2 or higher."""
+def _caches(row: Row) -> tuple[list[str], list[str]]:
+    """Return the names in the column ``l1d:l1i:l2:l3`` and the numbers told, one for each or less.
+
+    Which level a CPU lacks is not told: it has as many numbers less.
+    """
     for key, value in row.items():
-        levels = key.split(":")
-        if key.startswith("l1") and re.fullmatch(r"l[2-9]", levels[-1]):
-            numbers = str(value).split(":")
-            if len(numbers) != len(levels):
-                raise InputError(thing, key, f"{value!r:.60} has not one number each")
-            return numbers[-1] if numbers[-1].isdigit() else None
-    return None
+        names = key.split(":")
+        if key.startswith("l1"):
+            numbers = [] if value in (None, "-", "") else str(value).split(":")
+            if len(numbers) > len(names):
+                reason = f"{value!r:.60} are more numbers than levels"
+                raise InputError(f"CPU {row.get('cpu')!r:.20}", key, reason)
+            return names, numbers
+    return [], []
 
 
-def _number(row: dict[str, Any], key: str, thing: str) -> int | None:
+def _number(row: Row, key: str, thing: str, *, need: bool = False) -> int:
     value = row.get(key)
-    if value is None or value == "-":
-        return None
+    if value is None or (value == "-" and need):
+        raise InputError(thing, key, "is missing")
     if isinstance(value, bool) or not isinstance(value, int | str):
         reason = f"must be a whole number, not {value!r:.60}"
         raise InputError(thing, key, reason)
     return parse_whole(str(value), thing=thing, field=key)
 
 
-def _pairs(items: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield fields and their data, whether nested in ``children`` or flat."""
-    if not isinstance(items, list) or depth > _DEPTH_MAX:
-        raise InputError("lscpu", "children", "must be a list of fields")
-    for item in items:
-        if not isinstance(item, dict) or not isinstance(item.get("field"), str):
-            raise InputError("lscpu", "field", "is missing in an entry of the list")
-        data = item.get("data")
-        yield item["field"].rstrip(":"), "" if data is None else str(data)
-        if "children" in item:
-            yield from _pairs(item["children"], depth + 1)
+# -- the summary -----------------------------------------------------------------------------------
 
 
-def _from_summary(items: list[Any]) -> _Found:
+def _from_summary(pairs: Pairs) -> _Found:
     facts: dict[str, str] = {}
     members: dict[int, list[int]] = {}
-    for name, data in _pairs(items):
+    for name, data in pairs:
         facts.setdefault(name, data)
+    for name, data in pairs:
         if match := _NODE_CPUS.fullmatch(name):
             node = int(match[1])
             if node in members:
                 raise InputError("lscpu", name, "occurs twice")
-            members[node] = sorted(parse_ids(data, thing="lscpu", field=name))
+            members[node] = sorted(_cpus(data, name, facts))
     found = _Found([], set(members), [])
-    if not members and "On-line CPU(s) list" in facts:
-        name = "On-line CPU(s) list"
-        members[0] = sorted(parse_ids(facts[name], thing="lscpu", field=name))
+    told = next((name for name in (_ONLINE, _MASK) if name in facts), None)
+    online = None if told is None else _cpus(facts[told], told, facts)
+    if online is not None and not members:
+        members[0] = sorted(online)
         found.nodes.add(0)
         found.notes.append("no NUMA node is told: the machine is taken as node 0")
-    threads = _fact(facts, "Thread(s) per core")
-    sockets = _fact(facts, "Socket(s)")
+    if not members:
+        raise InputError("lscpu", "", "tells no CPUs of nodes and none on-line (is it in English?)")
+    if online is not None:  # nodes list CPUs that are off, too, on some machines (s390)
+        offline = {cpu for cpus in members.values() for cpu in cpus} - online
+        members = {node: [c for c in cpus if c in online] for node, cpus in members.items()}
+        found.notes += [f"CPUs {format_ids(offline)} are offline: left out"] * bool(offline)
+    _assume_cores(found, facts, members)
+    return found
+
+
+def _cpus(data: str, name: str, facts: dict[str, str]) -> frozenset[int]:
+    """Return the CPUs of a list; with ``--hex`` all are masks."""
+    if _MASK in facts or data.startswith("0x"):
+        return parse_mask(data, thing="lscpu", field=name)
+    return parse_ids(data, thing="lscpu", field=name)
+
+
+def _assume_cores(found: _Found, facts: dict[str, str], members: dict[int, list[int]]) -> None:
+    threads, sockets = _fact(facts, "Thread(s) per core"), _fact(facts, "Socket(s)")
     if threads > 1:
         found.notes.append(
             f"the summary tells {threads} threads a core but not which: CPUs of a node are paired"
             " first half with second half"
+        )
+    each = _fact(facts, "Core(s) per socket")
+    cpus = sum(len(listed) for listed in members.values())
+    if threads > 1 and each > 1 and each * sockets * threads != cpus:
+        found.notes.append(
+            f"{each * sockets} cores of {threads} threads are told and {cpus} CPUs: cores differ or"
+            " are partly offline, which lscpu -e tells"
         )
     if sockets > 1:
         found.notes.append(f"the {sockets} sockets are assumed to hold equally many nodes in order")
@@ -209,7 +243,6 @@ def _from_summary(items: list[Any]) -> _Found:
             CpuFacts(cpu, node, (node, index % cores), socket)
             for index, cpu in enumerate(members[node])
         ]
-    return found
 
 
 def _fact(facts: dict[str, str], name: str) -> int:
