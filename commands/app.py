@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from typing import Annotated, Any
@@ -11,10 +13,10 @@ from typer.core import TyperGroup
 
 from numaplace import __version__
 from numaplace.commands.options import option
-from numaplace.models.errors import InputError
+from numaplace.models.errors import InputError, WriteError, printable
 from numaplace.solver.deadline import COMMAND_CLOCK, left_running
 from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, OK
+from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, NOT_WRITTEN, OK
 from numaplace.solver.report.manual import EPILOG, HELP, ORDER
 
 # Newer versions of typer bring a click of their own; this is the usage error of either.
@@ -29,14 +31,15 @@ class Commands(TyperGroup):
         try:
             code = super().main(*args, **{**kwargs, "standalone_mode": False})
             sys.stdout.flush()
+        except WriteError as error:
+            code = _complain(str(error), NOT_WRITTEN)
         except InputError as error:
             code = _complain(str(error))
         except UsageError as error:
             command = error.ctx.command_path if error.ctx else "numaplace"
             code = _complain(f"{error.format_message()} (see {command} --help)")
-        except OSError as error:  # files have errors of their own, so this is a stream's
-            output.drop_output()
-            code = _complain(f"standard output cannot be written ({error.strerror or error})")
+        except OSError as error:  # files that are written have errors of their own
+            code = _complain_of(error)
         except (KeyboardInterrupt, typer.Abort):
             code = ABORTED
         sys.exit(code or OK)
@@ -51,9 +54,19 @@ class Commands(TyperGroup):
         print(EPILOG)
 
 
-def _complain(text: str) -> int:
-    print(f"numaplace: error: {' '.join(text.split())}", file=sys.stderr)
-    return BAD_INPUT
+def _complain(text: str, code: int = BAD_INPUT) -> int:
+    with contextlib.suppress(OSError):
+        print(f"numaplace: error: {printable(' '.join(text.split()))}", file=sys.stderr)
+    return code
+
+
+def _complain_of(error: OSError) -> int:
+    why = error.strerror or str(error)
+    if error.filename is not None:
+        return _complain(f"{os.fsdecode(error.filename)}: {why}")
+    output.drop_output()
+    why = "it is closed" if error.errno == errno.EBADF else why
+    return _complain(f"standard output cannot be written ({why})", NOT_WRITTEN)
 
 
 app = typer.Typer(

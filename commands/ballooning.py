@@ -20,6 +20,7 @@ from numaplace.commands.options import (
     WorkersOpt,
     argument,
 )
+from numaplace.commands.shown import hand_over
 from numaplace.models.cost import evaluate
 from numaplace.solver.params import SolveParams
 from numaplace.solver.report import plain
@@ -46,11 +47,12 @@ def balloon(
     on another node do. VMs that give have a memory_min_mib.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.instances.formats.json_io import plan_text
+    from numaplace.instances.formats.json_plain import plan_to_dict
     from numaplace.solver.balloon import balloon_targets
     from numaplace.solver.report.terminal_balloon import balloon_plain, balloon_views
 
-    lookup.check_writable(document=out, overwrite=force)
+    lookup.check_writable(document=out, inputs=[instance, plan], overwrite=force)
     problem = lookup.find_instance(instance)
     if plan is not None:
         chosen = lookup.read_valid_plan(plan, problem)
@@ -65,10 +67,19 @@ def balloon(
                 output.remark(f"VM {name!r}: {reason}")
             raise typer.Exit(code)
         chosen = result.plan
-    if out:
-        write_plan(chosen, out, overwrite=force)
     targets, cost = balloon_targets(problem, chosen), evaluate(problem, chosen)
-    if as_json:
-        output.print_json({"targets": balloon_plain(targets), "cost": plain.cost_plain(cost)})
-    elif not quiet:
-        output.show(balloon_views(targets, cost))
+    hand_over(
+        lambda: output.answer(
+            lambda: {
+                "targets": balloon_plain(targets),
+                "cost": plain.cost_plain(cost),
+                "plan": plan_to_dict(chosen),
+            },
+            lambda _width: balloon_views(targets, cost),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        (out, lambda: plan_text(chosen, out or Path())),
+        overwrite=force,
+        told=as_json,
+    )

@@ -11,11 +11,13 @@ from numaplace.commands.options import (
     ForceOpt,
     JsonOpt,
     OutOpt,
+    QuietOpt,
     SeedOpt,
     argument,
     names_of,
     option,
 )
+from numaplace.commands.shown import hand_over
 from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report import terminal_views as views
 
@@ -26,17 +28,25 @@ _CATALOG = names_of("numaplace.instances.lookup", "catalog_names")
 _FORMATS = "numaplace.instances.formats.registry"
 
 
-def _deliver(instance: Instance, out: Path | None, force: bool, as_json: bool) -> None:
-    """Write an instance to a file and show what is in it; without a file, print it."""
-    from numaplace.instances.formats.json_io import write_instance
+def _deliver(
+    instance: Instance, out: Path | None, *, force: bool, as_json: bool, quiet: bool
+) -> None:
+    """Show what is in an instance and write it to a file; without a file, print it."""
+    from numaplace.instances.formats.json_io import instance_text
     from numaplace.instances.formats.json_plain import instance_to_dict
 
-    if out:
-        write_instance(instance, out, overwrite=force)
-    if as_json or not out:
-        output.print_json(instance_to_dict(instance))
-    else:
-        output.show(views.instance_views(instance, vms=False))
+    as_json = as_json or out is None
+    hand_over(
+        lambda: output.answer(
+            lambda: instance_to_dict(instance),
+            lambda _width: views.instance_views(instance, vms=False),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        (out, lambda: instance_text(instance, out or Path())),
+        overwrite=force,
+        told=as_json,
+    )
 
 
 _SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
@@ -70,6 +80,7 @@ def import_(
     out: OutOpt = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Make an instance of files that describe hosts and VMs.
 
@@ -79,7 +90,7 @@ def import_(
     from numaplace.instances.importer import HostOptions, SameNames, import_instance
     from numaplace.instances.lookup import check_writable, host_sources, vm_sources, wanted_memory
 
-    check_writable(document=out, overwrite=force)
+    check_writable(document=out, inputs=[*host, *vms], overwrite=force)
     reading = import_instance(
         host_sources(host, host_format),
         vm_sources(vms, vm_format),
@@ -95,7 +106,7 @@ def import_(
     )
     for note in reading.notes:
         output.remark(note)
-    _deliver(reading.item, out, force, as_json)
+    _deliver(reading.item, out, force=force, as_json=as_json, quiet=quiet)
 
 
 @app.command(rich_help_panel="Instances")
@@ -106,6 +117,7 @@ def generate(
     out: OutOpt = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Generate a random instance; the same preset, changes and seed give the same instance.
 
@@ -117,7 +129,8 @@ def generate(
 
     lookup.check_writable(document=out, overwrite=force)
     params = lookup.changed_preset(preset, changes)
-    _deliver(generate_instance(params, seed), out, force, as_json)
+    made = generate_instance(params, seed)
+    _deliver(made, out, force=force, as_json=as_json, quiet=quiet)
 
 
 @app.command(rich_help_panel="Instances")
@@ -132,6 +145,7 @@ def schema(kind: Annotated[str, _KIND], as_json: JsonOpt = True) -> None:
 def catalog(
     name: Annotated[str | None, argument("Print this one.", "[NAME]", _CATALOG)] = None,
     as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """List the instances that come with numaplace, with their optimum; or print one as JSON."""
     from numaplace.instances.catalog import list_catalog, load_catalog
@@ -139,7 +153,10 @@ def catalog(
 
     if name is not None:
         output.print_json(instance_to_dict(load_catalog(name)))
-    elif as_json:
-        output.print_json([asdict(entry) for entry in list_catalog()])
     else:
-        output.show([views.catalogue_view(map(astuple, list_catalog()))])
+        output.answer(
+            lambda: [asdict(entry) for entry in list_catalog()],
+            lambda _width: [views.catalogue_view(map(astuple, list_catalog()))],
+            as_json=as_json,
+            quiet=quiet,
+        )

@@ -27,7 +27,7 @@ from numaplace.commands.options import (
     argument,
     option,
 )
-from numaplace.commands.shown import Shown, write_figure
+from numaplace.commands.shown import File, Shown, drawn, hand_over
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
@@ -66,10 +66,10 @@ def solve(
     Ctrl-C ends the search and keeps the best plan found; a second Ctrl-C aborts.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.instances.formats.json_io import plan_text
     from numaplace.instances.formats.json_plain import plan_to_dict
 
-    lookup.check_writable([picture], document=out, overwrite=force)
+    lookup.check_writable([picture], document=out, inputs=[instance, hint], overwrite=force)
     problem = lookup.find_instance(instance)
     params = SolveParams(
         time_limit_s=time,
@@ -82,16 +82,26 @@ def solve(
     )
     result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
     code = exit_code(problem, result)
-    if result.plan is not None and code == OK:
-        if out:
-            write_plan(result.plan, out, overwrite=force)
-        if picture:
-            write_figure(picture, placement_figure(result.plan, problem, result), force)
-    if as_json:
-        plan_doc = plan_to_dict(result.plan) if result.plan is not None else None
-        output.print_json({**plain.result_plain(problem, result), "plan": plan_doc})
-    elif not quiet:
-        output.show(views.solve_views(problem, result, output.width()))
+    plan = result.plan
+
+    files: list[File] = []
+    if plan is not None and code == OK:
+        files = [
+            (out, lambda: plan_text(plan, out or Path())),
+            drawn(picture, lambda: placement_figure(plan, problem, result)),
+        ]
+    document = plan_to_dict(plan) if plan is not None else None
+    hand_over(
+        lambda: output.answer(
+            lambda: {**plain.result_plain(problem, result), "plan": document},
+            lambda width: views.solve_views(problem, result, width),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        *files,
+        overwrite=force,
+        told=as_json,
+    )
     raise typer.Exit(code)
 
 
@@ -128,9 +138,10 @@ def compare(
     With --trace: online policies on many windows of a trace against the optimal offline plan.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.files import write_text
 
-    lookup.check_writable([csv, plot], overwrite=force)
+    inputs = [*(instances or []), trace, *hosts]
+    lookup.check_writable([csv, plot], inputs=inputs, overwrite=force)
+    lookup.check_no_input([store], inputs)
     if (trace is None) == (not instances):
         raise typer.BadParameter("name instances, or a trace with --trace, and not both")
     if trace is not None:
@@ -153,14 +164,13 @@ def compare(
             seeds,
             quiet=quiet,
         )
-    if csv:
-        write_text(csv, shown.csv(), overwrite=force)
-    if plot:
-        write_figure(plot, shown.figure(), force)
-    if as_json:
-        output.print_json(shown.plain())
-    elif not quiet:
-        output.show(shown.views(output.width()))
+    hand_over(
+        lambda: output.answer(shown.plain, shown.views, as_json=as_json, quiet=quiet),
+        (csv, shown.csv),
+        drawn(plot, shown.figure),
+        overwrite=force,
+        told=as_json,
+    )
 
 
 def _compare_solvers(
@@ -192,10 +202,12 @@ def check(
     problem, checked = find_instance(instance), read_plan(plan)
     found = violations(problem, checked)
     cost = None if found else evaluate(problem, checked)
-    if as_json:
-        output.print_json(plain.check_plain(found, cost))
-    elif not quiet:
-        output.show(views.check_views(problem, checked, found, cost))
+    output.answer(
+        lambda: plain.check_plain(found, cost),
+        lambda _width: views.check_views(problem, checked, found, cost),
+        as_json=as_json,
+        quiet=quiet,
+    )
     raise typer.Exit(BROKEN_RULES if found else OK)
 
 
@@ -206,18 +218,25 @@ def show(
     picture: PictureOpt = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules."""
     from numaplace.instances.lookup import check_writable, find_instance, read_known_plan
 
-    check_writable([picture], overwrite=force)
+    check_writable([picture], inputs=[instance, plan], overwrite=force)
     problem = find_instance(instance)
     shown = read_known_plan(plan, problem) if plan else Plan()
     found = violations(problem, shown) if plan else []
-    if picture:
-        write_figure(picture, placement_figure(shown, problem, found=found), force)
-    if as_json:
-        nodes = plain.usage_plain(problem, shown)
-        output.print_json({"violations": plain.violations_plain(found), "nodes": nodes})
-    else:
-        output.show(views.show_views(problem, shown if plan else None, output.width(), found))
+    hand_over(
+        lambda: output.answer(
+            lambda: {
+                "violations": plain.violations_plain(found),
+                "nodes": plain.usage_plain(problem, shown),
+            },
+            lambda width: views.show_views(problem, shown if plan else None, width, found),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        drawn(picture, lambda: placement_figure(shown, problem, found=found)),
+        overwrite=force,
+    )

@@ -23,6 +23,7 @@ from numaplace.commands.options import (
     names_of,
     option,
 )
+from numaplace.commands.shown import hand_over
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.vm import CELLS_MAX
@@ -74,12 +75,13 @@ def room(
     that does not run (--vm), or a new one (--vcpus, --memory-mib). Exit code 3 if no moves help.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.instances.formats.json_io import plan_text
+    from numaplace.instances.formats.json_plain import plan_to_dict
     from numaplace.solver.report.questions_plain import room_plain
     from numaplace.solver.report.terminal_questions import room_views
     from numaplace.solver.room import Goal, make_room
 
-    lookup.check_writable(document=out, overwrite=force)
+    lookup.check_writable(document=out, inputs=[instance, file, current], overwrite=force)
     if goal not in list(Goal):
         raise InputError("room", "--goal", f"must be one of {', '.join(Goal)}, not {goal!r:.60}")
     _check_exact(solver)
@@ -103,12 +105,18 @@ def room(
         f"room for {wanted.name}",
         quiet=quiet,
     )
-    if out and found.result.plan is not None:
-        write_plan(found.result.plan, out, overwrite=force)
-    if as_json:
-        output.print_json(room_plain(found))
-    elif not quiet:
-        output.show(room_views(found))
+    plan = found.result.plan
+    hand_over(
+        lambda: output.answer(
+            lambda: {**room_plain(found), "plan": None if plan is None else plan_to_dict(plan)},
+            lambda _width: room_views(found),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        *([(out, lambda: plan_text(plan, out or Path()))] if plan is not None else []),
+        overwrite=force,
+        told=as_json,
+    )
     if found.placement is None:
         proven = found.result.status is SolveStatus.INFEASIBLE
         raise typer.Exit(INFEASIBLE if proven else NO_PLAN)
@@ -148,10 +156,12 @@ def sharing(
         "sharing",
         quiet=quiet,
     )
-    if as_json:
-        output.print_json(sharing_plain(rows))
-    elif not quiet:
-        output.show(sharing_views(rows))
+    output.answer(
+        lambda: sharing_plain(rows),
+        lambda _width: sharing_views(rows),
+        as_json=as_json,
+        quiet=quiet,
+    )
     raise typer.Exit(_code([row.result for row in rows]))
 
 

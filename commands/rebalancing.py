@@ -20,7 +20,7 @@ from numaplace.commands.options import (
     WorkersOpt,
     option,
 )
-from numaplace.commands.shown import write_figure
+from numaplace.commands.shown import File, drawn, hand_over
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.moves import Budget
 from numaplace.solver.params import SolveParams
@@ -63,30 +63,37 @@ def rebalance(
     With --curve, the trade-off of loss against MiB moved is drawn as well.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import write_plan
+    from numaplace.instances.formats.json_io import plan_text
     from numaplace.instances.formats.json_plain import plan_to_dict
     from numaplace.solver.report.curve_figure import curve_figure
     from numaplace.solver.report.moves_plain import curve_plain, rebalanced_plain
     from numaplace.solver.report.terminal_moves import rebalance_views
 
-    lookup.check_writable([curve], document=out, overwrite=force)
+    lookup.check_writable([curve], document=out, inputs=[instance], overwrite=force)
     problem = _problem(lookup.find_instance(instance), pays_back)
     budget = Budget(budget_mib, budget_moves, budget_seconds)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
     found, points = _run(problem, budget, params, curve=curve is not None, quiet=quiet)
     code = exit_code(found.instance, found.result)
     plan = found.result.plan
-    if plan is not None and code == OK and out:
-        write_plan(plan, out, overwrite=force)
-    if curve:
-        write_figure(curve, curve_figure(points), force)
-    if as_json:
-        document = rebalanced_plain(found)
-        document["curve"] = curve_plain(points)
-        document["plan"] = None if plan is None else plan_to_dict(plan)
-        output.print_json(document)
-    elif not quiet:
-        output.show(rebalance_views(found, points))
+    files: list[File] = [drawn(curve, lambda: curve_figure(points))]
+    if plan is not None and code == OK:
+        files.insert(0, (out, lambda: plan_text(plan, out or Path())))
+    hand_over(
+        lambda: output.answer(
+            lambda: {
+                **rebalanced_plain(found),
+                "curve": curve_plain(points),
+                "plan": None if plan is None else plan_to_dict(plan),
+            },
+            lambda _width: rebalance_views(found, points),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        *files,
+        overwrite=force,
+        told=as_json,
+    )
     raise typer.Exit(code)
 
 

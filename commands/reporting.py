@@ -20,7 +20,8 @@ from numaplace.commands.options import (
     argument,
     option,
 )
-from numaplace.models.errors import InputError
+from numaplace.commands.shown import hand_over
+from numaplace.models.errors import InputError, WriteError
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
 from numaplace.solver.report import plain
@@ -55,12 +56,12 @@ def report(
     there is no plan, the report tells why.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.files import write_text
+    from numaplace.instances.formats.json_plain import plan_to_dict
     from numaplace.solver.report.html_report import html_report
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))
-    lookup.check_writable([out], overwrite=force)
+    lookup.check_writable([out], inputs=[instance, plan, before], overwrite=force)
     problem = lookup.find_instance(instance)
     old = lookup.read_known_plan(before, problem) if before else problem.current
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
@@ -72,10 +73,19 @@ def report(
         shown = result.plan
     found = violations(problem, shown) if shown is not None else []
     html = html_report(problem, shown, before=old, result=result, found=found)
-    write_text(out, html, overwrite=force)
-    if as_json:
-        output.print_json(_plain(problem, shown, old, result, out))
-    elif not quiet:
+    document = plan_to_dict(shown) if shown is not None else None
+
+    def show() -> None:
+        if as_json:
+            output.print_json({**_plain(problem, shown, old, result, out), "plan": document})
+
+    try:
+        hand_over(show, (out, html.encode), overwrite=force)
+    except WriteError:
+        if result is not None and not as_json:  # the page is lost, what was planned is not
+            output.print_json(document)
+        raise
+    if not quiet and not as_json:
         output.remark(f"report written to {out}")
     raise typer.Exit(OK if result is None else exit_code(problem, result))
 

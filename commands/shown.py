@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numaplace.models.errors import WriteError
+from numaplace.solver import interrupt
+from numaplace.solver.report import terminal_output as output
 from numaplace.solver.report.figure_file import figure_bytes, picture_format
+
+File = tuple[Path | None, Callable[[], str | bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +26,55 @@ class Shown:
     views: Callable[[int], Sequence[Any]]
 
 
-def write_figure(path: Path, figure: Any, overwrite: bool) -> None:
-    """Write a figure to a file."""
+def drawn(path: Path | None, figure: Callable[[], Any]) -> File:
+    """Return a picture for `hand_over` to write; it is drawn once the answer is shown."""
+    return path, lambda: b"" if path is None else figure_bytes(figure(), picture_format(path))
+
+
+def hand_over(show: Callable[[], None], *files: File, overwrite: bool, told: bool = False) -> None:
+    """Show an answer, then write the files that hold it; no failure of one costs another.
+
+    Parameters
+    ----------
+    show
+        Prints the answer.
+    files
+        Paths, None if none is wanted, and what makes their contents. A text that cannot be written
+        goes to standard output.
+    overwrite
+        Whether files that exist are replaced.
+    told
+        Whether `show` prints all that files hold, so that it need not be printed again.
+
+    Raises
+    ------
+    WriteError
+        Of a file that cannot be written, after all else is done.
+    OSError
+        If standard output cannot be written.
+    """
     from numaplace.instances.files import write_bytes
 
-    write_bytes(path, figure_bytes(figure, picture_format(path)), overwrite=overwrite)
+    interrupt.hand_over()
+    wanted = [(path, content) for path, content in files if path is not None]
+    unshown = output.printed(show, hold=bool(wanted))
+    failed: list[WriteError] = []
+    for path, content in wanted:
+        data = content()
+        try:
+            write_bytes(path, data.encode() if isinstance(data, str) else data, overwrite=overwrite)
+        except WriteError as fault:
+            where = ""
+            if isinstance(data, str) and unshown is None:
+                where = "; what it was to hold is on standard output"
+                show = partial(print, data, end="")
+                unshown = None if told else output.printed(show, hold=True)
+            failed.append(WriteError("file", "", fault.reason + where, file=fault.file))
+    if unshown is not None:
+        output.drop_output()
+    for error in failed[1:] if unshown is None else failed:
+        output.remark(str(error))
+    if unshown is not None and not isinstance(unshown, BrokenPipeError):
+        raise unshown
+    if failed:
+        raise failed[0]

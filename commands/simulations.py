@@ -21,7 +21,7 @@ from numaplace.commands.options import (
     names_of,
     option,
 )
-from numaplace.commands.shown import write_figure
+from numaplace.commands.shown import drawn, hand_over
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
@@ -94,7 +94,7 @@ def simulate(
     from numaplace.instances import lookup
     from numaplace.solver.simulated_runs import PLANNERS, RunOptions
 
-    lookup.check_writable([timeline], overwrite=force)
+    lookup.check_writable([timeline], inputs=[instance, plan], overwrite=force)
     check_real("simulation", "--timeline-ms", timeline_ms, 1, TIMELINE_MS_MAX)
     _check_conflicts(plan, solver, affinity, vm_affinity, configuration, release)
     planner, told, known = solver or PLANNER, affinity or Affinity.HARD, release
@@ -120,9 +120,11 @@ def simulate(
     if configuration is Configuration.ALL_CPUS:
         planned = _afloat(problem, planned)
     repeated = _run(problem, planned, quiet=quiet)
-    if timeline:
-        _draw_timeline(problem, planned, timeline, timeline_ms, force)
-    _show(problem, planned, repeated, as_json=as_json, quiet=quiet)
+    hand_over(
+        lambda: _show(problem, planned, repeated, as_json=as_json, quiet=quiet),
+        drawn(timeline, lambda: _timeline(problem, planned, timeline_ms)),
+        overwrite=force,
+    )
 
 
 def _check_conflicts(
@@ -225,9 +227,7 @@ def _run(problem: Instance, planned: Planned, *, quiet: bool) -> Repeated:
     return output.on_terminal(work, "simulating", quiet=quiet)
 
 
-def _draw_timeline(
-    problem: Instance, planned: Planned, path: Path, span_ms: float, force: bool
-) -> None:
+def _timeline(problem: Instance, planned: Planned, span_ms: float) -> Any:
     from numaplace.solver.report.timeline_figure import timeline_figure
     from numaplace.solver.simulated_runs import timelines
 
@@ -240,7 +240,7 @@ def _draw_timeline(
     )
     told = ", ".join(sorted(set(planned.options.told(problem).values())))
     subtitle = f"{problem.name or 'instance'}, {planned.origin}, affinity {told}"
-    write_figure(path, timeline_figure(found, subtitle), force)
+    return timeline_figure(found, subtitle)
 
 
 def _show(
@@ -288,9 +288,9 @@ def talk(
     numbers; all else is predicted.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.files import write_text
     from numaplace.models.errors import check_int
     from numaplace.solver.report.simulation_plain import talk_csv, talk_plain
+    from numaplace.solver.report.talk_figure import talk_figure
     from numaplace.solver.report.terminal_simulation import talk_views
     from numaplace.solver.talk import CALIBRATED
     from numaplace.solver.talk_run import Setup
@@ -302,16 +302,18 @@ def talk(
         work = _recalibrated(as_json=as_json, quiet=quiet)
         setup = Setup(work, setup.counts, repetitions, time, seed)
     found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=quiet)
-    if csv:
-        write_text(csv, talk_csv(found), overwrite=force)
-    if plot:
-        from numaplace.solver.report.talk_figure import talk_figure
-
-        write_figure(plot, talk_figure(found), force)
-    if as_json:
-        output.print_json(talk_plain(found))
-    elif not quiet:
-        output.show(talk_views(found, output.width()))
+    hand_over(
+        lambda: output.answer(
+            lambda: talk_plain(found),
+            lambda width: talk_views(found, width),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        (csv, lambda: talk_csv(found)),
+        drawn(plot, lambda: talk_figure(found)),
+        overwrite=force,
+        told=as_json,
+    )
 
 
 def _counts(text: str) -> tuple[int, ...]:

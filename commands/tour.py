@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from numaplace.commands.app import app
-from numaplace.commands.options import JsonOpt, TimeOpt, option
+from numaplace.commands.options import JsonOpt, QuietOpt, TimeOpt, option
 from numaplace.solver.params import SolveParams
 from numaplace.solver.report import plain
 from numaplace.solver.report import terminal_output as output
@@ -18,6 +18,7 @@ def demo(
     out: Annotated[Path, option("Folder to write to.", metavar="FOLDER")] = Path("demo-out"),
     time: TimeOpt = 15.0,
     as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Take a guided tour: three instances, what solvers make of them, pictures to look at."""
     from numaplace.instances import files, lookup
@@ -30,9 +31,11 @@ def demo(
         SolveParams(time_limit_s=time),
         lambda name, data: files.write_bytes(out / name, data, overwrite=True),
         lambda name, plan: write_plan(plan, out / name, overwrite=True),
-        quiet=as_json,
+        quiet=as_json or quiet,
     )
-    if as_json:
-        output.print_json({"folder": str(out), "rows": [plain.row_plain(row) for row in rows]})
-    else:
-        output.show(views.demo_views(sorted(out.iterdir())))
+    output.answer(
+        lambda: {"folder": str(out), "rows": [plain.row_plain(row) for row in rows]},
+        lambda _width: views.demo_views(sorted(out.iterdir())),
+        as_json=as_json,
+        quiet=quiet,
+    )

@@ -18,7 +18,7 @@ from numaplace.commands.options import (
     names_of,
     option,
 )
-from numaplace.commands.shown import Shown, write_figure
+from numaplace.commands.shown import Shown, drawn, hand_over
 from numaplace.models.errors import InputError, check_int, check_real
 from numaplace.solver.registry import EXACT
 from numaplace.solver.report import terminal_output as output
@@ -171,22 +171,27 @@ def replay(
     from numaplace.instances.lookup import check_writable
     from numaplace.solver.online.rules import rule_names
     from numaplace.solver.report.online_plain import replay_plain
+    from numaplace.solver.report.replay_figure import replay_figure
     from numaplace.solver.report.terminal_online import replay_views
 
-    check_writable([plot], overwrite=force)
+    check_writable([plot], inputs=[trace, *hosts], overwrite=force)
     names = rule_names(policies)
     options = TraceOptions(hosts, columns, strict, split_above, min_vcpus, lifetimes, seed)
     fleet, vms, report = read_fleet_and_trace(trace, options)
     found = _replay_all(vms, fleet, names, quiet=quiet)
-    if plot:
-        from numaplace.solver.report.replay_figure import replay_figure
-
-        write_figure(plot, replay_figure(found, vms, fleet), force)
-    if as_json:
-        plain = [replay_plain(name, result, vms) for name, result in found.items()]
-        output.print_json({"trace": report.plain(), "policies": plain})
-    elif not quiet:
-        output.show(replay_views(found, vms, fleet, output.width()))
+    hand_over(
+        lambda: output.answer(
+            lambda: {
+                "trace": report.plain(),
+                "policies": [replay_plain(name, result, vms) for name, result in found.items()],
+            },
+            lambda width: replay_views(found, vms, fleet, width),
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        drawn(plot, lambda: replay_figure(found, vms, fleet)),
+        overwrite=force,
+    )
 
 
 def _replay_all(trace: Trace, fleet: Fleet, names: list[str], *, quiet: bool) -> dict[str, Replay]:

@@ -8,7 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from numaplace.models.errors import InputError
+from numaplace.models.errors import InputError, WriteError
 
 STDIN = Path("-")
 LIMIT_BYTES = 64 * 2**20
@@ -24,6 +24,8 @@ def read_bytes(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
     """
     try:
         if path == STDIN:
+            if sys.stdin is None:
+                raise ValueError("standard input is closed")
             data = sys.stdin.buffer.read(limit_bytes + 1)
         else:
             with path.open("rb") as stream:
@@ -68,31 +70,52 @@ def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:
 def write_bytes(path: Path, data: bytes, *, overwrite: bool = False) -> None:
     """Write a file whole or not at all.
 
-    The data goes to a new file in the same folder, which then takes the name: nobody sees half a
-    file, and nothing is left behind if the writing fails.
+    The data goes to a new file in the same folder, which takes the name once it is on the disk:
+    nobody ever sees half a file, and nothing is left behind if the writing fails.
 
     Raises
     ------
-    InputError
+    WriteError
         If the file exists and `overwrite` is false, or if it cannot be written.
     """
-    if path.exists() and not path.is_file():
-        raise InputError("file", "", "cannot be written (not a regular file)", file=str(path))
-    if path.exists() and not overwrite:
-        raise InputError("file", "", "exists and is not overwritten", file=str(path))
-    target = path.resolve()  # a link stays a link, its target is replaced
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(6)}.tmp")
+    try:
+        if path.exists() and not path.is_file():
+            raise WriteError("file", "", "cannot be written (not a regular file)", file=str(path))
+        if path.exists() and not overwrite:
+            raise WriteError("file", "", "exists and is not overwritten", file=str(path))
+        _replace(path.resolve(), data)  # a link stays a link, its target is replaced
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        reason = f"cannot be written ({_why(error)})"
+        raise WriteError("file", "", reason, file=str(path)) from None
+
+
+def _replace(target: Path, data: bytes) -> None:
+    temporary = target.with_name(f".{target.name[:50]}.{secrets.token_hex(6)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, target)
-    except OSError as error:
-        reason = f"cannot be written ({_why(error)})"
-        raise InputError("file", "", reason, file=str(path)) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+    with contextlib.suppress(OSError):  # some systems let no folder be opened, or synced
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def same_file(path: Path, other: Path) -> bool:
+    """Tell whether two paths lead to one file that exists, through links of any kind."""
+    try:
+        stats = [os.fstat(0) if each == STDIN else each.stat() for each in (path, other)]
+    except (OSError, ValueError):
+        return False
+    return os.path.samestat(*stats)
 
 
 def _why(error: Exception) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from numaplace.instances.catalog import list_catalog, load_catalog
-from numaplace.instances.files import STDIN
+from numaplace.instances.files import STDIN, same_file
 from numaplace.instances.formats.json_io import YAML_SUFFIXES, read_instance, read_plan
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.generate import GenerateParams
@@ -70,35 +70,50 @@ def read_known_plan(path: Path, instance: Instance) -> Plan:
 
 
 def check_writable(
-    paths: Iterable[Path | None] = (), *, document: Path | None = None, overwrite: bool
+    paths: Iterable[Path | None] = (),
+    *,
+    document: Path | None = None,
+    inputs: Iterable[str | Path | None] = (),
+    overwrite: bool,
 ) -> None:
     """Complain, before any work is done, about files that may not or cannot be written.
 
     `document` is to hold an instance or a plan, so that its name must end in one of `SUFFIXES`.
+    `inputs` are files that are read, or sources that name them.
 
     Raises
     ------
     InputError
-        If one exists and `overwrite` is false, is no regular file, is named twice, or its folder
-        does not take files, or the document has another suffix.
+        If one exists and `overwrite` is false, is an input, is no regular file, is named twice, or
+        its folder does not take files, or the document has another suffix.
     """
     if document is not None and document.suffix.lower() not in SUFFIXES:
         reason = f"the name must end in one of {', '.join(SUFFIXES)}"
         raise InputError("file", "", reason, file=str(document))
-    seen: set[Path] = set()
-    for path in (document, *paths):
-        if path is None:
-            continue
-        if path.exists() and not path.is_file():
+    wanted = [path for path in (document, *paths) if path is not None]
+    check_no_input(wanted, inputs)
+    seen: set[str] = set()
+    for path in wanted:
+        if os.path.exists(path) and not os.path.isfile(path):
             raise InputError("file", "", "is not a regular file", file=str(path))
-        if path.exists() and not overwrite:
+        if os.path.exists(path) and not overwrite:
             raise InputError("file", "", "exists, --force overwrites it", file=str(path))
         if not os.access(path.parent, os.W_OK | os.X_OK):
             reason = "its folder does not exist or cannot be written to"
             raise InputError("file", "", reason, file=str(path))
-        if path.resolve() in seen:
+        if os.path.realpath(path) in seen:
             raise InputError("file", "", "would be written twice", file=str(path))
-        seen.add(path.resolve())
+        seen.add(os.path.realpath(path))
+
+
+def check_no_input(paths: Iterable[Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Complain of files to write that are also read, by whatever path or link."""
+    read = [name if isinstance(name, Path) else parse_source(name).path for name in inputs if name]
+    for path in paths:
+        for other in read:
+            if path is not None and same_file(path, other):
+                reason = f"is read as {str(other)!r}, and must not be written over"
+                raise InputError("file", "", reason, file=str(path))
 
 
 def catalog_names() -> list[str]:

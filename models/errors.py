@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Iterable
 from enum import Enum
 
 NAME_LENGTH_MAX = 255
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of what moves a terminal's cursor, turns text around, or is not seen."""
+
+
+def printable(text: str, kept: str = "") -> str:
+    r"""Return text with control and bidirectional characters as ``\x1b``, but for those `kept`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if char not in kept and unicodedata.category(char) in UNSEEN
+        else char
+        for char in text
+    )
 
 
 class InputError(ValueError):
@@ -46,7 +61,7 @@ class InputError(ValueError):
         if self.file is not None:
             where = self.file if self.line is None else f"{self.file}:{self.line}"
         parts = [part for part in (where, self.thing, self.field, self.reason) if part]
-        return " ".join(": ".join(parts).split())
+        return printable(" ".join(": ".join(parts).split()))
 
     def at(self, file: str, line: int | None = None) -> InputError:
         """Return the same error, with the place it was read from if it had none."""
@@ -57,6 +72,10 @@ class InputError(ValueError):
             file=self.file or file,
             line=self.line if self.line is not None else line,
         )
+
+
+class WriteError(InputError):
+    """A file cannot be written: the disk is full, its name is too long, its folder is gone."""
 
 
 def check_name(thing: str, field: str, value: object) -> None:

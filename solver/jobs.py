@@ -67,9 +67,10 @@ def run_jobs(
 
 
 def _begin(stop: ProcessEvent) -> None:
-    """Prepare a process: Ctrl-C is its parent's business, which sets `stop`."""
+    """Prepare a process: Ctrl-C and SIGTERM are its parent's business, which sets `stop`."""
     global _stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     _stop = stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

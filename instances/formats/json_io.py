@@ -53,12 +53,22 @@ def write_instance(instance: Instance, path: Path, *, overwrite: bool = False) -
     InputError
         If the file exists and `overwrite` is false, or it cannot be written.
     """
-    write_text(path, _dump(instance_to_dict(instance), path), overwrite=overwrite)
+    write_text(path, instance_text(instance, path), overwrite=overwrite)
 
 
 def write_plan(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
     """Write a plan; as `write_instance`."""
-    write_text(path, _dump(plan_to_dict(plan), path), overwrite=overwrite)
+    write_text(path, plan_text(plan, path), overwrite=overwrite)
+
+
+def instance_text(instance: Instance, path: Path) -> str:
+    """Return what `write_instance` writes to that path."""
+    return _dump(instance_to_dict(instance), path)
+
+
+def plan_text(plan: Plan, path: Path) -> str:
+    """Return what `write_plan` writes to that path."""
+    return _dump(plan_to_dict(plan), path)
 
 
 def instance_from_dict(data: object) -> Instance:

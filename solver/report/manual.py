@@ -45,10 +45,12 @@ Output
   overwritten without --force.
 
 Exit codes
-    0  done; also after Ctrl-C, if a plan was found by then
+    0  done; also after Ctrl-C or SIGTERM, if a plan was found by then
     1  the plan that was checked breaks rules
     2  bad input: one line on standard error says what, nothing was written
     3  infeasible: no plan obeys the rules, or none places a VM
     4  no plan was found in time
+    5  a file, or standard output, could not be written; what it was to hold is
+       on standard output
   130  aborted by a second Ctrl-C
 """

@@ -63,12 +63,12 @@ def tour(
         best = results[-1]
         if best.plan is None or best.cost is None:
             continue
-        write_plan(f"{name}-plan.json", best.plan)
-        if can_draw():
-            _draw(write, f"{name}-plan", placement_figure(best.plan, instance, best))
         if not quiet:
             compared = comparison_table(rows[-len(results) :], width())
             show([*_views(name, instance, best), compared, Text()])
+        write_plan(f"{name}-plan.json", best.plan)
+        if can_draw():
+            _draw(write, f"{name}-plan", placement_figure(best.plan, instance, best))
     if can_draw():
         _draw(write, "comparison", compare_figure(rows))
     return tuple(rows)

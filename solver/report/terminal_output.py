@@ -7,33 +7,69 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import TextIOWrapper
 from typing import TypeVar
 
-from rich.console import Console, RenderableType
+from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
 
+from numaplace.models.errors import printable
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.solver.compare import Row, compare
 from numaplace.solver.deadline import COMMAND_CLOCK
-from numaplace.solver.interrupt import run_interruptibly
+from numaplace.solver.interrupt import ABORTED, become_command, run_interruptibly
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.report.terminal_progress import ProgressLine
 
-ABORTED = 130
+_PIPES = hasattr(signal, "SIGPIPE")
 T = TypeVar("T")
+
+
+class Console(RichConsole):
+    """A console on which names and texts from files cannot act."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Render with control and bidirectional characters escaped."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text, "\n"), style, control)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the caller, who may have files to write."""
+        raise
 
 
 def prepare_streams() -> None:
     """Make streams and signals behave as those of a command: no error hides what was printed."""
-    if hasattr(signal, "SIGPIPE"):
+    become_command()
+    if _PIPES:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that goes away ends us quietly
+    _replace_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def _replace_closed() -> None:
+    """Put something in the place of closed streams, or the next file to be opened would be it.
+
+    Standard output fails when it is written to; standard error swallows what it is told.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def drop_output() -> None:
@@ -42,6 +78,23 @@ def drop_output() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
+
+
+def printed(show: Callable[[], None], *, hold: bool) -> OSError | None:
+    """Print, and return the error of standard output if it takes no more.
+
+    With `hold`, a reader that went away is such an error, and does not end the process.
+    """
+    held = signal.signal(signal.SIGPIPE, signal.SIG_IGN) if hold and _PIPES else None
+    try:
+        show()
+        sys.stdout.flush()
+    except OSError as error:
+        return error
+    finally:
+        if held is not None:
+            signal.signal(signal.SIGPIPE, held)
+    return None
 
 
 def width() -> int:
@@ -59,13 +112,33 @@ def show(views: Sequence[RenderableType]) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value as JSON, with characters that act on a terminal in JSON's own escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if not text.isascii():
+        text = "".join(
+            char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1]
+            for char in text
+        )
+    print(text)
+
+
+def answer(
+    plain: Callable[[], object],
+    views: Callable[[int], Sequence[RenderableType]],
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Print an answer as JSON, or show it in the terminal's width, or say nothing."""
+    if as_json:
+        print_json(plain())
+    elif not quiet:
+        show(views(width()))
 
 
 def remark(text: str) -> None:
     """Print a line on standard error."""
-    print(f"numaplace: {text}", file=sys.stderr)
+    print(f"numaplace: {printable(text)}", file=sys.stderr)
 
 
 def on_terminal(

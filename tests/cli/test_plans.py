@@ -145,13 +145,15 @@ def test_compare_gap_is_to_the_best_bound(run: Run, instance: Path) -> None:
         (["--solvers", ","], "',' is unknown"),
         (["--seeds", "x"], "'x' is no id"),
         (["--plot", "a.txt"], "a picture's name ends in"),
-        (["--csv", "small.json"], "small.json: file: exists"),
+        (["--csv", "small.json"], "small.json: file: is read as "),
+        (["--csv", "old.csv"], "old.csv: file: exists"),
     ],
 )
 def test_compare_checks_its_options_first(
     run: Run, instance: Path, options: list[str], words: str
 ) -> None:
     """Bad options end in one line before anything is solved."""
+    (instance.parent / "old.csv").touch()
     result = run("compare", instance, *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert words in result.stderr and result.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-NUMAPLACE = [sys.executable, "-c", "from numaplace.cli import main; main()"]
+NUMAPLACE = [sys.executable, "-m", "numaplace"]
 HEAVY = ("ortools", "pulp", "highspy", "matplotlib", "pydantic", "numpy", "yaml")
 
 
@@ -69,7 +69,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device on this system")
 @pytest.mark.parametrize("arguments", [["--help"], ["catalog"], ["generate", "fleet"]])
 def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None:
-    """A full disk behind standard output: exit code 2 and one line, however much is written."""
+    """A full disk behind standard output: exit code 5 and one line, however much is written."""
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
             [*NUMAPLACE, *arguments],
@@ -80,7 +80,7 @@ def test_output_that_cannot_be_written_is_one_line(arguments: list[str]) -> None
             check=False,
         )
     words = "numaplace: error: standard output cannot be written (No space left on device)\n"
-    assert (done.returncode, done.stderr) == (2, words)
+    assert (done.returncode, done.stderr) == (5, words)
 
 
 def test_ascii_output_is_no_error(instance: Path) -> None:
@@ -92,43 +92,145 @@ def test_ascii_output_is_no_error(instance: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_hands_over_the_plan(tmp_path: Path) -> None:
-    """The first Ctrl-C ends the search: the best plan so far, exit code 0."""
-    hard = tmp_path / "hard.json"
-    assert _run("generate", "24n", "--seed", 1, "--out", hard).returncode == 0
-    command = [*NUMAPLACE, "solve", str(hard), "--time", "60", "--json"]
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
+def test_a_signal_hands_over_the_plan(tmp_path: Path, signals: list[signal.Signals]) -> None:
+    """The first Ctrl-C, or SIGTERM (`timeout` sends two), ends the search: best plan, code 0."""
+    hard, plan = tmp_path / "hard.json", tmp_path / "plan.json"
+    assert _run("generate", "24n", "--seed", 1, "--out", hard, "-q").returncode == 0
+    command = [*NUMAPLACE, "solve", str(hard), "--time", "60", "--json", "--out", str(plan)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         time.sleep(8)
         assert process.poll() is None, "solved too soon for this test"
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
         out, err = process.communicate(timeout=50)
     document = json.loads(out)
     assert (process.returncode, err) == (0, "")
     assert document["plan"]["placements"] and document["runtime_s"] < 50
+    assert json.loads(plan.read_text())["placements"] == document["plan"]["placements"]
+
+
+STUBBORN = """\
+import sys, time
+import numaplace.solver.report.terminal_output as output
+def stubborn(instance, solver, params):
+    print('ready', file=sys.stderr, flush=True)
+    while not ({again} and params.stopped):
+        time.sleep(0.01)
+    return solve(instance, 'greedy')
+solve, output.solve = output.solve, stubborn
+from numaplace.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "solve {small}",
+        "report {small} --out {out}.html",
+        "balloon {small} --out {out}.json",
+        "simulate {small} --solver cpsat --time 0.1",
+    ],
+)
+def test_sigterm_is_the_first_ctrl_c(instance: Path, tmp_path: Path, command: str) -> None:
+    """Whatever solves hands over what it has, writes its files and ends with code 0."""
+    arguments = command.format(small=instance, out=tmp_path / "out").split()
+    with subprocess.Popen(
+        [sys.executable, "-c", STUBBORN.format(again=True), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=40)
+    assert process.returncode == 0
+    assert out or "report written" in err
+    assert "--out" not in arguments or list(tmp_path.glob("out.*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after_s", [0.1, 0.3])
+def test_signals_while_it_starts_are_quiet(number: signal.Signals, after_s: float) -> None:
+    """Imports that are interrupted show no traceback; there is nothing to hand over."""
+    code = (
+        "import os, sys, threading\n"
+        "from numaplace.__main__ import main\n"
+        "sys.argv = ['numaplace', 'generate', 'fleet', '--set', 'vms=20000', '--set', 'hosts=99']\n"
+        f"threading.Timer({after_s}, os.kill, (os.getpid(), {number:d})).start()\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_second_ctrl_c_aborts(instance: Path) -> None:
     """A solver that does not end when asked to is left behind: exit code 130, no traceback."""
-    code = (
-        "import sys, time\n"
-        "import numaplace.solver.report.terminal_output as output\n"
-        "def stubborn(*_):\n"
-        "    print('ready', file=sys.stderr, flush=True)\n"
-        "    time.sleep(60)\n"
-        "output.solve = stubborn\n"
-        f"sys.argv = ['numaplace', 'solve', {str(instance)!r}]\n"
-        "from numaplace.cli import main\nmain()"
-    )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", STUBBORN.format(again=False), "solve", str(instance)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        assert process.poll() is None, "SIGTERM is never the second Ctrl-C"
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+# ---- streams that are closed or missing --------------------------------------------------------
+
+
+def _shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = " ".join(NUMAPLACE)
+    return subprocess.run(
+        ["sh", "-c", line.replace("numaplace", command)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+    )
+
+
+CLOSED = "numaplace: error: standard output cannot be written (it is closed)\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize(
+    ("line", "code", "err"),
+    [
+        ("numaplace catalog >&-", 5, CLOSED),
+        ("numaplace --version >&-", 5, CLOSED),
+        ("numaplace solve talk-2 --out p.json --time 5 >&-", 5, CLOSED),
+        ("numaplace solve talk-2 --out p.json --time 5 -q >&-", 0, ""),
+        ("numaplace solve talk-2 --out p.json --time 5 <&-", 0, ""),
+        ("numaplace solve talk-2 --out p.json --time 5 2>&-", 0, ""),
+        ("numaplace solve talk-2 --out p.json --time 5 | true", 0, ""),
+        ("numaplace solve nowhere 2>&-", 2, ""),
+        ("numaplace solve nowhere <&- >&- 2>&-", 2, ""),
+        (
+            "numaplace show - <&-",
+            2,
+            "numaplace: error: -: file: cannot be read (standard input is closed)\n",
+        ),
+    ],
+)
+def test_closed_streams(tmp_path: Path, line: str, code: int, err: str) -> None:
+    """Each gives a message or goes on; files are written all the same."""
+    done = _shell(line, tmp_path)
+    assert (done.returncode, done.stderr) == (code, err)
+    assert ("--out" in line) == (tmp_path / "p.json").exists()
