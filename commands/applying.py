@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from numaplace.commands.app import app
 from numaplace.commands.options import ForceOpt, InstanceArg, PlanArg, option
+from numaplace.commands.shown import hand_over
 from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
@@ -55,18 +57,28 @@ def apply(
     """
     from numaplace.instances import applying
     from numaplace.instances.lookup import find_instance
+    from numaplace.instances.sources import source_files
 
     problem = find_instance(instance)
     checked = _obeying(problem, plan)
     reading = applying.apply_plan(
         problem, checked, kind, vms=vms, sources=source, affinity=affinity
     )
+    paths: list[Path] = []
     if out:
-        applying.write_files(out, reading.item, overwrite=force)
+        read = [
+            Path(instance),
+            plan,
+            *(file for path in source for file in source_files(path).item),
+        ]
+        paths = applying.target_paths(out, reading.item, read, overwrite=force)
     for note in reading.notes:
         output.remark(note)
-    if not out:
-        print(applying.joined_text(reading.item, kind), end="")
+    hand_over(
+        lambda: None if out else print(applying.joined_text(reading.item, kind), end=""),
+        *((path, partial(str, file.text)) for path, file in zip(paths, reading.item, strict=False)),
+        overwrite=force,
+    )
 
 
 def _obeying(problem: Instance, path: Path) -> Plan:

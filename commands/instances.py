@@ -88,18 +88,18 @@ def import_(
     Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
     """
     from numaplace.instances.importer import HostOptions, SameNames, import_instance
-    from numaplace.instances.lookup import check_writable, host_sources, vm_sources, wanted_memory
+    from numaplace.instances import lookup
 
-    check_writable(document=out, inputs=[*host, *vms], overwrite=force)
+    lookup.check_writable(document=out, inputs=[*host, *lookup.files_of(vms)], overwrite=force)
     reading = import_instance(
-        host_sources(host, host_format),
-        vm_sources(vms, vm_format),
+        lookup.host_sources(host, host_format),
+        lookup.vm_sources(vms, vm_format),
         options=HostOptions(
             reserve_mib=reserve,
             vcpu_overcommit=overcommit,
             smt_yield=smt_yield,
             gpu_memory=gpu_memory,
-            **wanted_memory(memory),
+            **lookup.wanted_memory(memory),
         ),
         same_names=SameNames.SUFFIX if rename else SameNames.ERROR,
         name=name,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from numaplace.instances.files import STDIN, read_text, write_text
+from numaplace.instances.files import STDIN, read_text
 from numaplace.instances.formats.registry import holds_vms, vm_format
 from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
 from numaplace.instances.formats.write_libvirt import write_libvirt
@@ -224,23 +225,24 @@ def joined_text(files: Sequence[AppliedFile], kind: ApplyFormat) -> str:
     return "\n".join(f"# {file.name}\n{file.text}" for file in files)
 
 
-def write_files(out: Path, files: Sequence[AppliedFile], *, overwrite: bool = False) -> None:
-    """Write files into a folder, each whole or not at all, after a look at whether all may be.
+def target_paths(
+    out: Path, files: Sequence[AppliedFile], read: Iterable[Path], *, overwrite: bool = False
+) -> list[Path]:
+    """Return where files go, in a folder that is made, after a look at whether all may be written.
 
     A single file goes to `out` itself if that has its suffix and is no folder.
 
     Raises
     ------
     InputError
-        If one exists and `overwrite` is false, or cannot be written.
+        If one exists and `overwrite` is false, is one of those `read`, or cannot be written.
     """
-    named = not out.is_dir() and bool(files) and out.suffix == Path(files[0].name).suffix
+    named = not os.path.isdir(out) and bool(files) and out.suffix == Path(files[0].name).suffix
     if named and len(files) > 1:
         reason = f"is named like a file, and {len(files)} are to be written: name a folder"
         raise InputError("folder", "", reason, file=str(out))
     if not named:
         make_folder(out)
     paths = [out if named else out / file.name for file in files]
-    check_writable(paths, overwrite=overwrite)
-    for path, file in zip(paths, files, strict=True):
-        write_text(path, file.text, overwrite=overwrite)
+    check_writable(paths, inputs=read, overwrite=overwrite)
+    return paths

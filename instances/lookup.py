@@ -18,7 +18,7 @@ from numaplace.instances.generate import GenerateParams
 from numaplace.instances.importer import Source, parse_source
 from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import HostShape
-from numaplace.instances.sources import matches
+from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -114,6 +114,11 @@ def check_no_input(paths: Iterable[Path | None], inputs: Iterable[str | Path | N
             if path is not None and same_file(path, other):
                 reason = f"is read as {str(other)!r}, and must not be written over"
                 raise InputError("file", "", reason, file=str(path))
+
+
+def files_of(sources: Iterable[str]) -> list[Path]:
+    """Return the files that sources of VMs stand for."""
+    return [file for text in sources for file in source_files(parse_source(text).path).item]
 
 
 def catalog_names() -> list[str]:

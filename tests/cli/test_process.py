@@ -91,24 +91,36 @@ def test_ascii_output_is_no_error(instance: Path) -> None:
     assert "vm1" in done.stdout
 
 
+def _let_work(process: subprocess.Popen[str], cpu_s: float) -> None:
+    """Wait until a process has had some time on CPUs: on a busy machine that takes longer."""
+    stat, ticks = Path(f"/proc/{process.pid}/stat"), os.sysconf("SC_CLK_TCK")
+    if not stat.exists():
+        time.sleep(cpu_s)
+    for _ in range(1000):
+        fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else []
+        if not fields or int(fields[11]) + int(fields[12]) > cpu_s * ticks:
+            return
+        time.sleep(0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
 def test_a_signal_hands_over_the_plan(tmp_path: Path, signals: list[signal.Signals]) -> None:
     """The first Ctrl-C, or SIGTERM (`timeout` sends two), ends the search: best plan, code 0."""
     hard, plan = tmp_path / "hard.json", tmp_path / "plan.json"
     assert _run("generate", "24n", "--seed", 1, "--out", hard, "-q").returncode == 0
-    command = [*NUMAPLACE, "solve", str(hard), "--time", "60", "--json", "--out", str(plan)]
+    command = [*NUMAPLACE, "solve", str(hard), "--time", "180", "--json", "--out", str(plan)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        time.sleep(8)
+        _let_work(process, 8)
         assert process.poll() is None, "solved too soon for this test"
         for number in signals:
             process.send_signal(number)
         out, err = process.communicate(timeout=50)
     document = json.loads(out)
     assert (process.returncode, err) == (0, "")
-    assert document["plan"]["placements"] and document["runtime_s"] < 50
+    assert document["plan"]["placements"] and document["runtime_s"] < 170
     assert json.loads(plan.read_text())["placements"] == document["plan"]["placements"]
 
 

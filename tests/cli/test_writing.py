@@ -172,6 +172,18 @@ def test_a_full_standard_output_costs_no_file(files: Path) -> None:
     assert (files / "p.json").exists()
 
 
+def test_apply_prints_what_it_cannot_write(run: Run, files: Path) -> None:
+    """A VM's name may be longer than a file's; what can be written is."""
+    text = (files / "a.json").read_text().replace("vm1", LONG[:253])
+    (files / "a.json").write_text(text, encoding="utf-8")
+    assert run("solve", "a.json", "--out", "long.json").exit_code == 0
+    done = run("apply", "a.json", "long.json", "--format", "xl", "--out", "new")
+    assert done.exit_code == 5
+    assert f"new/{LONG[:253]}.cfg: file: cannot be written (file name too long)" in done.stderr
+    assert f'name = "{LONG[:253]}"' in done.stdout and "vm2" not in done.stdout
+    assert sorted(path.name for path in (files / "new").iterdir()) == ["vm2.cfg", "vm3.cfg"]
+
+
 # ---- what is read is not written over ------------------------------------------------------------
 
 
@@ -205,6 +217,10 @@ def test_an_input_is_never_written_over(run: Run, files: Path, how: str) -> None
         "room a.json --vcpus 1 --memory-mib 64 --out a.json",
         "balloon a.json plan.json --out plan.json",
         "report page.html --out page.html",
+        "apply a.json plan.json --format xl --source vm1.cfg --out .",
+        "apply a.json plan.json --format xl --source confs --out confs",
+        "apply a.json plan.json --format xl --source vm1.cfg --out vm1.cfg",
+        "import --host a.json --vms confs --out confs/a.json",
         "import --host a.json*2 --rename --out a.json",
         "import --host a.json --vms numaplace:plan.json --out plan.json",
         "compare a.json trace.csv --csv trace.csv",
@@ -215,11 +231,15 @@ def test_an_input_is_never_written_over(run: Run, files: Path, how: str) -> None
 def test_no_command_writes_over_what_it_reads(run: Run, files: Path, line: str) -> None:
     """Every file that is read counts."""
     shutil.copy(files / "a.json", files / "page.html")
-    before = {path: path.read_bytes() for path in files.iterdir()}
+    (files / "vm1.cfg").write_text('name = "vm1"\nvcpus = 2\nmemory = 4096\n', encoding="utf-8")
+    (files / "confs").mkdir()
+    shutil.copy(files / "vm1.cfg", files / "confs")
+    shutil.copy(files / "a.json", files / "confs")
+    before = {path: path.read_bytes() for path in files.rglob("*.*")}
     done = run(*line.split(), "--force")
     assert done.exit_code == 2
     assert "must not be written over" in done.stderr
-    assert {path: path.read_bytes() for path in files.iterdir()} == before
+    assert {path: path.read_bytes() for path in files.rglob("*.*")} == before
 
 
 def test_standard_input_counts_as_read(files: Path) -> None:
