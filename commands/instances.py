@@ -87,8 +87,8 @@ def import_(
     Formats of hosts: sysfs, numaplace, hwloc-xml, libvirt-capabilities, lscpu, numactl, xl-info.
     Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
     """
-    from numaplace.instances.importer import HostOptions, SameNames, import_instance
     from numaplace.instances import lookup
+    from numaplace.instances.importer import HostOptions, SameNames, import_instance
 
     lookup.check_writable(document=out, inputs=[*host, *lookup.files_of(vms)], overwrite=force)
     reading = import_instance(
