@@ -1,19 +1,22 @@
 """What the solvers and the cost need to know of a VM, worked out once.
 
 Memory is placed in *blocks*: equal parts of the VM's own memory, coarse enough that spilling is a
-choice among about 64 parts, not among millions of pages. A *shape* is one way to cut a VM into
-cells; cells of equal size are interchangeable and counted by type.
+choice among about 64 parts, not among millions of pages. Memory that has no such parts (a prime
+number of pages, say) is rounded up to the next amount that has. A *shape* is one way to cut a VM
+into cells; cells of equal size are interchangeable and counted by type.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from math import gcd, isqrt
+from functools import lru_cache
+from itertools import chain
+from math import gcd
 
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host, NumaNode
-from numaplace.models.units import MILLI
+from numaplace.models.units import MILLI, ceil_div
 from numaplace.models.vm import CELLS_MAX, CpuPolicy, MemoryMode, ThreadPolicy, Vm
 
 BLOCKS_WANTED = 64
@@ -24,6 +27,9 @@ BLOCKS_MAX = 1024
 
 BLOCKS_LEAST = 8
 """Blocks it has at least if its memory can be cut only badly."""
+
+ROUNDING_SMALL = 1024
+"""Memory that cannot be cut is rounded up, by less than one in so many parts of it if possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ class VmForm:
         Size of a block.
     blocks
         Blocks of own memory: all memory but what a sharing group has in common.
+    rounding_mib
+        What the blocks have more than the VM, 0 for most.
     balloon_blocks
         Blocks that ballooning may take away.
     shared_mib
@@ -74,11 +82,27 @@ class VmForm:
     balloon_blocks: int
     shared_mib: int
     shapes: tuple[Shape, ...]
+    rounding_mib: int = 0
 
     @property
     def max_cells(self) -> int:
         """Cells of the largest shape."""
         return self.shapes[-1].num_cells
+
+    @property
+    def own_mib(self) -> int:
+        """Own memory in whole blocks."""
+        return self.blocks * self.block_mib
+
+    @property
+    def memory_mib(self) -> int:
+        """What it takes: own memory in whole blocks, and what it shares."""
+        return self.own_mib + self.shared_mib
+
+    def whole_mib(self, mib: int) -> int:
+        """Whole blocks for an amount that lacks no more of them than is rounded, else itself."""
+        whole = ceil_div(mib, self.block_mib) * self.block_mib
+        return whole if whole - mib <= self.rounding_mib else mib
 
 
 def make_form(vm: Vm, shared_mib: int, hosts: list[Host], *, copy_mib: int = 0) -> VmForm:
@@ -92,10 +116,11 @@ def make_form(vm: Vm, shared_mib: int, hosts: list[Host], *, copy_mib: int = 0) 
         If the memory cannot be cut as asked.
     """
     own_mib = vm.memory_mib - shared_mib
-    block_mib = _block_mib(vm, own_mib)
-    blocks = own_mib // block_mib
+    parts = tuple(cell.memory_mib for cell in vm.cells) or (own_mib,)
+    block_mib = _given_block(vm, own_mib) or _block_mib(parts, vm.balloon_mib, vm.page_size.mib)
+    blocks = sum(ceil_div(part, block_mib) for part in parts)
     if vm.cells:
-        cuts = [[(cell.vcpus, cell.memory_mib // block_mib) for cell in vm.cells]]
+        cuts = [[(cell.vcpus, ceil_div(cell.memory_mib, block_mib)) for cell in vm.cells]]
     else:
         most = min(vm.vcpus, blocks, CELLS_MAX)
         if vm.max_cells is not None:
@@ -106,38 +131,40 @@ def make_form(vm: Vm, shared_mib: int, hosts: list[Host], *, copy_mib: int = 0) 
             counts = sorted({_fewest_cells(vm, need, host) for host in hosts} or {1})
         cuts = [_even_cells(vm.vcpus, blocks, count) for count in counts]
     shapes = tuple(_shape(cut) for cut in cuts)
-    return VmForm(block_mib, blocks, vm.balloon_mib // block_mib, shared_mib, shapes)
+    rounding_mib = blocks * block_mib - own_mib
+    balloon_blocks = vm.balloon_mib // block_mib
+    return VmForm(block_mib, blocks, balloon_blocks, shared_mib, shapes, rounding_mib)
 
 
-def _block_mib(vm: Vm, own_mib: int) -> int:
-    cells_mib = [cell.memory_mib for cell in vm.cells]
-    exact = gcd(own_mib, vm.balloon_mib, *cells_mib)
-    if vm.block_mib is not None:
-        if exact % vm.block_mib or vm.block_mib % vm.page_size.mib:
-            reason = f"{vm.block_mib} does not divide its memory parts into whole pages"
-            raise InputError(f"VM {vm.name!r}", "block_mib", reason)
-        return vm.block_mib
-    # An odd balloon range is used in whole blocks rather than making every block tiny.
-    for parts in (exact, gcd(own_mib, *cells_mib)):
-        sizes = sorted(d for d in _divisors(parts) if d % vm.page_size.mib == 0)
-        enough = [d for d in sizes if own_mib // d >= BLOCKS_WANTED]
-        coarsest = max(enough, default=vm.page_size.mib)
-        if own_mib // coarsest <= BLOCKS_MAX:
-            return coarsest
-    # No size between: rather a few large blocks than prices rounded away by very many.
-    few = next((d for d in sizes if own_mib // d < BLOCKS_WANTED), own_mib)
-    if own_mib // few < BLOCKS_LEAST:
-        reason = (
-            f"{own_mib} MiB cannot be cut into {BLOCKS_LEAST} to {BLOCKS_MAX} equal parts of "
-            f"whole pages: use a rounder size, such as {own_mib // BLOCKS_WANTED * BLOCKS_WANTED}"
-        )
-        raise InputError(f"VM {vm.name!r}", "memory_mib", reason)
-    return few
+def _given_block(vm: Vm, own_mib: int) -> int | None:
+    given = vm.block_mib
+    if given is not None and (given > own_mib or given % vm.page_size.mib):
+        reason = f"{given} is above its own memory, {own_mib}"
+        if given <= own_mib:
+            reason = f"{given} MiB are not whole pages of {vm.page_size}"
+        raise InputError(f"VM {vm.name!r}", "block_mib", reason)
+    return given
 
 
-def _divisors(number: int) -> list[int]:
-    small = [d for d in range(1, isqrt(number) + 1) if number % d == 0]
-    return small + [number // d for d in small]
+@lru_cache(maxsize=65_536)
+def _block_mib(parts: tuple[int, ...], balloon_mib: int, page_mib: int) -> int:
+    """Return the size of the blocks of `parts` of own memory, whole pages each."""
+    total = sum(parts)
+    if total // page_mib < BLOCKS_WANTED:
+        return page_mib
+    enough = range(BLOCKS_WANTED, BLOCKS_MAX + 1)
+    # An odd balloon range is used in whole blocks rather than making every block tiny, and there
+    # are rather a few large blocks than prices rounded away by very many.
+    few = range(BLOCKS_WANTED - 1, BLOCKS_LEAST - 1, -1)
+    for exact, counts in ((gcd(*parts, balloon_mib), enough), (gcd(*parts), chain(enough, few))):
+        for count in counts:
+            size, rest = divmod(total, count)
+            if not rest and exact % size == 0 and size % page_mib == 0:
+                return size
+    sizes = dict.fromkeys(page_mib * ceil_div(total, page_mib * count) for count in enough)
+    rounding = {size: sum(-part % size for part in parts) for size in sizes}
+    small = (size for size, more in rounding.items() if more * ROUNDING_SMALL < total)
+    return next(small, min(rounding, key=rounding.__getitem__))
 
 
 def _even_cells(vcpus: int, blocks: int, count: int) -> list[tuple[int, int]]:

@@ -364,10 +364,12 @@ def _all_copies(
 def _twin(instance: Instance, vm: Vm, name: str) -> Vm:
     """Return a VM that takes what `vm` takes; pages of a sharing group are counted already."""
     form = instance.form(vm.name)
+    cells = [replace(cell, memory_mib=form.whole_mib(cell.memory_mib)) for cell in vm.cells]
     return replace(
         vm,
         name=name,
-        memory_mib=form.blocks * form.block_mib,
+        memory_mib=form.own_mib,
+        cells=tuple(cells),
         memory_min_mib=None,
         block_mib=form.block_mib,
         required=False,

@@ -40,9 +40,8 @@ def memory_rate(
     own pages, g the guest's locality), spread evenly over them.
     """
     form = instance.form(vm.name)
-    own_mib = form.block_mib * form.blocks
-    per_mib = (1.0 - vm.locality) / vm.memory_mib
-    per_mib += vm.locality * own_mib / (vm.memory_mib * cell_mib) if cell_mib else 0.0
+    per_mib = (1.0 - vm.locality) / form.memory_mib
+    per_mib += vm.locality * form.own_mib / (form.memory_mib * cell_mib) if cell_mib else 0.0
     lost = vcpus * vm.utilisation * slowdown(vm.memory_intensity, instance.r(home, at))
     return to_micro(lost * per_mib * form.block_mib)
 
@@ -57,7 +56,7 @@ def split_rate(
     """
 
     def one_way(vcpus: int, mib: int, home: Place, at: Place) -> int:
-        share = (1.0 - vm.locality) * mib / vm.memory_mib
+        share = (1.0 - vm.locality) * mib / instance.form(vm.name).memory_mib
         slow = slowdown(vm.memory_intensity, instance.r(home, at))
         return to_micro(vcpus * vm.utilisation * share * slow)
 
@@ -66,7 +65,8 @@ def split_rate(
 
 def sharing_rate(instance: Instance, vm: Vm, vcpus: int, home: Place, copy: Place) -> int:
     """Loss of `vcpus` on `home` that read their sharing group's pages at `copy`."""
-    share = instance.form(vm.name).shared_mib / vm.memory_mib
+    form = instance.form(vm.name)
+    share = form.shared_mib / form.memory_mib
     slow = slowdown(vm.memory_intensity, instance.r(home, copy))
     return to_micro(vcpus * vm.utilisation * share * slow)
 
@@ -101,8 +101,9 @@ def cooperation_rate(
 
 def balloon_rate(instance: Instance, vm: Vm) -> int:
     """Loss per block that ballooning takes away."""
-    block_mib = instance.form(vm.name).block_mib
-    return to_micro(instance.prices.balloon_pressure * vm.vcpus * block_mib / vm.memory_mib)
+    form = instance.form(vm.name)
+    pressure = instance.prices.balloon_pressure
+    return to_micro(pressure * vm.vcpus * form.block_mib / form.memory_mib)
 
 
 def move_rates_nano(instance: Instance, vm: Vm) -> tuple[int, int]:
@@ -167,7 +168,8 @@ def demand_per_block(instance: Instance, vm: Vm) -> int:
 
     Demand follows the pages; pages shared with others are taken as cold.
     """
-    return to_milli(vm.bandwidth_mbps * instance.form(vm.name).block_mib / vm.memory_mib)
+    form = instance.form(vm.name)
+    return to_milli(vm.bandwidth_mbps * form.block_mib / form.memory_mib)
 
 
 def bandwidth_price(instance: Instance) -> int:

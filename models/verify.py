@@ -135,12 +135,14 @@ def cells(instance: Instance, plan: Plan) -> Found:
     """A VM is cut into cells in one of its shapes."""
     for name, placement in plan.placements.items():
         form = instance.form(name)
-        have = Counter((cell.vcpus, cell.nominal_mib) for cell in placement.cells)
+        have = Counter((cell.vcpus, form.whole_mib(cell.nominal_mib)) for cell in placement.cells)
         shapes = [
             Counter({(t.vcpus, t.blocks * form.block_mib): t.count for t in shape.types})
             for shape in form.shapes
         ]
-        if have not in shapes:
+        total = sum(cell.nominal_mib for cell in placement.cells)
+        if have not in shapes or total < form.own_mib - form.rounding_mib:
+            have = Counter((cell.vcpus, cell.nominal_mib) for cell in placement.cells)
             wanted = " or ".join(_cells_text(shape) for shape in shapes)
             yield f"VM {name!r}", f"is cut into {_cells_text(have)}, allowed: {wanted}"
 
@@ -163,8 +165,8 @@ def memory_amount(instance: Instance, plan: Plan) -> Found:
     for name, placement in plan.placements.items():
         vm, form = instance.vm(name), instance.form(name)
         total = sum(placement.memory_by_node().values())
-        most = vm.memory_mib - form.shared_mib
-        least = most - vm.balloon_mib
+        most = form.own_mib
+        least = most - form.rounding_mib - vm.balloon_mib
         if not least <= total <= most:
             yield f"VM {name!r}", f"has {total} MiB of its own, needs {least} to {most}"
         for cell in placement.cells:
@@ -181,12 +183,13 @@ def memory_nodes(instance: Instance, plan: Plan) -> Found:
         host = instance.host(placement.host)
         for cell in placement.cells:
             nodes = page_nodes(vm, host, cell.node)
-            held = {node: mib for node, mib in cell.memory_mib if mib}
+            held = {node: form.whole_mib(mib) for node, mib in cell.memory_mib if mib}
             for node in sorted(held.keys() - set(nodes)):
                 message = f"has memory on node {node}, {vm.memory_mode} allows nodes {nodes}"
                 yield f"VM {name!r}", message
             if vm.memory_mode is MemoryMode.INTERLEAVE:
-                even = interleaved_blocks(nodes, cell.nominal_mib // form.block_mib)
+                blocks = form.whole_mib(cell.nominal_mib) // form.block_mib
+                even = interleaved_blocks(nodes, blocks)
                 wanted = {node: blocks * form.block_mib for node, blocks in even.items()}
                 if held != wanted:
                     yield (

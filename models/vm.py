@@ -163,8 +163,9 @@ class Vm:
     start, end
         It exists in ``[start, end)`` (seconds); None: always on that side.
     block_mib
-        Granularity in which its pages are placed; None: the coarsest that still divides its memory
-        into at least 64 parts (fewer if that would be more than 1024).
+        Granularity in which its pages are placed, its memory rounded up to it; None: the coarsest
+        that still divides its memory into at least 64 parts (fewer if that would be more than
+        1024), or if there is none, one that it need be rounded up little for.
     """
 
     name: str

@@ -167,7 +167,7 @@ def _item(instance: Instance, vm: Vm, homes: list[Place]) -> Item:
     near_home = vm.memory_mode is not MemoryMode.INTERLEAVE and vm.memory_nodes is None
     if not near_home or vm.page_size is not PageSize.SMALL:
         return Item(vm.name, vm.vcpus, load, 0, False, 0.0)
-    own_mib = form.block_mib * form.blocks
+    own_mib = form.own_mib
     remote = [
         rates.memory_rate(instance, vm, vm.vcpus, own_mib, home, at) / form.block_mib
         for home in homes

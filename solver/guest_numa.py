@@ -145,7 +145,7 @@ def _with(instance: Instance, vm: Vm) -> Instance:
 def topologies(instance: Instance, vm: Vm, max_cells: int) -> list[tuple[Vm, bool]]:
     """Return the VM with each topology, not told and told; one cell has nothing to tell."""
     nodes = max((len(host.nodes) for host in instance.allowed_hosts(vm)), default=1)
-    unit_mib = vm.block_mib if vm.block_mib is not None else vm.page_size.mib
+    unit_mib = _given_unit(vm) or vm.page_size.mib
     most = min(max_cells, nodes, vm.vcpus, vm.memory_mib // unit_mib)
     cuts = [even_cells(vm, count) for count in range(1, most + 1)]
     if vm.cells and vm.cells not in cuts:
@@ -160,11 +160,16 @@ def topologies(instance: Instance, vm: Vm, max_cells: int) -> list[tuple[Vm, boo
 def even_cells(vm: Vm, count: int) -> tuple[Cell, ...]:
     """Cut a VM evenly, its memory in as many parts as solvers can place."""
     each_vcpus, more_vcpus = divmod(vm.vcpus, count)
-    unit_mib = vm.block_mib if vm.block_mib is not None else _unit_mib(vm, count)
+    unit_mib = _given_unit(vm) or _unit_mib(vm, count)
     each, more = divmod(vm.memory_mib // unit_mib, count)
     return tuple(
         Cell(each_vcpus + (at < more_vcpus), (each + (at < more)) * unit_mib) for at in range(count)
     )
+
+
+def _given_unit(vm: Vm) -> int | None:
+    """Return the VM's own blocks, if they divide its memory."""
+    return None if vm.block_mib is None or vm.memory_mib % vm.block_mib else vm.block_mib
 
 
 def _unit_mib(vm: Vm, count: int) -> int:

@@ -19,6 +19,7 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Course, Step, StepKind, step_micros, steps_between
 from numaplace.models.plan import Placement, Plan, SharedCopy
+from numaplace.models.units import ceil_div
 from numaplace.solver.greedy.board import Board
 from numaplace.solver.greedy.build import build
 from numaplace.solver.greedy.engine import Engine
@@ -250,7 +251,7 @@ class _Sequencer:
             Home(
                 self.instance.place_of[old.host, cell.node].index,
                 cell.vcpus,
-                cell.nominal_mib // block_mib,
+                ceil_div(cell.nominal_mib, block_mib),
             )
             for cell in old.cells
         ]

@@ -8,6 +8,7 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Step, StepKind, steps_between
 from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.units import ceil_div
 from numaplace.models.verify import Rule, violations
 from numaplace.solver.base import objective_of, stages_of
 from numaplace.solver.greedy.build import build
@@ -89,7 +90,7 @@ def _pinned_anew(instance: Instance, plan: Plan, current: Plan) -> Plan | None:
             Home(
                 instance.place_of[placement.host, cell.node].index,
                 cell.vcpus,
-                cell.nominal_mib // block_mib,
+                ceil_div(cell.nominal_mib, block_mib),
             )
             for cell in placement.cells
         ]

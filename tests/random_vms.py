@@ -79,6 +79,19 @@ def random_vm(
     return _with_guest_numa(c, vm, block, features)
 
 
+def with_odd_memory(c: Choices, vm: Vm, blocks: int) -> Vm:
+    """Return a VM of `blocks` blocks of its own, sometimes with less in the last one."""
+    assert vm.block_mib is not None
+    pages = vm.block_mib // vm.page_size.mib
+    if blocks < 2 or pages < 2 or not chance(c, 20):
+        return vm
+    less = vm.page_size.mib * c.integer(1, pages - 1)
+    memory_mib = vm.memory_mib - less
+    cells = vm.cells and (Cell(vm.cells[0].vcpus, vm.cells[0].memory_mib - less), *vm.cells[1:])
+    least = None if vm.memory_min_mib is None else min(vm.memory_min_mib, memory_mib)
+    return replace(vm, memory_mib=memory_mib, memory_min_mib=least, cells=cells)
+
+
 def _page_size(c: Choices, hosts: Sequence[Host]) -> PageSize:
     """Return mostly a size that some node has pages of."""
     if not chance(c, 50):

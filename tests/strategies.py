@@ -29,11 +29,11 @@ from numaplace.models.units import PageSize
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.tests.choices import Choices, DrawnChoices, SeededChoices, chance, of, some
 from numaplace.tests.random_hosts import UNIT_MIB, random_host
-from numaplace.tests.random_vms import WEIGHTS, random_vm
+from numaplace.tests.random_vms import WEIGHTS, random_vm, with_odd_memory
 
 OF_HOSTS = "bandwidth bare devices distances gaps latency llc network overcommit pages reserved smt"
 OF_VMS = (
-    "allowed_hosts automatic balloon dedicated explicit hard memory_nodes modes required soft "
+    "allowed_hosts automatic balloon dedicated explicit hard memory_nodes modes odd required soft "
     "split times utilisation values"
 )
 OF_INSTANCES = "apart between competition cooperation current prices sharing together"
@@ -104,7 +104,7 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
         vms = larger
     else:
         sharing = ()
-    return Instance(
+    instance = Instance(
         hosts=hosts,
         vms=tuple(vms),
         cooperations=tuple(
@@ -130,6 +130,10 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
         if chance(c, 30 * ("current" in features))
         else None,
     )
+    if "odd" not in features:
+        return instance
+    odd = [with_odd_memory(c, vm, instance.form(vm.name).blocks) for vm in instance.vms]
+    return replace(instance, vms=tuple(odd))
 
 
 def plans_at_most(instance: Instance) -> int:

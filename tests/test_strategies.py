@@ -45,6 +45,7 @@ def _used(instance: Instance) -> set[object]:
         used.add(("threads", vm.cpu_policy, vm.thread_policy))
         used |= {request.policy for request in vm.devices}
         used.add(("cells", instance.form(vm.name).max_cells))
+        used.add(("odd", instance.form(vm.name).rounding_mib > 0))
     return used
 
 
@@ -57,7 +58,13 @@ def test_seeds_use_every_feature() -> None:
     wanted |= {
         (word, scope) for word in ("together", "apart") for scope in (Scope.NODE, Scope.HOST)
     }
-    wanted |= {("sharing across", True), ("sharing across", False), ("hosts", 2), ("cells", 2)}
+    wanted |= {
+        ("sharing across", True),
+        ("sharing across", False),
+        ("hosts", 2),
+        ("cells", 2),
+        ("odd", True),
+    }
     wanted |= {("node has", True, True), ("node has", True, False), ("node has", False, True)}
     wanted |= {("smt", True), "asymmetric", "gaps", "cooperations", "current", "latency_ns"}
     wanted |= {"bandwidth_mbps", "node bandwidth_mbps", "node reserved_mib", "VM balloon_mib"}

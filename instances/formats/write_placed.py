@@ -7,7 +7,7 @@ the pCPUs of its node that no dedicated VM of the plan holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from numaplace.instances.formats.memory_binding import Binding
@@ -160,6 +160,7 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
     placement = plan.placements.get(vm.name)
     if placement is None:
         raise InputError(f"VM {vm.name!r:.80}", "", "is not placed by the plan")
+    placement = _unrounded(instance, vm, placement)
     host = instance.host(placement.host)
     held = held_pcpus(instance, plan, vm, host)
     shared_mib = instance.form(vm.name).shared_mib
@@ -176,6 +177,30 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
         notes.append(f"VM {vm.name!r}: {reason}")
     own = frozenset[int]().union(*(pcpus for cell in cells for pcpus in cell.pcpus))
     return PlacedVm(vm, host, cells, own_mib + shared_mib, others or own, addresses, tuple(notes))
+
+
+def _unrounded(instance: Instance, vm: Vm, placement: Placement) -> Placement:
+    """Return a placement without what its blocks have more than the VM's own memory."""
+    form = instance.form(vm.name)
+    more = sum(cell.nominal_mib for cell in placement.cells) - form.own_mib + form.rounding_mib
+    if more <= 0:
+        return placement
+    if not vm.cells:
+        first, *others = placement.cells
+        return replace(placement, cells=(_less(first, more), *others))
+    told = sorted((cell.vcpus, cell.memory_mib) for cell in vm.cells)
+    cells = sorted(placement.cells, key=lambda cell: (cell.vcpus, cell.nominal_mib))
+    pairs = zip(cells, told, strict=True)
+    return replace(placement, cells=tuple(_less(c, c.nominal_mib - mib) for c, (_, mib) in pairs))
+
+
+def _less(cell: PlacedCell, mib: int) -> PlacedCell:
+    """Return a cell that is smaller by so much, taken from where it has most."""
+    memory = dict(cell.memory_mib)
+    most = max(memory, key=memory.__getitem__, default=cell.node)
+    memory[most] = max(0, memory.get(most, 0) - mib)
+    size_mib = None if cell.size_mib is None else cell.size_mib - mib
+    return replace(cell, memory_mib=tuple(sorted(memory.items())), size_mib=size_mib)
 
 
 def held_pcpus(instance: Instance, plan: Plan, vm: Vm, host: Host) -> frozenset[int]:

@@ -47,18 +47,18 @@ class Migration:
     def _new_copied(self, vm: Vm) -> Copied:
         old = self.old[vm.name]
         before = old.memory_by_node()
-        block_mib = self.instance.form(vm.name).block_mib
+        form = self.instance.form(vm.name)
         local: list[Linear] = []
         network: list[Linear] = []
         for at, parts in sorted(self.vars.pages_of(vm.name).items()):
             place = self.instance.places[at]
-            lies_mib = block_mib * sum(parts)
+            lies_mib = form.block_mib * sum(parts)
             if place.host.name != old.host:
                 network.append(lies_mib)
                 continue
-            here = min(before.get(place.node.id, 0), vm.memory_mib)
+            here = min(before.get(place.node.id, 0), form.own_mib)
             stays = self.vars.on_host[vm.name][place.host_index]
-            moved = self.model.new_int_var(0, vm.memory_mib, f"MiB of {vm.name} moved to {place}")
+            moved = self.model.new_int_var(0, form.own_mib, f"MiB of {vm.name} moved to {place}")
             self.model.add(moved >= lies_mib - here * stays)
             local.append(moved)
         return Copied(sum(local, ZERO), sum(network, ZERO))
@@ -91,5 +91,6 @@ class Migration:
             here = self.vars.at[vm.name].get(home, ZERO)
             self.model.add(here + moves >= self.vars.placed[vm.name])
         copied = self.copied(vm)
-        self.model.add(copied.local + copied.network <= vm.memory_mib * moves)
+        most = self.instance.form(vm.name).own_mib
+        self.model.add(copied.local + copied.network <= most * moves)
         return moves

@@ -187,7 +187,8 @@ class Objective:
         local, network = rates.move_rates_nano(self.instance, vm)
         copied = self.moved.copied(vm)
         nano = local * copied.local + network * copied.network
-        most = ceil_div(max(local, network) * vm.memory_mib, rates.NANO_PER_MICRO)
+        own_mib = self.instance.form(vm.name).own_mib
+        most = ceil_div(max(local, network) * own_mib, rates.NANO_PER_MICRO)
         loss = self.model.new_int_var(0, most, f"migration of {vm.name}")
         self.model.add(rates.NANO_PER_MICRO * loss >= nano)
         return loss

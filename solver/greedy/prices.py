@@ -58,7 +58,8 @@ def _may_be_simple(state: State, print_: Footprint) -> bool:
 
 def is_gathered(print_: Footprint) -> bool:
     """Tell whether a VM of one cell has all its memory where its vCPUs are."""
-    return print_.pages == ((print_.homes[0][0], print_.vm.memory_mib),)
+    (place, mib), *others = print_.pages or ((-1, 0),)
+    return place == print_.homes[0][0] and not others and mib >= print_.vm.memory_mib
 
 
 class Prices:
@@ -90,7 +91,7 @@ class Prices:
         self.at = [print_.homes[0][0] for print_ in prints]
         self.gathered = [is_gathered(print_) for print_ in prints]
         self.cpu = [print_.vm.vcpus * MILLI for print_ in prints]
-        self.mib = [print_.vm.memory_mib for print_ in prints]
+        self.mib = [state.instance.form(print_.vm.name).own_mib for print_ in prints]
         self.load = [print_.load[0][1] for print_ in prints]
         self.demand = [
             rates.demand_per_block(state.instance, print_.vm)
@@ -179,14 +180,16 @@ class Prices:
         self.price: list[list[int]] = []
         self.options: list[list[int]] = []
         for print_ in prints:
-            vm, blocks = print_.vm, self.board.instance.form(print_.vm.name).blocks
+            vm, form = print_.vm, self.board.instance.form(print_.vm.name)
             mask, _ = places_for(others, vm)
             if stay_on_host:
                 mask &= self.board.host_index == print_.host_index
             mask &= self.board.cpu_capacity >= vm.vcpus * MILLI
-            mask &= self.board.pool_mib[vm.page_size] >= vm.memory_mib
+            mask &= self.board.pool_mib[vm.page_size] >= form.own_mib
             here = print_.homes[0][0]
-            local = affinity_loss(self.board, vm, vm.vcpus) + migration_loss(self.board, vm, blocks)
+            local = affinity_loss(self.board, vm, vm.vcpus) + migration_loss(
+                self.board, vm, form.blocks
+            )
             self.scattered_micro += print_.own_micro - int(local[here])
             price = local + pair_loss(others, vm, vm.vcpus, 1)
             self.price.append(np.where(mask, price, FORBIDDEN).tolist())

@@ -145,10 +145,9 @@ def _contention(state: State, vm: Vm, vcpus: int) -> Ints:
 def _near_rate(state: State, vm: Vm, vcpus: int, blocks: int) -> Ints:
     """Loss per block on the nearest other node of each place."""
     board, form = state.board, state.instance.form(vm.name)
-    own_mib = form.block_mib * form.blocks
     cell_mib = blocks * form.block_mib
-    per_mib = (1.0 - vm.locality) / vm.memory_mib
-    per_mib += vm.locality * own_mib / (vm.memory_mib * cell_mib) if cell_mib else 0.0
+    per_mib = (1.0 - vm.locality) / form.memory_mib
+    per_mib += vm.locality * form.own_mib / (form.memory_mib * cell_mib) if cell_mib else 0.0
     extra = vm.memory_intensity * (board.nearest_r - 1.0)
     lost = vcpus * vm.utilisation * (extra / (1.0 + extra))
     rate: Ints = np.rint(lost * per_mib * form.block_mib * MICRO).astype(np.int64)

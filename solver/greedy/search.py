@@ -239,11 +239,11 @@ class Search:
 
         A star with k - 1 pairs stands for all k (k - 1) / 2, hence the factor.
         """
-        vm, block_mib = self.vm, self.form.block_mib
+        vm, form = self.vm, self.form
         relative = self.state.board.relative(host_index)
         prices: list[Reals] = []
         for kind in shape.types:
-            share = (1.0 - vm.locality) * kind.blocks * block_mib / vm.memory_mib
+            share = (1.0 - vm.locality) * kind.blocks * form.block_mib / form.memory_mib
             lost = MICRO_SHARE * kind.vcpus * vm.utilisation * share * shape.num_cells / 2
             there, back = relative[:, anchor] - 1.0, relative[anchor, :] - 1.0
             mu = vm.memory_intensity

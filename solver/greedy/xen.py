@@ -89,7 +89,7 @@ class XenPlacement:
         fewest = ceil_div(vm.vcpus, per_node) if per_node else 1
         # Guests with cells of their own name nodes by hand; here they get as many as they have.
         fewest = max(fewest, self.instance.form(vm.name).shapes[0].num_cells)
-        rows = state.rows(vm.name)
+        rows, need_mib = state.rows(vm.name), self.instance.form(vm.name).memory_mib
         free = {p.index: state.free_mib(p.index, vm.page_size, rows) for p in suitable}
         for size in range(min(fewest, len(suitable)), len(suitable) + 1):
             best: tuple[int, int] | None = None
@@ -97,7 +97,7 @@ class XenPlacement:
             for group in combinations(suitable, size):
                 nodes = tuple(place.index for place in group)
                 free_mib = sum(free[node] for node in nodes)
-                if free_mib < vm.memory_mib or sum(p.node.threads for p in group) < vm.vcpus:
+                if free_mib < need_mib or sum(p.node.threads for p in group) < vm.vcpus:
                     continue
                 key = (self._load(state, nodes), -free_mib)
                 if best is None or key < best:

@@ -212,7 +212,7 @@ class Objective:
         old = self.instance.current.placements[vm.name]
         before = old.memory_by_node()
         local, network = rates.move_rates_nano(self.instance, vm)
-        block_mib = self.instance.form(vm.name).block_mib
+        form = self.instance.form(vm.name)
         lies: dict[int, list[Linear]] = defaultdict(list)
         for at, blocks in self.vars.lying(vm.name):
             lies[at].append(blocks)
@@ -220,14 +220,14 @@ class Objective:
         for at, parts in sorted(lies.items(), key=lambda item: item[0]):
             place, now = self.instance.places[at], pulp.lpSum(parts)
             if place.host.name != old.host:
-                nano.append(network * block_mib * now)
+                nano.append(network * form.block_mib * now)
                 continue
-            here = min(before.get(place.node.id, 0), vm.memory_mib) / block_mib
-            moved = self.vars.real("moved", vm.memory_mib / block_mib)
+            here = min(before.get(place.node.id, 0), form.own_mib) / form.block_mib
+            moved = self.vars.real("moved", form.blocks)
             stays = self.vars.on_host[vm.name][place.host_index]
             self.problem += now - here * stays <= moved
-            nano.append(local * block_mib * moved)
-        most = ceil_div(max(local, network) * vm.memory_mib, rates.NANO_PER_MICRO)
+            nano.append(local * form.block_mib * moved)
+        most = ceil_div(max(local, network) * form.own_mib, rates.NANO_PER_MICRO)
         loss = self.vars.integer("migration", most)
         total = pulp.lpSum(nano) * (1 / rates.NANO_PER_MICRO)
         self.problem += total <= loss

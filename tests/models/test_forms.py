@@ -65,12 +65,55 @@ def test_blocks_divide_balloon_cells_and_own_memory() -> None:
     assert (member.block_mib, member.blocks, member.shared_mib) == (50, 80, 96)
 
 
-def test_a_block_that_does_not_divide_is_refused() -> None:
-    """The memory, what may be ballooned, and the page must be multiples."""
-    assert form(Vm("a", 1, 1024, block_mib=512)).blocks == 2
+def rounded(vm: Vm) -> tuple[int, int, int]:
+    found = form(vm)
+    return found.block_mib, found.blocks, found.rounding_mib
+
+
+@pytest.mark.parametrize(
+    ("memory", "block", "blocks", "rounding"),
+    [
+        (3907, 46, 85, 3),  # from 64 parts on the first that adds less than a thousandth
+        (4099, 50, 82, 1),
+        (15259, 218, 70, 1),  # 16,000,000,000 bytes
+        (61036, 954, 64, 20),
+        (11341, 1031, 11, 0),  # 11 parts are exact, and 8 are enough
+    ],
+)
+def test_memory_without_parts_is_rounded_up(
+    memory: int, block: int, blocks: int, rounding: int
+) -> None:
+    """By less than a thousandth if some number of parts allows it; the VM keeps what it says."""
+    assert rounded(Vm("a", 1, memory)) == (block, blocks, rounding)
+
+
+@pytest.mark.parametrize("size", list(PageSize))
+def test_every_size_has_a_form(size: PageSize) -> None:
+    """Of whole pages; one that is rounded has a thousandth more at most, or one page."""
+    for pages in (*range(1, 5000, 7), 104_729, 1_299_709):
+        vm = Vm("a", 1, pages * size.mib, page_size=size)
+        block, blocks, rounding = rounded(vm)
+        assert block % size.mib == 0 and block * blocks == vm.memory_mib + rounding
+        assert rounding * 1024 < vm.memory_mib or rounding == size.mib
+        assert blocks >= 64 or pages < 64 or (blocks >= 8 and not rounding)
+
+
+def test_unequal_cells_are_rounded_each() -> None:
+    """16 GiB over three cells have no common part but a MiB: 16,384 parts would be too many."""
+    given = (Cell(2, 5461), Cell(1, 5461), Cell(1, 5462))
+    found = form(Vm("a", 4, 16384, guest_numa=GuestNuma.EXPLICIT, cells=given))
+    assert (found.block_mib, found.rounding_mib) == (77, 17)
+    assert found.shapes[0].cells() == [(2, 71), (1, 71), (1, 71)]
+    assert [found.whole_mib(mib) for mib in (5461, 5462, 5449, 5467)] == [5467, 5467, 5449, 5467]
+
+
+def test_a_given_block_is_rounded_up_to() -> None:
+    """Unless it is no whole page, or more than there is."""
+    assert rounded(Vm("a", 1, 1024, block_mib=512)) == (512, 2, 0)
+    assert rounded(Vm("a", 1, 1024, block_mib=3)) == (3, 342, 2)
+    assert form(Vm("a", 1, 1024, memory_min_mib=768, block_mib=512)).balloon_blocks == 0
     wrong = [
-        Vm("a", 1, 1024, block_mib=3),
-        Vm("a", 1, 1024, memory_min_mib=768, block_mib=512),
+        Vm("a", 1, 1024, block_mib=1025),
         Vm("a", 1, 1024, block_mib=1, page_size=PageSize.HUGE_2M),
     ]
     for vm in wrong:

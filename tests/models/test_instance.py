@@ -121,14 +121,14 @@ ERRORS: list[tuple[Build, str]] = [
         "current plan, VM 'a': node: node 2 is not on host 'h'",
     ),
     (
-        lambda: make(replace(A, block_mib=3)),
-        "VM 'a': block_mib: 3 does not divide its memory parts",
+        lambda: make(replace(A, block_mib=4096)),
+        "VM 'a': block_mib: 4096 is above its own memory, 1024",
     ),
     (
         lambda: make(
-            replace(A, block_mib=512), replace(B, block_mib=768), sharing=(group("a", "b"),)
+            replace(A, block_mib=1024), replace(B, block_mib=512), sharing=(group("a", "b"),)
         ),
-        "VM 'a': block_mib: 512 does not divide its memory parts",
+        "VM 'a': block_mib: 1024 is above its own memory, 768",
     ),
 ]
 

@@ -11,7 +11,7 @@ from numaplace.models.relations import SharingGroup
 from numaplace.models.topology import Host, NumaNode
 from numaplace.models.units import PageSize
 from numaplace.models.verify import RULES, Rule, violations
-from numaplace.models.vm import ThreadPolicy
+from numaplace.models.vm import MemoryMode, ThreadPolicy, Vm
 from numaplace.tests.builders import make_host
 from numaplace.tests.models.case import BLOCK, cell, instance, on, pinned, plan, vm, with_nodes
 
@@ -145,6 +145,31 @@ def test_a_ballooned_cell_must_say_its_nominal_size() -> None:
     here = instance(vm(blocks=2, memory_min_mib=BLOCK))
     assert violations(here, plan(a=on(cell(0, 1, 1, size=2)))) == []
     assert {v.rule for v in violations(here, plan(a=on(cell(0))))} == {Rule.CELLS}
+
+
+def test_a_plan_by_hand_may_have_the_memory_as_said() -> None:
+    """3907 MiB are 85 blocks of 46: 3907 to 3910 will do, in one cell or two; no more, no less."""
+    here = instance(Vm("a", 2, 3907, max_cells=2))
+
+    def found(*cells: PlacedCell) -> set[Rule]:
+        return {broken.rule for broken in violations(here, plan(a=on(*cells)))}
+
+    for mib in (3907, 3908, 3910):
+        assert found(PlacedCell(0, 2, ((0, mib),))) == set()
+    assert Rule.MEMORY_AMOUNT in found(PlacedCell(0, 2, ((0, 3906),)))
+    assert Rule.MEMORY_AMOUNT in found(PlacedCell(0, 2, ((0, 3911),)))
+    halves = [(1978, 1932), (1978, 1929), (1975, 1932), (1977, 1930)]
+    for first, second in halves:
+        assert found(PlacedCell(0, 1, ((0, first),)), PlacedCell(1, 1, ((1, second),))) == set()
+    assert Rule.CELLS in found(PlacedCell(0, 1, ((0, 1954),)), PlacedCell(1, 1, ((1, 1953),)))
+    soft = instance(Vm("a", 2, 3907, memory_min_mib=3000, max_cells=2))
+    short = plan(a=on(PlacedCell(0, 1, ((0, 1975),)), PlacedCell(1, 1, ((1, 1929),))))
+    assert {v.rule for v in violations(soft, short)} == {Rule.CELLS}  # 3904, 3 nobody took away
+    nodes = frozenset({0, 1})
+    spread = instance(Vm("a", 1, 3907, memory_mode=MemoryMode.INTERLEAVE, memory_nodes=nodes))
+    for first, second in halves:
+        even = plan(a=on(PlacedCell(0, 1, ((0, first), (1, second)))))
+        assert violations(spread, even) == []
 
 
 def test_copies_are_listed_once_a_host() -> None:

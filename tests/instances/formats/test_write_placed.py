@@ -97,3 +97,20 @@ def test_main_node() -> None:
     ):
         instance, plan = planned((vm, on(PlacedCell(2, 1, memory))))
         assert main_node(placed_vm(instance, plan, vm).cells[0]) == node
+
+
+def test_memory_is_written_as_the_vm_has_it() -> None:
+    """Plans have whole blocks (3907 MiB are 85 of 46); what is written adds up to the VM's own."""
+    vm = Vm("odd", 2, 3907)
+    instance, plan = planned((vm, on(PlacedCell(0, 2, ((0, 910), (1, 3000))))))
+    assert violations(instance, plan) == []
+    placed = placed_vm(instance, plan, vm)
+    assert [(c.size_mib, c.memory_mib) for c in placed.cells] == [(3907, ((0, 910), (1, 2997)))]
+    assert placed.target_mib == 3907 and not placed.ballooned
+    cells = (Cell(1, 1367), Cell(1, 1365), Cell(2, 1366))
+    vm = Vm("wide", 4, 4098, guest_numa=GuestNuma.EXPLICIT, cells=cells)
+    whole = Instance((THREADED,), (vm,)).form("wide").whole_mib(1365)
+    assert whole > 1367
+    instance, plan = planned((vm, on(cell(0, 1, whole), cell(1, 2, whole), cell(2, 1, whole))))
+    placed = placed_vm(instance, plan, vm)
+    assert [c.size_mib for c in placed.cells] == [1367, 1365, 1366] and placed.target_mib == 4098
