@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -10,6 +11,8 @@ from typing import Generic, TypeVar
 from numaplace.models.errors import InputError
 
 T = TypeVar("T")
+_ABOUT = re.compile(r"(.*?: |)(VM|flavour|host) ('(?:[^'\\]|\\.)*'): (.+)", re.DOTALL)
+_SHOWN_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,26 @@ class Reading(Generic[T]):
 
     item: T
     notes: tuple[str, ...] = ()
+
+
+def together(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return remarks, those about several VMs (or hosts) in the same words as one of them all."""
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for note in notes:
+        found = _ABOUT.fullmatch(note)
+        before, word, name, text = found.groups() if found else (note, "", "", "")
+        groups.setdefault((word, text) if word else ("", note), []).append((before, name))
+    told: list[str] = []
+    for (word, text), about in groups.items():
+        if not word:
+            told.append(text)
+            continue
+        names = dict.fromkeys(name for _, name in about)
+        shown = ", ".join([*names][:_SHOWN_MAX])
+        more = f" and {len(names) - _SHOWN_MAX} more" if len(names) > _SHOWN_MAX else ""
+        before = about[0][0] if len({before for before, _ in about}) == 1 else ""
+        told.append(f"{before}{word}{'s' * (len(names) > 1)} {shown}{more}: {text}")
+    return tuple(told)
 
 
 @contextmanager

@@ -1,9 +1,24 @@
-"""The least memory a VM may be ballooned to, as its other settings allow it."""
+"""Memory in whole pages, and the least a VM may be ballooned to, as its other settings allow."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import MemoryMode
+
+
+def whole_pages(
+    name: str, parts: Sequence[int], page_size: PageSize, notes: list[str]
+) -> tuple[int, ...]:
+    """Return amounts of memory in MiB rounded up to whole pages, with a note if that is more."""
+    whole = tuple(ceil_div(mib, page_size.mib) * page_size.mib for mib in parts)
+    if sum(whole) > sum(parts):
+        notes.append(
+            f"VM {name!r}: memory of {sum(parts)} MiB rounded up to {sum(whole)}, whole pages of "
+            f"{page_size}"
+        )
+    return whole
 
 
 def balloon_floor(

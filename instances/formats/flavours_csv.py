@@ -7,7 +7,8 @@ name                             name; required
 count                            that many VMs, named ``name-1``, ``name-2``...; none or empty: 1,
                                  named ``name``
 vcpus                            vcpus; required
-memory_mib or memory_gib         memory_mib; one of them required, GiB may have a fraction
+memory_mib, memory_gib or        memory_mib; one of them required, GiB and GB (a thousand million
+memory_gb                        bytes) may have a fraction; rounded up to whole MiB and pages
 memory_min_mib, bandwidth_mbps,  the same (whole numbers)
 max_cells, start, end, block_mib
 utilisation, memory_intensity,   the same (numbers)
@@ -36,10 +37,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.balloon import whole_pages
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
@@ -58,6 +61,7 @@ from numaplace.models.vm import (
     Vm,
 )
 
+_MEMORY = ("memory_mib", "memory_gib", "memory_gb")
 _Word = TypeVar("_Word", bound=StrEnum)
 _Parser = Callable[[str, str, str], object]
 
@@ -66,7 +70,7 @@ def sniff(head: str, path: Path) -> bool:
     """Tell whether the beginning of a file looks like a table of flavours."""
     first = next((line for line in head.splitlines() if line.strip()), "")
     names = {name.strip().strip('"') for name in first.split(",")}
-    return {"name", "vcpus"} <= names and bool(names & {"memory_mib", "memory_gib"})
+    return {"name", "vcpus"} <= names and not names.isdisjoint(_MEMORY)
 
 
 def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
@@ -83,13 +87,14 @@ def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
     with located(file, line):
         columns = _columns(header)
     vms: dict[str, Vm] = {}
+    notes: list[str] = []
     for line, row in rows:
         with located(file, line):
-            for vm in _vms(columns, row, VMS_MAX - len(vms)):
+            for vm in _vms(columns, row, VMS_MAX - len(vms), notes):
                 if vm.name in vms:
                     raise InputError(f"VM {vm.name!r:.80}", "name", "occurs twice")
                 vms[vm.name] = vm
-    return Reading(tuple(vms.values()))
+    return Reading(tuple(vms.values()), tuple(notes))
 
 
 def _rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
@@ -117,13 +122,13 @@ def _columns(header: list[str]) -> list[str]:
     for name in ("name", "vcpus"):
         if name not in header:
             raise InputError("table", f"column {name!r}", "is missing")
-    if ("memory_mib" in header) == ("memory_gib" in header):
+    if len([name for name in _MEMORY if name in header]) != 1:
         reason = "one of them, and only one, must be there"
-        raise InputError("table", "columns 'memory_mib' and 'memory_gib'", reason)
+        raise InputError("table", f"columns {', '.join(map(repr, _MEMORY))}", reason)
     return header
 
 
-def _vms(columns: list[str], row: list[str], most: int) -> Iterator[Vm]:
+def _vms(columns: list[str], row: list[str], most: int, notes: list[str]) -> Iterator[Vm]:
     """VMs of one row, at most `most`."""
     if len(row) != len(columns):
         reason = f"has {len(row)} fields, the header has {len(columns)}"
@@ -136,8 +141,16 @@ def _vms(columns: list[str], row: list[str], most: int) -> Iterator[Vm]:
     values: dict[str, Any] = {
         name: _COLUMNS[name](text, thing, name) for name, text in texts.items()
     }
-    if "memory_gib" in values:
-        values["memory_mib"] = values.pop("memory_gib")
+    for name in {*_MEMORY} & values.keys():
+        amount = values.pop(name)
+        memory_mib = math.ceil(amount)
+        check_int(thing, name, memory_mib, 1, MIB_MAX)
+        if memory_mib != amount:
+            notes.append(f"{thing}: {name} {texts[name]} rounded up to {memory_mib} MiB")
+        page_size = values.get("page_size", PageSize.SMALL)
+        if "cells" not in values:
+            (memory_mib,) = whole_pages(texts["name"], [memory_mib], page_size, notes)
+        values["memory_mib"] = memory_mib
     if "memory_mib" not in values:
         raise InputError(thing, "memory_mib", "is empty")
     count: int | None = values.pop("count", None)
@@ -177,12 +190,13 @@ def _real(text: str, thing: str, field: str) -> float:
     return value
 
 
-def _gib(text: str, thing: str, field: str) -> int:
-    mib = _real(text, thing, field) * 1024
-    if mib != int(mib):
-        raise InputError(thing, field, f"{text} GiB are not whole MiB")
-    check_int(thing, field, int(mib), 1, MIB_MAX)
-    return int(mib)
+def _mib(unit_bytes: int) -> _Parser:
+    """Parse an amount in a unit as MiB, maybe with a fraction."""
+
+    def parse(text: str, thing: str, field: str) -> Fraction:
+        return Fraction(repr(_real(text, thing, field))) * unit_bytes / 2**20
+
+    return parse
 
 
 def _word(words: type[_Word]) -> _Parser:
@@ -237,7 +251,8 @@ _INSTANT = _whole(-TIME_MAX, TIME_MAX)
 _COLUMNS: dict[str, _Parser] = {
     "name": _text,
     "count": _whole(1, VMS_MAX),
-    "memory_gib": _gib,
+    "memory_gib": _mib(2**30),
+    "memory_gb": _mib(10**9),
     "cpu_policy": _word(CpuPolicy),
     "thread_policy": _word(ThreadPolicy),
     "page_size": _word(PageSize),

@@ -1,4 +1,4 @@
-"""VMs from libvirt domain XML: one ``<domain>``, or several in a wrapper such as ``<domains>``.
+"""VMs from libvirt domain XML: one ``<domain>``, several in a row, or in a ``<domains>``.
 
 ============================ =================================================================
 domain XML                   Vm
@@ -10,8 +10,11 @@ memory, currentMemory        memory_mib = memory; memory_min_mib = currentMemory
 memoryBacking/hugepages      page_size; without a ``page`` 2M
 vcpu@cpuset, vcpupin         hard_nodes: nodes of all these pCPUs on `host`
 numatune/memory, memnode     memory_mode (restrictive = strict), memory_nodes; cells joined
-cpu/numa/cell                cells, unequal ones too; memory devices added to theirs
+cpu/numa/cell                cells, unequal ones too; memory devices, and cells without vCPUs,
+                             added to theirs; with cells their sum is the memory
 hostdev, interface (PCI)     devices by address, one function each, policy preferred
+mdev, vdpa, NVMe disks,      left out with a note
+networks but ``default``
 cpu/topology                 checked only
 nosharepages, locked,        left out with a note
 emulatorpin, iothreadpin,
@@ -24,11 +27,13 @@ Everything else (disks, consoles, firmware) does not matter to placement and is 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.balloon import balloon_floor
+from numaplace.instances.formats.balloon import balloon_floor, whole_pages
 from numaplace.instances.formats.c_number import parse_c_whole
 from numaplace.instances.formats.libvirt_numa import (
     guest_cells,
@@ -51,10 +56,13 @@ from numaplace.instances.xmlfile import (
     whole_attribute,
     whole_text,
 )
+from numaplace.models.errors import InputError
 from numaplace.models.instance import VMS_MAX
 from numaplace.models.topology import Host
 from numaplace.models.vm import VCPUS_MAX, DeviceRequest, GuestNuma, Vm
 
+_NEXT_ROOT = re.compile(r"</dom\w+>\s*(?:<[?!][^>]*>\s*)*<dom\w+[\s>]")
+_DECLARATION = re.compile(r"<\?xml[^>]*\?>|<!DOCTYPE[^>\[]*>")
 _FIRST_TAG = re.compile(r"<([A-Za-z][\w.-]*)")
 _ROUNDING = 4 * MIB
 """How far currentMemory may exceed memory; libvirt takes it as rounding."""
@@ -91,12 +99,7 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     InputError
         With file and line, for what libvirt would refuse or a `Vm` cannot say.
     """
-    root = parse_xml(read_text(path), str(path))
-    domains = [root] if root.tag == "domain" else root.findall("domain")
-    if not domains:
-        raise error_at(root, "", "is no <domain> and holds none")
-    if len(domains) > VMS_MAX:
-        raise error_at(root, "", f"holds more than {VMS_MAX} domains")
+    domains = _domains(read_text(path), str(path))
     vms: dict[str, Vm] = {}
     notes: list[str] = []
     for domain in domains:
@@ -109,17 +112,40 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     return Reading(tuple(vms.values()), tuple(notes))
 
 
+def _domains(text: str, file: str) -> list[Element]:
+    """Domains of a document, or of several in a row (``virsh dumpxml`` into one file)."""
+    try:
+        root = parse_xml(text, file)
+    except InputError:
+        if _NEXT_ROOT.search(text) is None:
+            raise
+        plain = _DECLARATION.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+        root = parse_xml(f"<domains>{plain}</domains>", file)
+    domains = [root] if root.tag == "domain" else root.findall("domain")
+    for wrapper in () if root.tag == "domain" else root:
+        domains += wrapper.findall("domain") if wrapper.tag != "domain" else ()
+    if not domains:
+        raise error_at(root, "", "is no <domain> and holds none")
+    if len(domains) > VMS_MAX:
+        raise error_at(root, "", f"holds more than {VMS_MAX} domains")
+    return domains
+
+
 def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
     name = (child(domain, "name").text or "").strip()
     notes: list[str] = []
     vcpus = _vcpus(name, domain, notes)
-    guest = guest_cells(domain, vcpus)
-    stated = domain.find("memory")
-    cells, memory = placed_cells(domain, guest, None if stated is None else text_bytes(stated))
+    guest = guest_cells(name, domain, vcpus, notes)
+    element = domain.find("memory")
+    stated = None if element is None else text_bytes(element)
+    cells, memory = placed_cells(name, domain, guest, stated, notes)
     memory_mib = sum(cell.memory_mib for cell in cells) or to_mib(memory)
     if memory_mib * MIB != memory:
         notes.append(f"VM {name!r}: memory of {memory // KIB} KiB rounded up to {memory_mib} MiB")
     pages = page_size(name, domain, guest, notes)
+    parts = whole_pages(name, [c.memory_mib for c in cells] or [memory_mib], pages, notes)
+    cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(cells, parts, strict=False))
+    memory_mib = sum(parts)
     binding = memory_binding(name, domain, guest, notes)
     least_mib = _least_mib(name, domain, memory, notes)
     vm = Vm(
@@ -139,6 +165,7 @@ def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
         for element, reason in _LEFT_OUT.items()
         if domain.find(element) is not None
     ]
+    notes += [f"VM {name!r}: {reason}" for reason in _devices_left_out(domain)]
     pinned = resolve_pins(vm, CpuPins(hard=pinned_pcpus(domain, vcpus)), host)
     return Reading(pinned.item, (*notes, *pinned.notes))
 
@@ -184,6 +211,27 @@ def _least_mib(name: str, domain: Element, memory: int, notes: list[str]) -> int
             notes.append(f"VM {name!r}: has no balloon device and keeps all its memory")
         return None
     return to_mib(size)
+
+
+def _devices_left_out(domain: Element) -> Iterator[str]:
+    """Devices of the host it uses, of which the file does not tell enough to ask for them."""
+    left: dict[str, None] = {}
+    for element in domain.iterfind("devices/hostdev"):
+        if element.get("type") == "mdev":
+            address = element.find("source/address")
+            left[f"mediated device {'' if address is None else address.get('uuid', '')}"] = None
+    for element in domain.iterfind("devices/interface"):
+        source = element.find("source")
+        origin = {} if source is None else source.attrib
+        if element.get("type") == "vdpa":
+            left[f"vDPA interface {origin.get('dev', '')}"] = None
+        elif element.get("type") == "network" and origin.get("network", "default") != "default":
+            left[f"interface of network {origin['network']!r}, a pool of devices maybe,"] = None
+    for element in domain.iterfind("devices/disk"):
+        if element.get("type") == "nvme":
+            left["NVMe disk passed through"] = None
+    for what in left:
+        yield f"{what.strip()} is left out: ask for it with 'devices' if its node matters"
 
 
 def _devices(domain: Element) -> tuple[DeviceRequest, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.formats.libvirt_size import KIB, MIB, size_bytes, text_bytes, to_mib
 from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
-from numaplace.instances.ranges import parse_ids
+from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.xmlfile import (
     attribute,
     child,
@@ -53,13 +53,15 @@ def id_list(element: Element, name: str, exclusions: bool = True) -> frozenset[i
     return ids
 
 
-def guest_cells(domain: Element, vcpus: int) -> tuple[GuestCell, ...]:
-    """Return the cells of ``cpu/numa`` by id; every vCPU must be in exactly one.
+def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tuple[GuestCell, ...]:
+    """Return the cells of ``cpu/numa`` by id; vCPUs that none names are in the first.
+
+    Cells may be without vCPUs.
 
     Raises
     ------
     InputError
-        For ids or vCPUs that occur twice, are missing or do not exist.
+        For ids or vCPUs that occur twice or do not exist.
     """
     cells: dict[int, GuestCell] = {}
     seen: set[int] = set()
@@ -69,36 +71,43 @@ def guest_cells(domain: Element, vcpus: int) -> tuple[GuestCell, ...]:
             raise error_at(element, "id", f"{number} occurs twice")
         if len(cells) == CELLS_MAX:
             raise error_at(element, "", f"is one cell more than {CELLS_MAX}, the most that is read")
-        own = id_list(element, "cpus")
+        own = id_list(element, "cpus") if element.get("cpus") else frozenset[int]()
         if own & seen:
             raise error_at(element, "cpus", f"vCPU {min(own & seen)} is in another cell too")
-        if max(own) >= vcpus:
+        if max(own, default=0) >= vcpus:
             raise error_at(element, "cpus", f"vCPU {max(own)} does not exist, <vcpu> is {vcpus}")
         seen |= own
         size = size_bytes(element, element.get("unit"), attribute(element, "memory"), "memory")
         cells[number] = GuestCell(number, own, size, element)
-    if cells and len(seen) < vcpus:
-        missing = min(set(range(vcpus)) - seen)
-        numa = child(domain, "cpu/numa")
-        raise error_at(numa, "cpus", f"vCPU {missing} is in no cell, <vcpu> is {vcpus}")
+    missing = frozenset(range(vcpus)) - seen
+    if cells and missing:
+        first = min(cells)
+        cells[first] = replace(cells[first], vcpus=cells[first].vcpus | missing)
+        told = f"vCPUs {format_ids(missing)}, which no guest NUMA cell names,"
+        notes.append(f"VM {name!r}: {told} are in cell {first}, as libvirt has it")
     return tuple(cells[number] for number in sorted(cells))
 
 
 def placed_cells(
-    domain: Element, cells: tuple[GuestCell, ...], memory: int | None
+    name: str,
+    domain: Element,
+    cells: tuple[GuestCell, ...],
+    memory: int | None,
+    notes: list[str],
 ) -> tuple[tuple[Cell, ...], int]:
     """Return cells with memory devices (DIMMs) added to theirs, and the domain's memory in bytes.
+
+    Memory of a cell without vCPUs counts with the last cell before it that has some.
 
     Parameters
     ----------
     memory
-        What ``<memory>`` says in bytes: all cells and devices together. None: it is missing,
-        and the sum of the cells stands for it, as in libvirt.
+        What ``<memory>`` says in bytes; libvirt goes by the sum of the cells and devices.
 
     Raises
     ------
     InputError
-        If the parts do not add up.
+        If there is neither memory nor a cell, or a device's cell does not exist.
     """
     extra: dict[int, int] = {}
     devices = 0
@@ -118,14 +127,22 @@ def placed_cells(
         return (), memory
     stated = sum(cell.memory for cell in cells)
     if memory is not None and memory != stated + devices:
-        reason = (
-            f"cells hold {stated // KIB} KiB and memory devices {devices // KIB} KiB, "
-            f"<memory> is {memory // KIB} KiB"
+        notes.append(
+            f"VM {name!r}: its memory is the {(stated + devices) // KIB} KiB of its guest NUMA "
+            f"cells and memory devices, as libvirt has it; <memory> is {memory // KIB} KiB"
         )
-        raise error_at(child(domain, "cpu/numa"), "memory", reason)
-    placed = tuple(
-        Cell(len(cell.vcpus), to_mib(cell.memory + extra.get(cell.id, 0))) for cell in cells
-    )
+    sizes: dict[int, int] = {}
+    home = next(index for index, cell in enumerate(cells) if cell.vcpus)
+    for index, cell in enumerate(cells):
+        home = index if cell.vcpus else home
+        sizes[home] = sizes.get(home, 0) + cell.memory + extra.get(cell.id, 0)
+    bare = frozenset(cell.id for cell in cells if not cell.vcpus)
+    if bare:
+        notes.append(
+            f"VM {name!r}: memory of guest NUMA cells {format_ids(bare)}, which have no vCPUs, "
+            "counts with the cells before them"
+        )
+    placed = tuple(Cell(len(cells[at].vcpus), to_mib(size)) for at, size in sizes.items())
     return placed, stated + devices
 
 

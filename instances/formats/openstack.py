@@ -29,9 +29,11 @@ All other extra specs are listed in a note, but for the guest's sockets, cores a
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.balloon import whole_pages
 from numaplace.instances.formats.json_text import json_line, parse_json
 from numaplace.instances.formats.nova_specs import (
     Specs,
@@ -132,6 +134,10 @@ def _vm(flavour: dict[str, object], notes: list[str]) -> Vm:
     pages = page_size(specs, notes)
     implied = pages is not None or cpu_policy is CpuPolicy.DEDICATED
     cells = guest_cells(specs, vcpus, memory_mib, implied, notes)
+    stated = [cell.memory_mib for cell in cells] or [memory_mib]
+    parts = whole_pages(name, stated, pages or PageSize.SMALL, notes)
+    cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(cells, parts, strict=False))
+    memory_mib = sum(parts)
     vm = Vm(
         name,
         vcpus,

@@ -7,7 +7,7 @@ name                     name (without it: the file's name, the vmid)
 sockets, cores, vcpus    vcpus = sockets x cores (1 each), also where fewer are plugged in (vcpus)
 memory, balloon          memory_mib = memory (512); memory_min_mib = balloon if less and not 0,
                          unless ``shares: 0`` switches automatic ballooning off
-numa: 1                  one cell per socket, all equal (none with one socket)
+numa: 1                  one cell per socket, equal as far as it goes (none with one socket)
 numaN                    cells; hostnodes become memory_nodes, policy the memory_mode (bind =
                          strict), cells joined; without ``numa: 1`` they do not count
 hugepages                page_size: 2 and any = 2M, 1024 = 1G
@@ -24,15 +24,15 @@ Snapshots (sections that begin with ``[name]``), comments and all other keys are
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numaplace.instances.files import STDIN, read_text
-from numaplace.instances.formats.balloon import balloon_floor
+from numaplace.instances.formats.balloon import balloon_floor, whole_pages
 from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
 from numaplace.instances.formats.pins import CpuPins, resolve_pins
 from numaplace.instances.pci_address import parse_pci_functions
-from numaplace.instances.ranges import parse_ids, parse_whole
+from numaplace.instances.ranges import format_ids, parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.topology import MIB_MAX, Host
@@ -164,6 +164,9 @@ def _vm(conf: _Conf, name: str, notes: list[str]) -> Vm:
     memory_mib = _memory_mib(conf)
     numa = _numa(conf, name, sockets, vcpus, memory_mib, notes)
     pages = _page_size(conf, name, numa, notes)
+    parts = whole_pages(name, [c.memory_mib for c in numa.cells] or [memory_mib], pages, notes)
+    cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(numa.cells, parts, strict=False))
+    memory_mib = sum(parts)
     least_mib = _least_mib(conf, name, memory_mib, notes)
     notes += [
         f"VM {name!r}: {reason}"
@@ -180,8 +183,8 @@ def _vm(conf: _Conf, name: str, notes: list[str]) -> Vm:
         page_size=pages,
         memory_mode=numa.binding.mode,
         memory_nodes=numa.binding.nodes,
-        guest_numa=GuestNuma.EXPLICIT if numa.cells else GuestNuma.NONE,
-        cells=numa.cells,
+        guest_numa=GuestNuma.EXPLICIT if cells else GuestNuma.NONE,
+        cells=cells,
         devices=_devices(conf, name, notes),
     )
 
@@ -233,11 +236,10 @@ def _numa(
         return _Numa()
     if sockets > CELLS_MAX:
         raise conf.error("sockets", f"{sockets} guest NUMA cells are more than {CELLS_MAX}")
-    if memory_mib % sockets:
-        raise conf.error(
-            "memory", f"{memory_mib} MiB cannot be split evenly over {sockets} sockets"
-        )
-    return _Numa((Cell(vcpus // sockets, memory_mib // sockets),) * sockets)
+    each, more = divmod(memory_mib, sockets)
+    if more:
+        notes.append(f"VM {name!r}: {memory_mib} MiB are not even over {sockets} sockets")
+    return _Numa(tuple(Cell(vcpus // sockets, each + (at < more)) for at in range(sockets)))
 
 
 def _stated_cells(
@@ -259,9 +261,11 @@ def _stated_cells(
     total = sum(cell.memory_mib for cell in cells)
     if total != memory_mib:
         raise conf.error(keys[-1], f"the cells' memory adds up to {total}, memory is {memory_mib}")
-    if len(seen) < vcpus:
-        missing = min(set(range(vcpus)) - seen)
-        raise conf.error(keys[-1], f"vCPU {missing} is in no cell, the VM has {vcpus}")
+    missing = frozenset(range(vcpus)) - seen
+    if missing:
+        cells[0] = replace(cells[0], vcpus=cells[0].vcpus + len(missing))
+        told = f"vCPUs {format_ids(missing)}, which no numaN line names,"
+        notes.append(f"VM {name!r}: {told} are taken to be in {keys[0]}")
     return _Numa(tuple(cells), join_bindings(name, bindings, notes), None not in bindings)
 
 

@@ -34,3 +34,14 @@ def test_every_field_of_a_vm_has_a_column(tmp_path: Path) -> None:
     lines = [",".join(names), "", ",".join(row.get(name, "") for name in names)]
     path.write_text("\n".join(lines), encoding="utf-8")
     assert read_vms(path).item == (Vm("a", 1, 512),)
+
+
+def test_memory_in_other_units(tmp_path: Path) -> None:
+    """16 GB are 15,258.8 MiB, rounded up; whole pages, too; each with a remark."""
+    path = tmp_path / "a.csv"
+    path.write_text("name,vcpus,memory_gb,page_size\na,1,16,\nb,1,16,2M\nc,1,1.048576,\n")
+    reading = read_vms(path)
+    assert [vm.memory_mib for vm in reading.item] == [15259, 15260, 1000]
+    assert [note[:7] for note in reading.notes] == ["VM 'a':", "VM 'b':", "VM 'b':"]
+    path.write_text("name,vcpus,memory_gib\na,1,0.3\n")
+    assert read_vms(path).item == (Vm("a", 1, 308),)

@@ -173,3 +173,57 @@ def test_pinning_of_some_vcpus(tmp_path: Path) -> None:
     reading = read_one(tmp_path, "<cputune><vcpupin vcpu='0' cpuset='3'/></cputune>")
     assert reading.item[0].hard_nodes is None
     assert reading.notes == ()
+
+
+def test_cells_as_libvirt_completes_them(tmp_path: Path) -> None:
+    """vCPUs of no cell are in the first, cells without vCPUs add memory, the cells' sum counts."""
+    numa = "<cell id='0' cpus='1' memory='1' unit='GiB'/>"
+    (vm,) = read_one(tmp_path, f"<cpu><numa>{numa}</numa></cpu>").item
+    assert vm.cells == (Cell(4, 1024),)
+    numa += "<cell id='1' cpus='2-3' memory='2' unit='GiB'/><cell id='2' memory='3' unit='GiB'/>"
+    reading = read_one(tmp_path, f"<cpu><numa>{numa}</numa></cpu>")
+    (vm,) = reading.item
+    assert vm.cells == (Cell(2, 1024), Cell(2, 5120))
+    assert vm.memory_mib == 6144
+    for words in ("vCPUs 0, which no", "cells 2, which have no vCPUs", "is the 6291456 KiB of its"):
+        assert any(words in note for note in reading.notes), words
+
+
+def test_several_documents_in_a_row(tmp_path: Path) -> None:
+    """As ``virsh dumpxml`` appends them; lines of errors stay right."""
+    one = "<?xml version='1.0'?>\n<!-- made by hand -->\n<domain><name>{}</name>{}</domain>\n"
+    memory = "<memory>4000000</memory>"
+    file = tmp_path / "all.xml"
+    file.write_text(one.format("a", memory) + one.format("b", memory) + one.format("c", memory))
+    assert [(vm.name, vm.memory_mib) for vm in read_vms(file).item] == [
+        (name, 3907) for name in "abc"
+    ]
+    file.write_text(one.format("a", memory) + one.format("b", "<memory>x</memory>"))
+    with pytest.raises(InputError) as caught:
+        read_vms(file)
+    assert str(caught.value).startswith(f"{file}:6: <memory>")
+
+
+def test_devices_that_cannot_be_asked_for_are_told(tmp_path: Path) -> None:
+    """Mediated and vDPA devices, pools of virtual functions; the default network is none."""
+    reading = read_one(
+        tmp_path,
+        "<devices><hostdev type='mdev'><source><address uuid='u-1'/></source></hostdev>"
+        "<interface type='network'><source network='pool'/></interface>"
+        "<interface type='network'><source network='default'/></interface>"
+        "<interface type='vdpa'><source dev='/dev/v0'/></interface>"
+        "<disk type='nvme'><source/></disk></devices>",
+    )
+    assert reading.item[0].devices == ()
+    kinds = ("mediated device u-1", "network 'pool'", "vDPA interface /dev/v0", "NVMe disk")
+    assert [any(kind in note for note in reading.notes) for kind in kinds] == [True] * 4
+    assert len(reading.notes) == 4
+
+
+def test_memory_is_rounded_up_to_whole_pages(tmp_path: Path) -> None:
+    """1025 MiB in 2M pages are 1026, in each cell."""
+    pages = "<memoryBacking><hugepages/></memoryBacking>"
+    numa = "<cell cpus='0-1' memory='511' unit='MiB'/><cell cpus='2-3' memory='514' unit='MiB'/>"
+    reading = read_one(tmp_path, f"{pages}<cpu><numa>{numa}</numa></cpu>")
+    assert reading.item[0].cells == (Cell(2, 512), Cell(2, 514))
+    assert any("1025 MiB rounded up to 1026, whole pages" in note for note in reading.notes)

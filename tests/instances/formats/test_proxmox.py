@@ -100,3 +100,13 @@ def test_any_huge_page(tmp_path: Path) -> None:
     reading = read_one(tmp_path, "memory: 1024", "numa: 1", "hugepages: any", cell)
     assert reading.item[0].page_size is PageSize.HUGE_2M
     assert any("taken as 2M" in note for note in reading.notes)
+
+
+def test_odd_memory(tmp_path: Path) -> None:
+    """Sockets that do not divide the memory, vCPUs of no numaN line: read, with a remark."""
+    uneven = read_one(tmp_path, "sockets: 3\ncores: 1\nmemory: current=4099\nnuma: 1")
+    assert [cell.memory_mib for cell in uneven.item[0].cells] == [1367, 1366, 1366]
+    assert any("not even over 3 sockets" in note for note in uneven.notes)
+    short = read_one(tmp_path, "cores: 4\nmemory: 2048\nnuma: 1\nnuma0: cpus=1,memory=2048")
+    assert short.item[0].cells == (Cell(4, 2048),)
+    assert any("vCPUs 0,2-3, which no numaN line names" in note for note in short.notes)
