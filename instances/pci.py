@@ -37,6 +37,17 @@ _BASE = {0x01: "storage", 0x02: "nic", 0x12: "accelerator"}
 _DISPLAY_VENDORS = {0x1A03, 0x102B, 0x1013, 0x1234, 0x1B36, 0x1AF4, 0x15AD, 0x1414}
 _DISPLAY_PRODUCTS = {(0x1002, 0x515E), (0x1002, 0x4752)}  # ATI ES1000, Rage XL
 
+VIRTUAL = frozenset(
+    f"{vendor}:{product}"
+    for vendor, products in {
+        "8086": "10ca 10ed 1515 1520 154c 1565 15a8 15c5 1889 37c9 37cd 4941 0443 145c",
+        "15b3": "1002 1004 1014 1016 1018 101a 101c 101e a2d3",
+        "14e4": "16ad 16dc 1806",
+    }.items()
+    for product in products.split()
+)
+"""PCI ids of SR-IOV's virtual functions: network cards, QuickAssist."""
+
 
 def kind_of(pci_class: int, vendor: int | None = None, product: int | None = None) -> str | None:
     """Return the kind of a device, None if VMs do not ask for such devices.

@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.hwloc_pci import Pci, fold_virtual, read_pci
 from numaplace.instances.formats.hwloc_values import NodeIndex, read_distances, read_memattrs
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (
@@ -25,8 +26,6 @@ from numaplace.instances.hostparts import (
     other_pages_note,
     pcpus_by_node,
 )
-from numaplace.instances.pci import kind_of
-from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import format_ids, ids_of, parse_bits
 from numaplace.instances.reading import located
 from numaplace.instances.xmlfile import (
@@ -44,7 +43,6 @@ _BYTES_MAX = MIB_MAX * 2**20
 _IO_TYPES = {"Bridge", "PCIDev", "OSDev"}
 _PACKAGES = {"Package", "Socket"}
 _CACHE = re.compile(r"L([2-9])(?:u|Unified)?Cache", re.ASCII)
-_PCI_TYPE = re.compile(r"([0-9a-f]{4}) \[([0-9a-f]{4}):([0-9a-f]{4})\]", re.ASCII | re.IGNORECASE)
 _BUSES = re.compile(r"([0-9a-f]{4,8}):\[([0-9a-f]{2})-", re.ASCII | re.IGNORECASE)
 
 
@@ -58,6 +56,7 @@ class _Above:
     nodeset: int = 0
     is_machine: bool = True
     pcie_root: str | None = None
+    bridge: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class _Found:
 
     units: dict[int, _Unit] = field(default_factory=dict)
     memories: dict[int, _Memory] = field(default_factory=dict)
-    devices: list[tuple[Device, int]] = field(default_factory=list)
+    devices: list[Pci] = field(default_factory=list)
     skipped_devices: int = 0
     side_caches: int = 0
 
@@ -130,7 +129,7 @@ def _host(path: Path, name: str | None) -> HostReading:
     )
     distances = read_distances(root, machine, index, notes)
     latency, bandwidth = read_memattrs(root, index, notes)
-    devices = _on_nodes(found, nodes)
+    devices = _on_nodes(fold_virtual(found.devices, notes), nodes)
     return finish_host(
         name or _host_name(root) or default_name(path),
         nodes.values(),
@@ -139,6 +138,11 @@ def _host(path: Path, name: str | None) -> HostReading:
         latency_ns=latency,
         bandwidth_mbps=bandwidth,
         devices=devices,
+        gpu={
+            memory.id: memory.element.get("subtype") == "GPUMemory"
+            for memory in found.memories.values()
+            if memory.element.get("subtype")
+        },
     )
 
 
@@ -194,39 +198,21 @@ def _add_memory(element: Element, above: _Above, found: _Found) -> None:
 
 
 def _below_io(element: Element, kind: str, above: _Above, found: _Found) -> _Above:
-    if kind == "Bridge" and element.get("bridge_type", "").startswith("0-"):
-        match = _BUSES.match(element.get("bridge_pci", ""))
-        return replace(above, pcie_root=f"{match[1]}:{match[2]}".lower() if match else None)
-    if kind == "PCIDev":
-        device = _device(element, above)
-        if device is None:
+    if kind == "Bridge":
+        above = replace(above, bridge=id(element))
+        if element.get("bridge_type", "").startswith("0-"):
+            match = _BUSES.match(element.get("bridge_pci", ""))
+            root = f"{match[1]}:{match[2]}".lower() if match else None
+            above = replace(above, pcie_root=root)
+    elif kind == "PCIDev":
+        unknown = above.is_machine and above.nodeset.bit_count() > 1
+        nodeset = 0 if unknown else above.nodeset
+        pci = read_pci(element, nodeset, above.bridge, above.pcie_root)
+        if pci is None:
             found.skipped_devices += 1
         else:
-            unknown = above.is_machine and above.nodeset.bit_count() > 1
-            found.devices.append((device, 0 if unknown else above.nodeset))
+            found.devices.append(pci)
     return above
-
-
-def _device(element: Element, above: _Above) -> Device | None:
-    match = _PCI_TYPE.match(attribute(element, "pci_type"))
-    if match is None:
-        text = attribute(element, "pci_type")
-        raise error_at(element, "pci_type", f"{text!r:.60} is not like '0200 [8086:10c9] ...'")
-    kind = kind_of(int(match[1], 16), int(match[2], 16), int(match[3], 16))
-    if kind is None:
-        return None
-    try:
-        address = parse_pci_address(
-            attribute(element, "pci_busid"), thing="<object>", field="pci_busid"
-        )
-    except InputError as error:
-        raise error_at(element, "pci_busid", error.reason) from None
-    return Device(
-        address=address,
-        kind=kind,
-        vendor_product=f"{match[2]}:{match[3]}".lower(),
-        pcie_root=above.pcie_root,
-    )
 
 
 def _allowed_units(machine: Element, found: _Found, notes: list[str]) -> list[_Unit]:
@@ -337,9 +323,9 @@ def _memory_node(element: Element, number: int, socket: int | None, notes: list[
         raise error_at(element, error.field, error.reason) from None
 
 
-def _on_nodes(found: _Found, nodes: dict[int, NumaNode]) -> list[Device]:
+def _on_nodes(found: Iterable[Pci], nodes: dict[int, NumaNode]) -> list[Device]:
     exist = sum(1 << number for number in nodes)
-    return [replace(device, nodes=ids_of(local & exist)) for device, local in found.devices]
+    return [replace(pci.device, nodes=ids_of(pci.nodeset & exist)) for pci in found]
 
 
 def _device_notes(found: _Found, devices: list[Device]) -> list[str]:

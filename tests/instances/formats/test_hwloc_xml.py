@@ -98,6 +98,73 @@ def test_machine_without_numa_nodes(tmp_path: Path) -> None:
     assert reading.notes == ("no NUMA node is told: the machine is taken as node 0",)
 
 
+def _machine(tmp_path: Path, functions: str, subtype: str = "") -> Path:
+    path = tmp_path / "made-up.xml"
+    path.write_text(
+        '<topology><object type="Machine" nodeset="0x3" complete_nodeset="0x3">'
+        '<object type="NUMANode" os_index="0" cpuset="0x1" nodeset="0x1"'
+        ' local_memory="1073741824"/>'
+        f'<object type="NUMANode" os_index="1" cpuset="0x0" nodeset="0x2" {subtype}'
+        ' local_memory="1073741824"/>'
+        '<object type="PU" os_index="0" complete_nodeset="0x1"/>'
+        '<object type="Bridge" bridge_type="0-1" bridge_pci="0000:[3a-3f]">'
+        f"{functions}</object></object></topology>",
+        encoding="utf-8",
+    )
+    return path
+
+
+def _function(address: str, product: str, link: str = "") -> str:
+    speed = f'pci_link_speed="{link}"' if link else ""
+    return f'<object type="PCIDev" pci_busid="{address}" pci_type="0200 [{product}]" {speed}/>'
+
+
+@pytest.mark.parametrize(
+    ("product", "link"), [("8086:154c", ""), ("8086:154c", "0.0"), ("8086:ffff", "0.000000")]
+)
+def test_virtual_functions_stand_behind_the_physical_one(
+    tmp_path: Path, product: str, link: str
+) -> None:
+    """What has a virtual function's PCI id, or no link of its own, is not handed out beside it."""
+    card = _function("0000:3b:00.0", "8086:1572", "7.876923")
+    virtual = [_function(f"0000:3b:02.{n}", product, link) for n in range(4)]
+    other = _function("0000:3c:00.0", "15b3:1017", "15.75")
+    reading = read_host(_machine(tmp_path, card + "".join(virtual) + other))
+    assert {d.address: d.functions for d in reading.item.devices} == {
+        "0000:3b:00.0": 4,
+        "0000:3c:00.0": 1,
+    }
+    note = "device 0000:3b:00.0: stands for its 4 virtual functions, is not free itself"
+    assert note in reading.notes
+
+
+def test_virtual_functions_of_two_ports(tmp_path: Path) -> None:
+    """Whose they are is not told: the ports share them, and their number is right."""
+    ports = [_function(f"0000:3b:00.{n}", "15b3:1015", "15.75") for n in range(2)]
+    virtual = [_function(f"0000:3b:00.{n}", "15b3:1016") for n in range(2, 5)]
+    host = read_host(_machine(tmp_path, "".join(ports + virtual))).item
+    assert [device.functions for device in host.devices] == [2, 1]
+
+
+def test_virtual_functions_alone(tmp_path: Path) -> None:
+    """Without a physical one behind the same bridge, and without any links, each is a device."""
+    alone = [_function(f"0000:3b:02.{n}", "8086:154c") for n in range(2)]
+    plain = [_function(f"0000:3c:00.{n}", "8086:1572", "0.0") for n in range(2)]
+    reading = read_host(_machine(tmp_path, alone[0] + alone[1])).item
+    assert [device.functions for device in reading.devices] == [1, 1]
+    reading = read_host(_machine(tmp_path, plain[0] + plain[1])).item
+    assert [device.functions for device in reading.devices] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("subtype", "gpu"), [('subtype="GPUMemory"', True), ('subtype="CXL-DRAM"', False), ("", False)]
+)
+def test_gpu_memory_by_subtype(tmp_path: Path, subtype: str, gpu: bool) -> None:
+    """hwloc says what a node's memory is, where it knows."""
+    reading = read_host(_machine(tmp_path, "", subtype))
+    assert reading.gpu_nodes == ({1} if gpu else set())
+
+
 def test_16amd64_cpusets() -> None:
     """Disallowed memory leaves nodes of CPUs only; two nodes have only memory."""
     reading = read_host(shared_data("topologies/16amd64-8n2c-cpusets.xml"))
