@@ -94,8 +94,9 @@ def _host(path: Path, name: str | None) -> HostReading:
     notes: list[str] = []
     caches = _cache_banks(host)
     cells: dict[int, _Cell] = {}
+    told = topology.find("cells/cell/cpus/cpu[@core_id]") is not None
     for element in elements:
-        cell = _cell(element, caches, notes)
+        cell = _cell(element, caches, told, notes)
         if cell.node.id in cells:
             raise error_at(element, "id", f"cell {cell.node.id} occurs twice")
         cells[cell.node.id] = cell
@@ -118,7 +119,7 @@ def _check_count(parent: Element, children: list[Element]) -> None:
             raise error_at(parent, "num", f"is {told}, but {len(children)} are listed")
 
 
-def _cell(element: Element, caches: dict[int, Hashable], notes: list[str]) -> _Cell:
+def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list[str]) -> _Cell:
     number = whole_attribute(element, "id")
     memory = element.find("memory")
     memory_mib = 0 if memory is None else _bytes(memory) // 2**20
@@ -143,7 +144,7 @@ def _cell(element: Element, caches: dict[int, Hashable], notes: list[str]) -> _C
         )
     except InputError as error:
         raise error_at(element, error.field, error.reason) from None
-    return _Cell(node, tuple(_cpus(element, number, caches, notes)))
+    return _Cell(node, tuple(_cpus(element, number, caches, told, notes)))
 
 
 def _unit(element: Element) -> int:
@@ -158,22 +159,22 @@ def _bytes(element: Element) -> int:
 
 
 def _cpus(
-    cell: Element, node: int, caches: dict[int, Hashable], notes: list[str]
+    cell: Element, node: int, caches: dict[int, Hashable], told: bool, notes: list[str]
 ) -> list[CpuFacts]:
+    """Return the CPUs of a cell; where cores are `told` at all, one without a core is offline."""
     parent = cell.find("cpus")
     elements = [] if parent is None else parent.findall("cpu")
     if parent is not None:
         _check_count(parent, elements)
-    placed = [element for element in elements if element.get("core_id") is not None]
-    offline = [e for e in elements if e.get("core_id") is None] if placed else []
+    offline = [e for e in elements if told and not e.get("core_id")]
     if offline:
         ids = format_ids(whole_attribute(element, "id") for element in offline)
         notes.append(f"CPUs {ids} are offline: left out")
-    if elements and not placed:
+    if elements and not told:
         notes.append(
             f"cell {node} tells no cores: each CPU is taken as a core, the cell as a socket"
         )
-    return [_cpu(element, node, caches) for element in placed or elements]
+    return [_cpu(element, node, caches) for element in elements if not told or element.get("core_id")]
 
 
 def _cpu(element: Element, node: int, caches: dict[int, Hashable]) -> CpuFacts:

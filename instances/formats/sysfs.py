@@ -209,7 +209,8 @@ def _cpu(tree: Tree, cpu: int, node: int, notes: list[str]) -> CpuFacts:
             raise InputError(folder, "siblings", f"are not the threads of one core with CPU {cpu}")
         core = ("siblings", min(siblings))
     elif number is not None and number >= 0:
-        core = ("core", node, package, tree.text(f"{folder}/die_id"), number)
+        groups = tuple(tree.text(f"{folder}/{name}_id") for name in ("die", "cluster"))
+        core = ("core", node, package, groups, number)
     else:
         notes.append("the kernel does not tell all cores: such a CPU is taken as one core")
     if package is None or package < 0:

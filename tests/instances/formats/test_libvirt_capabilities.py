@@ -68,3 +68,20 @@ def test_driver_without_facts() -> None:
         "cell 0 tells no memory",
         "cell 0 tells no cores",
     ]
+
+
+def test_cell_whose_cpus_are_all_offline(tmp_path: Path) -> None:
+    """Where other cells tell cores, CPUs without one are offline, be it all of a cell."""
+    cpus = ("<cpu id='0' socket_id='0' core_id='0'/>", "<cpu id='1'/><cpu id='2'/>")
+    cells = "".join(
+        f"<cell id='{n}'><memory unit='GiB'>1</memory><cpus>{text}</cpus></cell>"
+        for n, text in enumerate(cpus)
+    )
+    path = tmp_path / "caps.xml"
+    path.write_text(
+        f"<capabilities><host><topology><cells>{cells}</cells></topology></host></capabilities>",
+        encoding="utf-8",
+    )
+    reading = read_host(path)
+    assert cpus_by_node(reading.item) == {0: [0], 1: []}
+    assert "CPUs 1-2 are offline: left out" in reading.notes
