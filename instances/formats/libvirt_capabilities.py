@@ -174,7 +174,8 @@ def _cpus(
         notes.append(
             f"cell {node} tells no cores: each CPU is taken as a core, the cell as a socket"
         )
-    return [_cpu(element, node, caches) for element in elements if not told or element.get("core_id")]
+    online = [e for e in elements if not told or e.get("core_id")]
+    return [_cpu(element, node, caches) for element in online]
 
 
 def _cpu(element: Element, node: int, caches: dict[int, Hashable]) -> CpuFacts:
