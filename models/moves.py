@@ -22,7 +22,13 @@ from functools import cached_property
 
 from numaplace.models.errors import check_int, check_real
 from numaplace.models.instance import Instance
-from numaplace.models.plan import Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.plan import (
+    Placement,
+    Plan,
+    SharedCopy,
+    TakenDevice,
+    gone_elsewhere,
+)
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import MICRO, ceil_div
 from numaplace.models.verify import RULES, Rule, Violation
@@ -52,6 +58,7 @@ class StepKind(StrEnum):
 
     START = "start"
     REPIN = "repin"
+    RESIZE = "resize"
     WITHIN = "within"
     ACROSS = "across"
 
@@ -79,25 +86,30 @@ class Step:
 
     @property
     def kind(self) -> StepKind:
-        """What the step does; ``repin`` if nothing but pCPUs or devices change."""
+        """What the step does.
+
+        ``repin``: nothing but pCPUs or devices change; ``resize``: it grows or shrinks, and what
+        it keeps stays where it is.
+        """
         if self.before is None:
             return StepKind.START
         if self.before.host != self.after.host:
             return StepKind.ACROSS
         if layout_of(self.before) == layout_of(self.after):
             return StepKind.REPIN
-        return StepKind.WITHIN
+        return StepKind.WITHIN if self.is_move else StepKind.RESIZE
 
     @property
     def is_move(self) -> bool:
         """Whether vCPUs or memory of a running VM go elsewhere."""
-        if self.before is None or self.kind is StepKind.ACROSS:
+        if self.before is None or self.before.host != self.after.host:
             return self.before is not None
-        return self.mib > 0 or _vcpus_of(self.before) != _vcpus_of(self.after)
+        vcpus = gone_elsewhere(self.before.vcpus_by_node(), self.after.vcpus_by_node())
+        return self.mib > 0 or vcpus > 0
 
     @property
     def mib(self) -> int:
-        """Memory that lies where it was not before; all of it on another host."""
+        """Memory that has to be copied."""
         return 0 if self.before is None else self.after.copied_mib(self.before)
 
 
@@ -108,13 +120,6 @@ def layout_of(placement: Placement) -> tuple[object, ...]:
         for cell in placement.cells
     ]
     return (placement.host, *sorted(cells))
-
-
-def _vcpus_of(placement: Placement) -> dict[int, int]:
-    vcpus: dict[int, int] = {}
-    for cell in placement.cells:
-        vcpus[cell.node] = vcpus.get(cell.node, 0) + cell.vcpus
-    return vcpus
 
 
 def micros_per_mib(instance: Instance) -> tuple[int, int]:
@@ -229,7 +234,7 @@ class Course:
         self._copies = _all_copies(current.copies, target.copies)
         start = Plan(current.placements, self._copies)
         self._excused = {
-            (found.rule, found.subject) for found in _broken(self.instance, start, tuple(RULES))
+            (found.rule, found.subject) for found in broken(self.instance, start, tuple(RULES))
         }
 
     @cached_property
@@ -293,7 +298,7 @@ class Course:
         return list(self._faults(state, SETTLED if state.during is None else CAPACITIES))
 
     def _faults(self, state: State, rules: Iterable[Rule]) -> Iterator[Violation]:
-        for found in _broken(state.instance, state.plan, rules):
+        for found in broken(state.instance, state.plan, rules):
             if (found.rule, found.subject) not in self._excused:
                 yield found
 
@@ -329,7 +334,8 @@ class Course:
         return wrong
 
 
-def _broken(instance: Instance, plan: Plan, rules: Iterable[Rule]) -> Iterator[Violation]:
+def broken(instance: Instance, plan: Plan, rules: Iterable[Rule]) -> Iterator[Violation]:
+    """Yield what a plan breaks of some of the rules."""
     for rule in rules:
         for found in RULES[rule](instance, plan):
             yield Violation(rule, *found)

@@ -98,13 +98,29 @@ class Placement:
                 total[node] = total.get(node, 0) + mib
         return total
 
+    def vcpus_by_node(self) -> dict[int, int]:
+        """VCPUs by node id, all cells together."""
+        total: dict[int, int] = {}
+        for cell in self.cells:
+            total[cell.node] = total.get(cell.node, 0) + cell.vcpus
+        return total
+
     def copied_mib(self, before: Placement) -> int:
-        """Memory that was elsewhere at `before`: all of it if that is another host."""
-        now = self.memory_by_node()
+        """Memory it had at `before` and has elsewhere now: all that it keeps on another host."""
+        old, now = before.memory_by_node(), self.memory_by_node()
         if before.host != self.host:
-            return sum(now.values())
-        old = before.memory_by_node()
-        return sum(max(0, mib - old.get(node, 0)) for node, mib in now.items())
+            return min(sum(old.values()), sum(now.values()))
+        return gone_elsewhere(old, now)
+
+
+def gone_elsewhere(before: Mapping[int, int], now: Mapping[int, int]) -> int:
+    """How much of an amount by node changed its node.
+
+    The less of what nodes gave up and what nodes got: the rest has grown or shrunk in place.
+    """
+    gave = sum(max(0, amount - now.get(node, 0)) for node, amount in before.items())
+    got = sum(max(0, amount - before.get(node, 0)) for node, amount in now.items())
+    return min(gave, got)
 
 
 @dataclass(frozen=True, slots=True)

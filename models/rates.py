@@ -36,8 +36,8 @@ def memory_rate(
 ) -> int:
     """Loss per block of a cell's own pages on `at` while its `vcpus` run on `home`.
 
-    A vCPU finds a share ``(1 - g) own/M + g`` of its accesses in the own pages of its cell (of all
-    own pages, g the guest's locality), spread evenly over them.
+    A vCPU finds a share ``((1 - g) m' + g own) / M`` of its accesses in the m' MiB of its own cell,
+    spread evenly over them; own: MiB that the VM shares with nobody, g: the guest's locality.
     """
     form = instance.form(vm.name)
     per_mib = (1.0 - vm.locality) / form.memory_mib

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from numaplace.models.instance import Instance
+from numaplace.models.moves import Step
 from numaplace.models.plan import Placement, Plan
 
 
@@ -16,7 +17,8 @@ class Change(StrEnum):
     """What happens to a VM.
 
     ``moves``: vCPUs or pages go elsewhere. ``changes``: it stays on its nodes, but gets other
-    pCPUs or devices, or more or less memory. ``starts`` and ``goes``: it is in one plan only.
+    pCPUs or devices, or more or less memory or vCPUs. ``starts`` and ``goes``: it is in one plan
+    only.
     """
 
     MOVES = "moves"
@@ -36,8 +38,7 @@ class Difference:
     before, after
         Where it was and will be; None if it is not placed.
     moved_mib
-        Memory that lies where it did not lie, or all of it on another host, as the term
-        `migration` counts it.
+        Memory that is copied, as the term `migration` counts it.
     ballooned_mib
         Memory that ballooning takes in addition; negative: gives back.
     """
@@ -67,9 +68,7 @@ def _difference(name: str, before: Placement | None, after: Placement | None) ->
         return Difference(name, change, before, after)
     moved = after.copied_mib(before)
     ballooned = _ballooned_mib(after) - _ballooned_mib(before)
-    same_nodes = before.host == after.host and _vcpus(before) == _vcpus(after)
-    # What is given back to a VM where it is was copied from nowhere.
-    if moved > max(0, -ballooned) or not same_nodes:
+    if Step(name, before, after).is_move:
         return Difference(name, Change.MOVES, before, after, moved, ballooned)
     if ballooned or _held(before) != _held(after):
         return Difference(name, Change.CHANGES, before, after, moved, ballooned)
@@ -80,11 +79,9 @@ def _ballooned_mib(placement: Placement) -> int:
     return sum(cell.nominal_mib - cell.total_mib for cell in placement.cells)
 
 
-def _vcpus(placement: Placement) -> list[tuple[int, int]]:
-    return sorted((cell.node, cell.vcpus) for cell in placement.cells)
-
-
-def _held(placement: Placement) -> tuple[list[int], list[tuple[str, str, int]]]:
+def _held(placement: Placement) -> tuple[object, ...]:
+    """Everything that a VM which does not move may hold more or less of."""
+    mib = {node: mib for node, mib in placement.memory_by_node().items() if mib}
     pcpus = sorted(pcpu for cell in placement.cells for pcpu in cell.pcpus)
     devices = sorted((d.request, d.address, d.functions) for d in placement.devices)
-    return pcpus, devices
+    return placement.vcpus_by_node(), mib, pcpus, devices

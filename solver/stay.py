@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import permutations
 
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
-from numaplace.models.moves import Step, StepKind, steps_between
+from numaplace.models.moves import ALONE, Step, StepKind, broken, steps_between
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.units import ceil_div
 from numaplace.models.verify import Rule, violations
@@ -21,18 +22,47 @@ from numaplace.solver.stages import sign
 def staying(instance: Instance) -> Plan | None:
     """Return the current plan, with VMs that it has not where they fit without any move.
 
-    None if the current plan breaks a rule, or a required VM finds no room.
+    VMs that are to be larger or smaller are so where they are. None if what stays breaks a rule,
+    or a required VM finds no room.
     """
     current = instance.current or Plan()
-    if any(found.rule is not Rule.REQUIRED_VMS for found in violations(instance, current)):
+    fits = {n: p for n, p in current.placements.items() if not _breaks(instance, n, p, current)}
+    kept = Plan(fits, current.copies)
+    if any(found.rule is not Rule.REQUIRED_VMS for found in violations(instance, kept)):
         return None
     engine = Engine(instance)
-    engine.load_plan(current)
+    engine.load_plan(kept)
+    for name in current.placements.keys() - fits:
+        resized = _resized(instance, engine, name)
+        if resized is None or Step(name, current.placements[name], resized).is_move:
+            return None
     for vm in ordered(instance, Order.DECREASING):
         if vm.name not in engine:
             engine.add(vm)
     plan = engine.plan()
     return None if violations(instance, plan) else plan
+
+
+def _breaks(instance: Instance, name: str, placement: Placement, current: Plan) -> bool:
+    """Tell whether a VM may not stay as it is, whatever others do."""
+    return any(broken(instance, Plan({name: placement}, current.copies), ALONE))
+
+
+def _resized(instance: Instance, engine: Engine, name: str) -> Placement | None:
+    """Place a VM with its new size on the nodes that it uses; None if that does not fit."""
+    assert instance.current is not None
+    vm, old = instance.vm(name), instance.current.placements[name]
+    if vm.allowed_hosts is not None and old.host not in vm.allowed_hosts:
+        return None
+    places = sorted(instance.place_of[old.host, node].index for node in old.nodes)
+    for shape in instance.form(name).shapes:
+        for at in set(permutations(shape.cells())) if shape.num_cells == len(places) else ():
+            homes = [Home(place, *cell) for place, cell in zip(places, at, strict=True)]
+            found = build(engine.state, vm, homes)
+            if found is not None:
+                engine.take(found)
+                return found.footprint.placement
+    return None
 
 
 def keep_in_place(instance: Instance, plan: Plan) -> Plan:
@@ -45,7 +75,9 @@ def keep_in_place(instance: Instance, plan: Plan) -> Plan:
     kept = {
         step.vm: step.before
         for step in steps_between(instance, current, plan)
-        if step.before is not None and _idle(instance, step)
+        if step.before is not None
+        and _idle(instance, step)
+        and not _breaks(instance, step.vm, step.before, plan)
     }
     if not kept:
         return plan
@@ -61,13 +93,11 @@ def _idle(instance: Instance, step: Step) -> bool:
     """Tell whether a step moves nothing that an operator would move."""
     if step.kind is StepKind.REPIN:
         return True
-    vcpus = [
-        sorted((cell.node, cell.vcpus) for cell in placement.cells)
-        for placement in (step.before, step.after)
-        if placement is not None
-    ]
-    small = step.mib < instance.form(step.vm).block_mib
-    return step.kind is StepKind.WITHIN and small and vcpus[0] == vcpus[1]
+    if step.before is None or step.kind is StepKind.ACROSS:
+        return False
+    before, after = (sum(p.memory_by_node().values()) for p in (step.before, step.after))
+    same = step.before.vcpus_by_node() == step.after.vcpus_by_node()
+    return same and max(step.mib, abs(after - before)) < instance.form(step.vm).block_mib
 
 
 def _key(instance: Instance, plan: Plan) -> tuple[int, ...]:

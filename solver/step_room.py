@@ -6,7 +6,7 @@ from collections import Counter
 
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Step
-from numaplace.models.plan import Placement, Plan
+from numaplace.models.plan import Plan
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy
 
@@ -32,7 +32,7 @@ class Room:
             for node, mib in placement.memory_by_node().items():
                 self._mib[placement.host, node, vm.page_size] += mib
             if vm.cpu_policy is CpuPolicy.SHARED:
-                for node, vcpus in _vcpus(placement).items():
+                for node, vcpus in placement.vcpus_by_node().items():
                     self._vcpus[placement.host, node] += vcpus
 
     def may_take(self, step: Step) -> bool:
@@ -43,7 +43,7 @@ class Room:
         stays = step.before is not None and step.before.host == host
         old = step.before if stays else None
         lay = old.memory_by_node() if old is not None else {}
-        ran = _vcpus(old) if old is not None else {}
+        ran = old.vcpus_by_node() if old is not None else {}
         for node, mib in step.after.memory_by_node().items():
             more = max(0, mib - lay.get(node, 0))
             pool = self.instance.place_of[host, node].node.pool_mib(vm.page_size)
@@ -51,16 +51,9 @@ class Room:
                 return False
         if vm.cpu_policy is not CpuPolicy.SHARED:
             return True
-        for node, vcpus in _vcpus(step.after).items():
+        for node, vcpus in step.after.vcpus_by_node().items():
             place = self.instance.place_of[host, node]
             most = round(place.host.vcpu_overcommit * MILLI) * place.node.threads
             if MILLI * (self._vcpus[host, node] - ran.get(node, 0) + vcpus) > most:
                 return False
         return True
-
-
-def _vcpus(placement: Placement) -> dict[int, int]:
-    vcpus: dict[int, int] = {}
-    for cell in placement.cells:
-        vcpus[cell.node] = vcpus.get(cell.node, 0) + cell.vcpus
-    return vcpus

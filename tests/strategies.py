@@ -216,7 +216,8 @@ def _current(c: Choices, instance: Instance) -> Plan:
     for vm in instance.vms:
         if chance(c, 70):
             host = of(c, instance.allowed_hosts(vm))
-            placements[vm.name] = _placement(c, instance, vm, host)
+            placement = _placement(c, instance, vm, host)
+            placements[vm.name] = _resized(c, placement) if chance(c, 30) else placement
     copies = [
         SharedCopy(group.name, host, tuple(sorted({n for p in there for n in p.nodes})))
         for group in instance.sharing
@@ -225,6 +226,21 @@ def _current(c: Choices, instance: Instance) -> Plan:
         if all(p.host == host for p in there)
     ]
     return Plan(placements, tuple(copies))
+
+
+def _resized(c: Choices, placement: Placement) -> Placement:
+    """Return what a VM had when it was larger or smaller, in any part of a block."""
+    share, more = of(c, (50, 75, 130, 200)), of(c, (0, 1, -1))
+    cells = tuple(
+        replace(
+            cell,
+            vcpus=max(1, cell.vcpus + more),
+            memory_mib=tuple((node, mib * share // 100) for node, mib in cell.memory_mib),
+            size_mib=None,
+        )
+        for cell in placement.cells
+    )
+    return replace(placement, cells=cells)
 
 
 def _placement(c: Choices, instance: Instance, vm: Vm, host: Host) -> Placement:

@@ -36,32 +36,54 @@ class Migration:
         self._copied: dict[str, Copied] = {}
 
     def copied(self, vm: Vm) -> Copied:
-        """MiB that a VM of the current plan copies.
-
-        ``moved >= lies - lay on_host`` for each node of the host where it is now.
-        """
+        """MiB that a VM of the current plan copies, of what it has and keeps."""
         if vm.name not in self._copied:
             self._copied[vm.name] = self._new_copied(vm)
         return self._copied[vm.name]
 
     def _new_copied(self, vm: Vm) -> Copied:
-        old = self.old[vm.name]
-        before = old.memory_by_node()
-        form = self.instance.form(vm.name)
-        local: list[Linear] = []
-        network: list[Linear] = []
+        """Of a VM that is no larger than it was, nodes get what is copied; else they give it up.
+
+        Ballooning may leave open which of both a VM is.
+        """
+        form, old = self.instance.form(vm.name), self.old[vm.name]
+        lay, had_mib = old.memory_by_node(), sum(old.memory_by_node().values())
+        most_mib = form.own_mib
+        least_mib = most_mib - form.balloon_blocks * form.block_mib
+        host = self.instance.host_index[old.host]
+        stays: Linear = self.vars.on_host[vm.name].get(host, ZERO)
+        here: dict[int, Linear] = {}
+        away: list[Linear] = []
         for at, parts in sorted(self.vars.pages_of(vm.name).items()):
-            place = self.instance.places[at]
-            lies_mib = form.block_mib * sum(parts)
-            if place.host.name != old.host:
-                network.append(lies_mib)
-                continue
-            here = min(before.get(place.node.id, 0), form.own_mib)
-            stays = self.vars.on_host[vm.name][place.host_index]
-            moved = self.model.new_int_var(0, form.own_mib, f"MiB of {vm.name} moved to {place}")
-            self.model.add(moved >= lies_mib - here * stays)
-            local.append(moved)
-        return Copied(sum(local, ZERO), sum(network, ZERO))
+            place, lies_mib = self.instance.places[at], form.block_mib * sum(parts)
+            if place.host_index == host:
+                here[place.node.id] = lies_mib
+            else:
+                away.append(lies_mib)
+        if had_mib >= most_mib:
+            got = [
+                self._at_least(vm, mib - min(lay.get(node, 0), most_mib) * stays)
+                for node, mib in here.items()
+            ]
+            return Copied(sum(got, ZERO), sum(away, ZERO))
+        gave = [self._at_least(vm, mib * stays - here.get(n, ZERO)) for n, mib in lay.items()]
+        leaves = had_mib * (self.vars.placed[vm.name] - stays)
+        if had_mib <= least_mib:
+            return Copied(sum(gave, ZERO), leaves)
+        shrinks = self.model.new_bool_var(f"{vm.name} shrinks")
+        less = self.model.new_int_var(0, had_mib - least_mib, f"MiB taken from {vm.name}")
+        self.model.add(less <= (had_mib - least_mib) * shrinks)
+        has = sum(here.values(), ZERO) + sum(away, ZERO)
+        room = (most_mib - had_mib) * (1 - shrinks)
+        self.model.add(less <= had_mib * self.vars.placed[vm.name] - has + room)
+        return Copied(self._at_least(vm, sum(gave, ZERO) - less), self._at_least(vm, leaves - less))
+
+    def _at_least(self, vm: Vm, least: Linear) -> Linear:
+        """Return a variable, not below zero, that is MiB of a VM and no less than `least`."""
+        most_mib = self.instance.form(vm.name).own_mib
+        moved = self.model.new_int_var(0, most_mib, f"MiB of {vm.name} copied")
+        self.model.add(moved >= least)
+        return moved
 
     def keep_within(self, budget: Budget) -> None:
         """Allow only plans whose moves the budget allows, one move a VM."""
@@ -77,17 +99,22 @@ class Migration:
             self.model.add(sum(self._moves(vm) for vm in vms) <= budget.moves)
 
     def _moves(self, vm: Vm) -> Linear:
-        """Return a literal that is true if a vCPU or memory of a VM goes elsewhere."""
-        vcpus: dict[int, int] = {}
-        for cell in self.old[vm.name].cells:
-            home = self.instance.place_of[self.old[vm.name].host, cell.node].index
-            vcpus[home] = vcpus.get(home, 0) + cell.vcpus
+        """Return a literal that is true if a vCPU or memory of a VM goes elsewhere.
+
+        Of a VM with more vCPUs than before, a node it used has fewer; else a node has more.
+        """
+        old = self.old[vm.name]
+        vcpus = {
+            self.instance.place_of[old.host, node].index: count
+            for node, count in old.vcpus_by_node().items()
+        }
         moves = self.model.new_bool_var(f"{vm.name} moves")
+        grows = vm.vcpus > sum(vcpus.values())
         for option in self.vars.prepared.options[vm.name]:
-            if self.vars.prepared.kind_of(option).vcpus != vcpus.get(option.place):
+            have, had = self.vars.prepared.kind_of(option).vcpus, vcpus.get(option.place, 0)
+            if have < had if grows else have > had:
                 self.model.add_implication(self.vars.cell[option], moves)
-        for home in vcpus:
-            # With fewer cells than before, the VM uses no new node, and moves all the same.
+        for home in vcpus if grows else ():
             here = self.vars.at[vm.name].get(home, ZERO)
             self.model.add(here + moves >= self.vars.placed[vm.name])
         copied = self.copied(vm)

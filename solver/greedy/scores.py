@@ -180,12 +180,13 @@ def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
     if old is None:
         return np.zeros(board.size, np.int64)
     local, network = rates.move_rates_nano(instance, vm)
-    mib = blocks * instance.form(vm.name).block_mib
-    nano = np.full(board.size, network * mib, np.int64)
-    nano[board.host_slice[instance.host_index[old.host]]] = local * mib
-    for node, before_mib in old.memory_by_node().items():
+    mib, before = blocks * instance.form(vm.name).block_mib, old.memory_by_node()
+    kept = min(mib, sum(before.values()))
+    nano = np.full(board.size, network * kept, np.int64)
+    nano[board.host_slice[instance.host_index[old.host]]] = local * kept
+    for node, before_mib in before.items():
         place = instance.place_of[old.host, node].index
-        nano[place] = local * max(0, mib - before_mib)
+        nano[place] = local * (kept - min(mib, before_mib))
     return -(-nano // rates.NANO_PER_MICRO)
 
 

@@ -23,6 +23,9 @@ from numaplace.solver.milp.pairs import Pairs
 from numaplace.solver.milp.variables import Linear, Variables
 from numaplace.solver.option_rates import load_milli, memory_rate
 
+ELSEWHERE = -1
+"""No node of a host."""
+
 
 class Objective:
     """Builds linear expressions of the objective.
@@ -204,31 +207,48 @@ class Objective:
         return [self._moved(vm) for vm in self.instance.vms if vm.name in self.instance.current]
 
     def _moved(self, vm: Vm) -> Linear:
-        """Loss of one VM: what lies on a node of its host beyond what was there, all elsewhere.
+        """Loss of one VM: what it had and has elsewhere on its host, all it keeps on another.
 
-        On a node it used, ``moved >= now - before on_host`` (rather than ``now - before``).
+        Of a VM that is no larger than it was, nodes get what is copied; else they give it up.
         """
         assert self.instance.current is not None
-        old = self.instance.current.placements[vm.name]
-        before = old.memory_by_node()
+        old, form = self.instance.current.placements[vm.name], self.instance.form(vm.name)
         local, network = rates.move_rates_nano(self.instance, vm)
-        form = self.instance.form(vm.name)
+        lay = {node: mib / form.block_mib for node, mib in old.memory_by_node().items()}
+        had, least = sum(lay.values()), form.blocks - form.balloon_blocks
+        host = self.instance.host_index[old.host]
+        stays = self.vars.on_host[vm.name].get(host, 0)
         lies: dict[int, list[Linear]] = defaultdict(list)
         for at, blocks in self.vars.lying(vm.name):
-            lies[at].append(blocks)
-        nano: list[Linear] = []
-        for at, parts in sorted(lies.items(), key=lambda item: item[0]):
-            place, now = self.instance.places[at], pulp.lpSum(parts)
-            if place.host.name != old.host:
-                nano.append(network * form.block_mib * now)
-                continue
-            here = min(before.get(place.node.id, 0), form.own_mib) / form.block_mib
-            moved = self.vars.real("moved", form.blocks)
-            stays = self.vars.on_host[vm.name][place.host_index]
-            self.problem += now - here * stays <= moved
-            nano.append(local * form.block_mib * moved)
+            place = self.instance.places[at]
+            lies[place.node.id if place.host_index == host else ELSEWHERE].append(blocks)
+        here = {node: pulp.lpSum(parts) for node, parts in sorted(lies.items())}
+        away = here.pop(ELSEWHERE, pulp.lpSum([]))
+        if had >= form.blocks:
+            got = [
+                self._no_less(mib - min(lay.get(node, 0), form.blocks) * stays, form.blocks)
+                for node, mib in here.items()
+            ]
+            copied = pulp.lpSum(got), away
+        else:
+            gave = [self._no_less(b * stays - here.get(n, 0), form.blocks) for n, b in lay.items()]
+            leaves = had * (self.vars.placed[vm.name] - stays)
+            copied = pulp.lpSum(gave), leaves
+            if had > least:
+                shrinks, less = self.vars.binary("shrinks"), self.vars.real("less", had - least)
+                self.problem += less <= (had - least) * shrinks
+                room = (form.blocks - had) * (1 - shrinks)
+                has = pulp.lpSum(here.values()) + away
+                self.problem += less + has <= had * self.vars.placed[vm.name] + room
+                copied = tuple(self._no_less(part - less, form.blocks) for part in copied)
+        nano = form.block_mib * (local * copied[0] + network * copied[1])
         most = ceil_div(max(local, network) * form.own_mib, rates.NANO_PER_MICRO)
         loss = self.vars.integer("migration", most)
-        total = pulp.lpSum(nano) * (1 / rates.NANO_PER_MICRO)
-        self.problem += total <= loss
+        self.problem += nano * (1 / rates.NANO_PER_MICRO) <= loss
         return 1 * loss
+
+    def _no_less(self, least: Linear, most: float) -> Linear:
+        """Return a new variable in [0, most] that is no less than an expression."""
+        moved = self.vars.real("moved", most)
+        self.problem += least <= moved
+        return moved

@@ -24,6 +24,7 @@ Views = list[RenderableType]
 WHAT = {
     StepKind.START: "start",
     StepKind.REPIN: "pin anew",
+    StepKind.RESIZE: "resize",
     StepKind.WITHIN: "move",
     StepKind.ACROSS: "migrate",
 }

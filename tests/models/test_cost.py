@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from numaplace.models.cost import TERMS, Term, evaluate
-from numaplace.models.instance import Instance
+from numaplace.models.instance import Instance, Prices
 from numaplace.models.plan import Plan, SharedCopy, TakenDevice
 from numaplace.models.relations import Competition, Cooperation, Scope, SharingGroup
 from numaplace.models.topology import Device, Host
@@ -341,6 +341,17 @@ def test_migration_to_another_host_moves_everything_over_the_network() -> None:
     )
     assert loss(here, plan(a=on(cell(0, 2, 4), host="two")), Term.MIGRATION) == 2845
     assert loss(here, plan(a=on(cell(0, 2, 4), host="one")), Term.MIGRATION) == 0
+
+
+def test_growing_in_place_costs_nothing_and_a_larger_vm_moves_what_it_had() -> None:
+    """One of three blocks was there: in place 0, to node 1 one block, to another host one."""
+    prices = Prices(copy_mib_per_s=BLOCK, network_mib_per_s=BLOCK / 2, horizon_s=1, slowed_share=1)
+    hosts = (LINE, replace(LINE, name="other"))
+    now = plan(a=on(cell(0)))
+    here = Instance(hosts, (vm("a", 1, 3),), prices=prices, current=now)
+    assert loss(here, plan(a=on(cell(0, 1, 3))), Term.MIGRATION) == 0
+    assert loss(here, plan(a=on(cell(1, 1, 3))), Term.MIGRATION) == 1_000_000
+    assert loss(here, plan(a=on(cell(0, 1, 3), host="other")), Term.MIGRATION) == 2_000_000
 
 
 def test_a_vm_that_is_not_running_yet_does_not_migrate() -> None:

@@ -66,6 +66,30 @@ def test_kinds_and_what_they_copy() -> None:
     assert (away.kind, away.mib) == (StepKind.ACROSS, 4096)
 
 
+def test_what_grows_or_shrinks_in_place_is_no_move() -> None:
+    """Of a VM that was smaller only what it had counts, of one that was larger what it keeps."""
+    small, large = at("a", 0, 2048), at("a", 0, 0, 3, n0=4096, n1=2048)
+    grown, shrunk = Step("x", small, at("a", 0, 4096, 3)), Step("x", large, at("a", 0, 1024))
+    for step in (grown, shrunk, Step("x", small, at("a", 0, 0, n0=2048, n1=2048))):
+        assert (step.kind, step.mib, step.is_move) == (StepKind.RESIZE, 0, False)
+    cases = [
+        (small, at("a", 0, 0, n0=1536, n1=2560), 512),
+        (small, at("a", 1, 4096), 2048),
+        (small, at("b", 0, 4096), 2048),
+        (large, at("a", 0, 0, n0=1024, n1=3072), 1024),
+        (large, at("b", 0, 4096), 4096),
+    ]
+    for before, after, mib in cases:
+        step = Step("x", before, after)
+        assert (step.mib, step.is_move) == (mib, True)
+    vcpus = Placement("a", (PlacedCell(0, 2), PlacedCell(1, 2)))
+    for counts, moves in (((3, 3), False), ((1, 1), False), ((3, 1), True), ((1, 4), True)):
+        cells = tuple(PlacedCell(node, count) for node, count in enumerate(counts))
+        assert Step("x", vcpus, Placement("a", cells)).is_move is moves
+    alone = Step("x", vcpus, Placement("a", (PlacedCell(0, 4),)))
+    assert alone.is_move
+
+
 def test_copied_memory_is_what_migration_costs() -> None:
     """A step's MiB are those the cost's migration term prices."""
     for after, rate in ((at("a", 1, 4096), 1000.0), (at("b", 0, 4096), 500.0)):

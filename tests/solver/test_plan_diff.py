@@ -29,6 +29,7 @@ HERE = at(0, (0, 1024))
         (at(0, (0, 512), size=1024), Change.CHANGES, 0, 512),
         (at(0, (1, 512), size=1024), Change.MOVES, 512, 512),
         (at(0, (0, 1024), host="other"), Change.MOVES, 1024, 0),
+        (at(0, (0, 1536)), Change.CHANGES, 0, 0),
     ],
 )
 def test_a_vm_elsewhere(after: Placement, change: Change, moved: int, ballooned: int) -> None:

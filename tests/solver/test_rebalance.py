@@ -14,7 +14,14 @@ from numaplace.instances.catalog import load_catalog
 from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance, Prices
-from numaplace.models.moves import Budget, Course, spent_on, steps_between
+from numaplace.models.moves import (
+    Budget,
+    Course,
+    Spent,
+    StepKind,
+    spent_on,
+    steps_between,
+)
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Cooperation
 from numaplace.models.result import SolveStatus
@@ -117,7 +124,9 @@ def tiny(draw: st.DrawFn) -> tuple[Instance, Budget]:
         if number == 0 or draw(st.booleans()):
             home, there = draw(st.integers(0, 1)), draw(st.sampled_from(hosts))
             away = home if mode is MemoryMode.STRICT else draw(st.integers(0, 1))
-            placements[vm.name] = at(there.name, home, vcpus, {away: gib * GIB})
+            had = draw(st.sampled_from([gib, gib, gib, gib - 1, gib + 1]))  # since resized
+            ran = draw(st.sampled_from([vcpus, vcpus, max(1, vcpus - 1), vcpus + 1]))
+            placements[vm.name] = at(there.name, home, ran, {away: had * GIB})
     pairs = [("v0", "v1")] if draw(st.booleans()) else []
     instance = Instance(
         hosts,
@@ -285,6 +294,35 @@ def test_overfull_hosts_are_emptied() -> None:
     assert "within the budget" in none.result.reasons[0]
 
 
+@pytest.mark.parametrize(("vcpus", "gib"), [(4, 6), (3, 4), (1, 4), (2, 1), (1, 1)])
+def test_a_vm_that_is_resized_where_it_is_moves_nothing(vcpus: int, gib: int) -> None:
+    """It has run with 2 vCPUs and 4 GiB; a budget of nothing allows any size that fits."""
+    current = Plan({"x": at("a", 0, 2, {0: 4 * GIB})})
+    vm = Vm("x", vcpus, gib * GIB, memory_mode=MemoryMode.STRICT)
+    instance = Instance((host("a"),), (vm,), current=current)
+    found = rebalance(instance, Budget(0, 0, 0.0), QUICK)
+    plan = checked(instance, found)
+    assert found.stay is not None
+    assert plan.placements["x"].vcpus_by_node() == {0: vcpus}
+    assert plan.placements["x"].memory_by_node() == {0: gib * GIB}
+    assert [one.step.kind for one in found.steps] == [StepKind.RESIZE]
+    assert found.spent == Spent()
+
+
+def test_another_vm_makes_room_for_one_that_grows_in_place() -> None:
+    """Web's 4 GiB move, db's new ones do not; db cannot grow before web has gone."""
+    current = Plan({"db": at("a", 0, 2, {0: 4 * GIB}), "web": at("a", 0, 1, {0: 4 * GIB})})
+    db = Vm("db", 2, 8 * GIB, memory_mode=MemoryMode.STRICT)
+    instance = Instance((host("a"),), (db, Vm("web", 1, 4 * GIB)), current=current)
+    found = rebalance(instance, Budget(4 * GIB, 1), QUICK)
+    checked(instance, found)
+    assert [(one.step.vm, one.step.kind) for one in found.steps] == [
+        ("web", StepKind.WITHIN),
+        ("db", StepKind.RESIZE),
+    ]
+    assert found.spent == Spent(4 * GIB, 1, 4_096_000)
+
+
 def test_a_vm_that_grew_gets_its_memory() -> None:
     """Its current placement breaks its size; the new one has it all."""
     current = Plan({"x": at("a", 0, 2, {0: 2 * GIB}), "y": at("a", 0, 1, {0: 4 * GIB})})
@@ -366,7 +404,11 @@ def test_staying() -> None:
     assert more is not None
     assert set(more.placements) == {"db", "web", "batch1", "small"}
     assert all(plan.placements[n] == p for n, p in instance.current.placements.items())
-    crowded = Plan({"db": at("old", 0, 4, {0: 99 * GIB})})
+    larger = Plan({"db": at("old", 0, 4, {0: 99 * GIB})})
+    shrunk = staying(replace(instance, current=larger))
+    assert shrunk is not None
+    assert shrunk.placements["db"].memory_by_node() == {0: 8 * GIB}
+    crowded = Plan({name: at("old", 0, 4, {0: 8 * GIB}) for name in ("db", "web", "batch1")})
     assert staying(replace(instance, current=crowded)) is None
 
 

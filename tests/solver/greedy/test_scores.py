@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 
 from numaplace.models.forms import Shape
 from numaplace.models.instance import Instance, Prices
@@ -13,7 +13,7 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.topology import Device, Host
 from numaplace.models.units import MICRO
-from numaplace.models.vm import CpuPolicy, DeviceRequest, MemoryMode, Vm
+from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, MemoryMode, Vm
 from numaplace.solver.greedy.build import Candidate, build
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.paging import Home
@@ -40,18 +40,20 @@ def _states(seeds: range) -> Iterator[tuple[State, list[Vm]]]:
 
 
 def _built(
-    state: State, vm: Vm, shape: Shape
+    state: State, vm: Vm, shape: Shape, *, balloon: bool = False
 ) -> Iterator[tuple[Candidate, list[tuple[bool, int]]]]:
     """What can be built with the cells anywhere on a host, and the score of each cell there."""
     allowed, exactly = places_for(state, vm)
     cells = shape.cells()
-    scores = {cell: score(state, vm, allowed, *cell, len(cells)) for cell in set(cells)}
+    scores = {
+        cell: score(state, vm, allowed, *cell, len(cells), balloon=balloon) for cell in set(cells)
+    }
     for span in state.board.host_slice:
         usable = [place for place in range(span.start, span.stop) if allowed[place]]
         for at in permutations(usable, len(cells)):
             if exactly in (None, set(at)):
                 homes = [Home(place, *cell) for place, cell in zip(at, cells, strict=True)]
-                found = build(state, vm, homes)
+                found = build(state, vm, homes, balloon=balloon)
                 of = [(p, scores[cell]) for p, cell in zip(at, cells, strict=True)]
                 if found is not None:
                     yield found, [(bool(s.fits[p]), int(s.loss[p])) for p, s in of]
@@ -61,9 +63,9 @@ def test_scores_of_cells_never_exceed_the_exact_loss() -> None:
     """Over all shapes and homes; what can be built is among what fits."""
     compared, several = 0, 0
     for state, vms in _states(range(800)):
-        for vm in vms:
+        for vm, balloon in product(vms, (False, True)):
             for shape in state.instance.form(vm.name).shapes:
-                for found, scored in _built(state, vm, shape):
+                for found, scored in _built(state, vm, shape, balloon=balloon):
                     assert sum(loss for _, loss in scored) <= found.loss
                     assert len(scored) > 1 or scored[0][0]
                     compared += 1
@@ -120,6 +122,28 @@ def test_pages_that_must_spill_pay_the_nearest_node() -> None:
     placed = Plan({other.name: _at(n, other) for n, other in enumerate(full)})
     lost = 2 * 0.6 / 2
     assert _scored(here, placed, "vm") == [round(lost * s * MICRO) for s in (1 / 3, 1 / 3, 1 / 5)]
+
+
+def test_pages_that_must_spill_of_a_guest_that_sees_its_cells() -> None:
+    """One cell of two: g = 0.8 of its accesses are to its own 512 MiB, half of which spill."""
+    full = [Vm(f"full{n}", 1, 768) for n in range(3)]
+    vm = Vm(
+        "vm",
+        2,
+        1024,
+        utilisation=1.0,
+        memory_intensity=0.5,
+        block_mib=256,
+        guest_numa=GuestNuma.EXPLICIT,
+        cells=(Cell(1, 512),) * 2,
+    )
+    here = Instance((SKEWED,), (*full, vm))
+    engine = Engine(here)
+    engine.load_plan(Plan({other.name: _at(n, other) for n, other in enumerate(full)}))
+    assert vm.locality == 0.8
+    found = score(engine.state, vm, places_for(engine.state, vm)[0], 1, 2, 2).loss.tolist()
+    lost = 0.2 * 256 / 1024 + 0.8 * 256 / 512
+    assert found == [round(lost * s * MICRO) for s in (1 / 3, 1 / 3, 1 / 5)]
 
 
 def test_moving_pays_for_what_is_not_there() -> None:
