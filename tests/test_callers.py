@@ -10,6 +10,7 @@ NOT_CALLED = {
     "loss_of",  # tests hold both formulations against the cost
     "instance_from_dict",  # for documents that are no files
     "plan_from_dict",
+    "write_instance",  # for instances made in code
     "judge",  # benchmarks/truth.py, with the figure
     "correlation",
     "disagreements",
