@@ -76,6 +76,9 @@ def import_(
     gpu_memory: Annotated[bool, option("Keep nodes of GPU memory.", "--gpu-memory")] = False,
     overcommit: Annotated[float | None, option("Shared vCPUs allowed per pCPU.")] = None,
     smt_yield: Annotated[float | None, option("Yield of a core with both threads busy.")] = None,
+    keep_pins: Annotated[
+        bool, option("VMs must stay where their files pin them.", "--keep-pins")
+    ] = False,
     rename: Annotated[bool, option("Number equal names.", "--rename")] = False,
     out: OutOpt = None,
     force: ForceOpt = False,
@@ -102,6 +105,7 @@ def import_(
             **lookup.wanted_memory(memory),
         ),
         same_names=SameNames.SUFFIX if rename else SameNames.ERROR,
+        keep_pins=keep_pins,
         name=name,
     )
     for note in reading.notes:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from numaplace.instances.files import STDIN, read_text
+from numaplace.instances.formats.libvirt_domain import WRAPPER, in_one
 from numaplace.instances.formats.registry import holds_vms, vm_format
 from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
 from numaplace.instances.formats.write_libvirt import write_libvirt
@@ -169,7 +170,8 @@ def _edited(
     for path, inside, asked in held:
         file, text, changed = str(path), read_text(path), ""
         end = 0
-        for name, (start, stop, line) in zip(inside, _parts(kind, text, file), strict=True):
+        parts = zip(_parts(kind, text, file), inside, strict=True)
+        for (start, stop, line), name in sorted(parts):
             wanted = names[0] if single else name
             if names and wanted not in names:
                 continue
@@ -198,12 +200,19 @@ def _edited(
 def _parts(kind: ApplyFormat, text: str, file: str) -> list[tuple[int, int, int]]:
     """Where in a text each VM is: its first character, the one behind it, its first line."""
     if kind is ApplyFormat.LIBVIRT:
-        xml = XmlText(text, file)
+        before = 0
+        try:
+            xml = XmlText(text, file)
+        except InputError:  # its reader has taken it, so it is several documents in a row
+            xml, before = XmlText(in_one(text), file), len(WRAPPER)
         spans = list(xml.root.all("domain"))
-        if xml.root.tag != "domain" and spans:
-            sizes = [len(xml.data[: s.start].decode()) for s in spans]
-            ends = [len(xml.data[: s.end].decode()) for s in spans]
-            return [(a, z, s.line) for a, z, s in zip(sizes, ends, spans, strict=True)]
+        spans += [
+            s for each in xml.root.children if each.tag != "domain" for s in each.all("domain")
+        ]
+        if xml.root.tag != "domain":
+            starts = [len(xml.data[: span.start].decode()) - before for span in spans]
+            ends = [len(xml.data[: span.end].decode()) - before for span in spans]
+            return [(a, z, s.line) for a, z, s in zip(starts, ends, spans, strict=True)]
     return [(0, len(text), 1)]
 
 

@@ -6,7 +6,9 @@ import contextlib
 import os
 import secrets
 import sys
+from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from numaplace.models.errors import InputError, WriteError
 
@@ -26,7 +28,7 @@ def read_bytes(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
         if path == STDIN:
             if sys.stdin is None:
                 raise ValueError("standard input is closed")
-            data = sys.stdin.buffer.read(limit_bytes + 1)
+            data = _piped(sys.stdin.buffer)
         else:
             with path.open("rb") as stream:
                 data = stream.read(limit_bytes + 1)
@@ -36,6 +38,12 @@ def read_bytes(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> bytes:
         reason = f"is larger than {limit_bytes} bytes, the most that is read"
         raise InputError("file", "", reason, file=str(path))
     return data
+
+
+@lru_cache(maxsize=1)
+def _piped(stream: BinaryIO) -> bytes:
+    """Standard input, for all who ask for it."""
+    return stream.read(LIMIT_BYTES + 1)
 
 
 def read_text(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:

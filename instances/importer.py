@@ -24,6 +24,7 @@ from numaplace.instances.formats.registry import (
     vm_format,
 )
 from numaplace.instances.hostmemory import as_asked
+from numaplace.instances.present import Origin, as_pinned, present_plan, read_all_found
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
@@ -133,11 +134,13 @@ def import_instance(
     *,
     options: HostOptions | None = None,
     same_names: SameNames = SameNames.ERROR,
+    keep_pins: bool = False,
     name: str = "",
 ) -> Reading[Instance]:
     """Read hosts and VMs from files and combine them.
 
-    Relations come from sources that are instances, if the VMs keep their names.
+    Relations come from sources that are instances, if the VMs keep their names. Where VMs are
+    pinned to is where they run now, the current plan.
 
     Parameters
     ----------
@@ -147,6 +150,8 @@ def import_instance(
         What host files do not tell.
     same_names
         What to do if a name occurs twice.
+    keep_pins
+        Whether VMs must stay on the nodes that their files pin them to.
     name
         Name of the instance.
 
@@ -162,8 +167,14 @@ def import_instance(
     hosts = _hosts(host_sources, options or HostOptions(), same_names, notes)
     if not hosts:
         raise InputError("import", "hosts", "no host file is given")
-    vms, relations = _vms(vm_sources, _pattern(hosts, notes), same_names, notes)
-    return Reading(Instance(hosts=hosts, vms=vms, name=name, **relations), tuple(notes))
+    pattern = _pattern(hosts, notes)
+    origins: list[Origin] = []
+    vms, relations = _vms(vm_sources, pattern if keep_pins else None, same_names, notes, origins)
+    found = read_all_found(origins, pattern) if pattern else {}
+    vms = as_pinned(vms, found, pattern, keep_pins, notes) if pattern else vms
+    instance = Instance(hosts=hosts, vms=vms, name=name, **relations)
+    vms, current = present_plan(instance, found, notes)
+    return Reading(replace(instance, vms=vms, current=current), tuple(notes))
 
 
 # -- hosts -----------------------------------------------------------------------------------------
@@ -228,7 +239,11 @@ def _pattern(hosts: Sequence[Host], notes: list[str]) -> Host | None:
 
 
 def _vms(
-    sources: Sequence[Source], host: Host | None, same_names: SameNames, notes: list[str]
+    sources: Sequence[Source],
+    host: Host | None,
+    same_names: SameNames,
+    notes: list[str],
+    origins: list[Origin],
 ) -> tuple[tuple[Vm, ...], Mapping[str, Any]]:
     names = _Names("VM", same_names, VMS_MAX)
     vms: list[Vm] = []
@@ -245,6 +260,9 @@ def _vms(
         with located(str(source.path)):
             named = [vm for each in reading.item for vm in names.copies(each, source, notes)]
         vms += named
+        if source.count == 1:
+            new = {old.name: vm.name for old, vm in zip(reading.item, named, strict=True)}
+            origins.append(Origin(kind, source.path, new))
         if instance is not None:
             kept = [vm.name for vm in named] == [vm.name for vm in instance.vms]
             notes += [f"{source.path}: {note}" for note in _take(instance, relations, kept)]

@@ -28,6 +28,9 @@ class PlacedCell:
         pCPU ids held by the vCPUs of a dedicated VM, empty for a shared one.
     size_mib
         Own memory of the cell before ballooning; None: the sum of `memory_mib`.
+    vcpu_sets
+        For each vCPU of a shared VM the pCPU ids it is kept on by hand; empty: not told, those of
+        its node. No rule and no price looks at them, nor does a comparison of cells.
     """
 
     node: int
@@ -35,6 +38,7 @@ class PlacedCell:
     memory_mib: tuple[tuple[int, int], ...] = ()
     pcpus: tuple[int, ...] = ()
     size_mib: int | None = None
+    vcpu_sets: tuple[frozenset[int], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         check_int("placed cell", "node", self.node, 0, ID_MAX)
@@ -47,6 +51,10 @@ class PlacedCell:
         check_unique("placed cell", "memory node", [node for node, _ in self.memory_mib])
         if self.size_mib is not None:
             check_int("placed cell", "size_mib", self.size_mib, self.total_mib, MIB_MAX)
+        if self.vcpu_sets:
+            check_int("placed cell", "number of vcpu_sets", len(self.vcpu_sets), *(self.vcpus,) * 2)
+            for pcpu in frozenset[int]().union(*self.vcpu_sets):
+                check_int("placed cell", "vcpu_sets", pcpu, 0, ID_MAX)
 
     @property
     def nominal_mib(self) -> int:

@@ -17,6 +17,7 @@ from numaplace.instances.formats.json_schema import (
     VmDoc,
 )
 from numaplace.instances.formats.json_text import Path
+from numaplace.instances.ranges import parse_ids
 from numaplace.models.errors import InputError, check_int, check_name, check_unique
 from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance, Prices
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
@@ -230,6 +231,10 @@ def _placement(doc: PlacementDoc) -> Placement:
             memory_mib=tuple(sorted((int(node), mib) for node, mib in cell.memory_mib.items())),
             pcpus=tuple(cell.pcpus),
             size_mib=cell.size_mib,
+            vcpu_sets=tuple(
+                parse_ids(ids, thing="placed cell", field="vcpu_sets", exclusions=False)
+                for ids in cell.vcpu_sets
+            ),
         )
         for cell in doc.cells
     )

@@ -13,6 +13,7 @@ from typing import Any
 
 from numaplace.instances.formats.json_convert import counted_pcpus
 from numaplace.instances.formats.json_schema import INSTANCE_FORMAT, PLAN_FORMAT, NodeDoc
+from numaplace.instances.ranges import format_ids
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan
 from numaplace.models.topology import Host, NumaNode
@@ -56,7 +57,9 @@ def _plain(value: object) -> Any:
         return _plan(value)
     if isinstance(value, PlacedCell):
         memory = {str(node): mib for node, mib in value.memory_mib}
-        return _fields(value) | ({"memory_mib": memory} if memory else {})
+        sets = [format_ids(ids) for ids in value.vcpu_sets]
+        own = {"memory_mib": memory, "vcpu_sets": sets}
+        return _fields(value) | {name: told for name, told in own.items() if told}
     if is_dataclass(value):
         return _fields(value)
     if isinstance(value, StrEnum):

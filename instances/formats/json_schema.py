@@ -248,6 +248,9 @@ class PlacedCellDoc(Document):
     )
     pcpus: list[Id] = Field([], max_length=PCPUS_MAX, description="Held by a dedicated VM.")
     size_mib: Mib | None = Field(None, description="Before ballooning; null: all it has.")
+    vcpu_sets: list[str] = Field(
+        [], max_length=VCPUS_MAX, description="pCPUs (0-3,8) of each vCPU of a shared VM by hand."
+    )
 
 
 class TakenDeviceDoc(Document):

@@ -67,6 +67,7 @@ _FIRST_TAG = re.compile(r"<([A-Za-z][\w.-]*)")
 _ROUNDING = 4 * MIB
 """How far currentMemory may exceed memory; libvirt takes it as rounding."""
 
+WRAPPER = "<domains>"
 _LEFT_OUT = {
     "memoryBacking/nosharepages": "its pages must not be shared: put it in no sharing group",
     "memoryBacking/locked": "locked memory is not kept",
@@ -99,7 +100,7 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     InputError
         With file and line, for what libvirt would refuse or a `Vm` cannot say.
     """
-    domains = _domains(read_text(path), str(path))
+    domains = domains_of(read_text(path), str(path))
     vms: dict[str, Vm] = {}
     notes: list[str] = []
     for domain in domains:
@@ -112,15 +113,14 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     return Reading(tuple(vms.values()), tuple(notes))
 
 
-def _domains(text: str, file: str) -> list[Element]:
+def domains_of(text: str, file: str) -> list[Element]:
     """Domains of a document, or of several in a row (``virsh dumpxml`` into one file)."""
     try:
         root = parse_xml(text, file)
     except InputError:
         if _NEXT_ROOT.search(text) is None:
             raise
-        plain = _DECLARATION.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
-        root = parse_xml(f"<domains>{plain}</domains>", file)
+        root = parse_xml(in_one(text), file)
     domains = [root] if root.tag == "domain" else root.findall("domain")
     for wrapper in () if root.tag == "domain" else root:
         domains += wrapper.findall("domain") if wrapper.tag != "domain" else ()
@@ -129,6 +129,12 @@ def _domains(text: str, file: str) -> list[Element]:
     if len(domains) > VMS_MAX:
         raise error_at(root, "", f"holds more than {VMS_MAX} domains")
     return domains
+
+
+def in_one(text: str) -> str:
+    """Return documents in a row as one; all but what stands in front is where it was."""
+    plain = _DECLARATION.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    return f"{WRAPPER}{plain}</domains>"
 
 
 def _vm(domain: Element, host: Host | None) -> Reading[Vm]:

@@ -27,7 +27,7 @@ def resolve_pins(vm: Vm, pins: CpuPins, host: Host | None) -> Reading[Vm]:
     """Return `vm` with its pins turned into hard and soft nodes of `host`.
 
     A set that covers every node of the host wholly restricts nothing and becomes None. Without
-    a host the pins are left out, and a note says so.
+    a host the pins are left out, for its caller to tell.
 
     Raises
     ------
@@ -35,17 +35,8 @@ def resolve_pins(vm: Vm, pins: CpuPins, host: Host | None) -> Reading[Vm]:
         If `host` has none of the pCPUs.
     """
     notes: list[str] = []
-    for kind, field, pcpus in (
-        ("pinned", "hard_nodes", pins.hard),
-        ("softly pinned", "soft_nodes", pins.soft),
-    ):
-        if pcpus is None:
-            continue
-        if host is None:
-            notes.append(
-                f"VM {vm.name!r}: is {kind} to pCPUs {format_ids(pcpus)}; left out, as no host "
-                "tells on which nodes they lie"
-            )
+    for field, pcpus in (("hard_nodes", pins.hard), ("soft_nodes", pins.soft)):
+        if pcpus is None or host is None:
             continue
         nodes = _nodes(vm, field, pcpus, host, notes)
         vm = (

@@ -3,6 +3,9 @@
 The readers of VMs (`xl_cfg`, `libvirt_domain`, `proxmox`) tell what a VM asks for, this one where
 it runs: pins of each vCPU, the nodes of each guest cell's memory, devices. Files say on which nodes
 memory may lie, not how much on each: several nodes are taken as equal parts, with a note.
+
+A pin is one pCPU (``3``); a set may have a single one, too, and then it is a range (``3-3``): so
+`write_placed` tells dedicated vCPUs from shared ones that have one pCPU left.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
 from numaplace.instances.formats import libvirt_domain, proxmox, xl_cfg
+from numaplace.instances.formats.libvirt_numa import guest_cells
 from numaplace.instances.formats.libvirt_size import text_bytes, to_mib
-from numaplace.instances.formats.xl_cpus import parse_affinity, pcpus_of
+from numaplace.instances.formats.xl_cpus import parse_affinity, pcpus_of, restricts
 from numaplace.instances.formats.xl_text import XlSetting, XlValue, parse_xl_text
 from numaplace.instances.formats.xl_vnuma import parse_vnuma
 from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.reading import Reading, located
-from numaplace.instances.xmlfile import parse_xml
+from numaplace.instances.xmlfile import line_of
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, TakenDevice
@@ -30,6 +34,7 @@ from numaplace.models.topology import Host
 from numaplace.models.vm import CpuPolicy, Vm
 
 _LINE = re.compile(r"^([a-z]+[0-9]*):[ \t]*(.*?)\s*$", re.MULTILINE)
+_PIN = re.compile(r"\s*([0-9]{1,9})\s*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +47,95 @@ class _Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What a file says: pCPUs of each vCPU, guest cells, nodes of all memory, memory it has."""
+class Found:
+    """What a file says of where a VM runs.
 
+    Parameters
+    ----------
+    asked
+        The VM, as its reader reads it.
+    pins
+        pCPUs of each vCPU; empty if some vCPU may run anywhere.
+    own
+        The pCPU of each vCPU, if each has just one and no two the same; else empty.
+    cells
+        Guest cells.
+    nodes
+        Nodes of all memory, None: not said.
+    target_mib
+        Memory that it has now.
+    """
+
+    asked: Vm
     pins: tuple[frozenset[int], ...]
+    own: tuple[int, ...]
     cells: tuple[_Cell, ...]
     nodes: frozenset[int] | None
     target_mib: int
 
+    @property
+    def bound(self) -> bool:
+        """Whether something says on which nodes its memory lies."""
+        return bool(self.nodes) or (bool(self.cells) and all(cell.nodes for cell in self.cells))
 
-def read_xl_placement(
-    path: Path, instance: Instance, vm: Vm, host: Host, *, soft: bool = False
-) -> Reading[Placement]:
-    """Return where an xl configuration puts `vm` on `host`.
+
+def read_found(kind: str, path: Path, host: Host, *, soft: bool = False) -> dict[str, Found]:
+    """Return what a file says of where each of its VMs runs, by name; of other formats nothing.
 
     Parameters
     ----------
+    kind
+        Name of its format in `registry.VM_FORMATS`.
+    host
+        Tells on which nodes pCPUs lie.
     soft
-        Go by ``cpus_soft`` in place of ``cpus``.
+        Of an xl configuration, go by ``cpus_soft`` rather than by ``cpus``.
 
     Raises
     ------
     InputError
-        If the file is faulty, or does not keep each cell on one node.
+        If the file is faulty.
     """
-    asked = xl_cfg.read_vms(path, host).item[0]
-    file = str(path)
+    if kind == "xl-cfg":
+        found = _found_xl(path, host, soft)
+    elif kind == "libvirt-domain":
+        found = _found_libvirt(path)
+    elif kind == "proxmox":
+        found = _found_proxmox(path, host)
+    else:
+        found = []
+    return {each.asked.name: each for each in found}
+
+
+def _own(texts: Sequence[str], vcpus: int) -> tuple[int, ...]:
+    """The pCPU of each vCPU, if the texts say just one for each; else none."""
+    pins = [int(match[1]) for text in texts if (match := _PIN.fullmatch(text))]
+    return tuple(pins) if len(pins) == len(texts) == len(set(pins)) == vcpus else ()
+
+
+def _found_xl(path: Path, host: Host, soft: bool) -> list[Found]:
+    asked = xl_cfg.read_vms(path).item[0]
+    file, thing = str(path), f"VM {asked.name!r:.80}"
     settings = parse_xl_text(read_text(path), file)
     with located(file):
-        nodes = parse_vnuma(_items(settings, "vnuma"), f"VM {vm.name!r:.80}")
         cells = tuple(
             _Cell(
                 tuple(sorted(node.vcpus)),
                 node.size_mib,
                 None if node.pnode is None else frozenset({node.pnode}),
             )
-            for node in nodes
+            for node in parse_vnuma(_items(settings, "vnuma"), thing)
         )
-        pins = _xl_pins(settings, "cpus_soft" if soft else "cpus", asked, host)
-        found = _Found(pins, cells, None, asked.memory_least_mib)
-        return _placement(instance, vm, host, found, asked)
+        keys = ("cpus_soft", "cpus") if soft else ("cpus", "cpus_soft")
+        for key in keys:
+            value = settings[key].value if key in settings else ()
+            texts = (value,) * asked.vcpus if isinstance(value, str) else value[: asked.vcpus]
+            affinities = [parse_affinity(str(text), thing=thing, field=key) for text in texts]
+            if len(texts) == asked.vcpus and all(map(restricts, affinities)):
+                pins = tuple(pcpus_of(affinity, host) for affinity in affinities)
+                own = _own([str(text) for text in texts], asked.vcpus) if key == keys[0] else ()
+                return [Found(asked, pins, own, cells, None, asked.memory_least_mib)]
+    return [Found(asked, (), (), cells, None, asked.memory_least_mib)]
 
 
 def _items(settings: Mapping[str, XlSetting], key: str) -> tuple[XlValue, ...]:
@@ -89,43 +143,36 @@ def _items(settings: Mapping[str, XlSetting], key: str) -> tuple[XlValue, ...]:
     return value if isinstance(value, tuple) else (value,)
 
 
-def _xl_pins(
-    settings: Mapping[str, XlSetting], key: str, asked: Vm, host: Host
-) -> tuple[frozenset[int], ...]:
-    thing = f"VM {asked.name!r:.80}"
-    if key not in settings:
-        raise InputError(thing, key, "is missing: nothing says where it runs")
-    value = settings[key].value
-    texts = (value,) * asked.vcpus if isinstance(value, str) else value
-    return tuple(
-        pcpus_of(parse_affinity(str(text), thing=thing, field=key), host) for text in texts
-    )
-
-
-def read_libvirt_placement(
-    path: Path, instance: Instance, vm: Vm, host: Host
-) -> Reading[Placement]:
-    """Return where a file with one domain puts `vm` on `host`; as `read_xl_placement`."""
-    asked = libvirt_domain.read_vms(path, host).item[0]
+def _found_libvirt(path: Path) -> list[Found]:
+    asked = libvirt_domain.read_vms(path).item
     file = str(path)
-    domain = parse_xml(read_text(path), file, roots=("domain",))
-    with located(file):
-        pins = {
-            int(pin.get("vcpu", "0")): _ids(vm, pin.get("cpuset"), "vcpupin")
-            for pin in domain.iterfind("cputune/vcpupin")
-        }
-        if len(pins) < asked.vcpus:
-            raise InputError(f"VM {vm.name!r:.80}", "vcpupin", "is missing for some vCPUs")
-        memory = domain.find("numatune/memory")
-        stated = None if memory is None else memory.get("nodeset")
-        current = domain.find("currentMemory")
-        found = _Found(
-            tuple(pins[vcpu] for vcpu in range(asked.vcpus)),
-            _libvirt_cells(vm, domain, asked),
-            None if stated is None else _ids(vm, stated, "nodeset"),
-            asked.memory_mib if current is None else to_mib(text_bytes(current)),
-        )
-        return _placement(instance, vm, host, found, asked)
+    found: list[Found] = []
+    for vm, domain in zip(asked, libvirt_domain.domains_of(read_text(path), file), strict=True):
+        with located(file, line_of(domain)):
+            found.append(_found_domain(vm, domain))
+    return found
+
+
+def _found_domain(vm: Vm, domain: Element) -> Found:
+    vcpu = domain.find("vcpu")
+    auto = vcpu is None or vcpu.get("placement") == "auto"
+    common = None if vcpu is None or auto else vcpu.get("cpuset")
+    texts = [common] * vm.vcpus
+    for pin in domain.iterfind("cputune/vcpupin"):
+        texts[int(pin.get("vcpu", "0"))] = pin.get("cpuset")
+    told = [text for text in texts if text]
+    memory = domain.find("numatune/memory")
+    stated = None if memory is None else memory.get("nodeset")
+    current = domain.find("currentMemory")
+    now_mib = 0 if current is None else to_mib(text_bytes(current))
+    return Found(
+        vm,
+        tuple(_ids(vm, text, "vcpupin") for text in told) if len(told) == vm.vcpus else (),
+        _own(told, vm.vcpus),
+        _libvirt_cells(vm, domain, vm),
+        None if stated is None else _ids(vm, stated, "nodeset"),
+        min(now_mib or vm.memory_mib, vm.memory_mib),
+    )
 
 
 def _libvirt_cells(vm: Vm, domain: Element, asked: Vm) -> tuple[_Cell, ...]:
@@ -134,13 +181,10 @@ def _libvirt_cells(vm: Vm, domain: Element, asked: Vm) -> tuple[_Cell, ...]:
         int(node.get("cellid", "0")): _ids(vm, node.get("nodeset"), "memnode")
         for node in domain.iterfind("numatune/memnode")
     }
-    vcpus = {
-        int(cell.get("id", order)): tuple(sorted(_ids(vm, cell.get("cpus"), "cpus")))
-        for order, cell in enumerate(domain.iterfind("cpu/numa/cell"))
-    }
+    cells = [cell for cell in guest_cells(vm.name, domain, vm.vcpus, []) if cell.vcpus]
     return tuple(
-        _Cell(vcpus[number], size.memory_mib, bound.get(number))
-        for number, size in zip(sorted(vcpus), asked.cells, strict=True)
+        _Cell(tuple(sorted(cell.vcpus)), size.memory_mib, bound.get(cell.id))
+        for cell, size in zip(cells, asked.cells, strict=True)
     )
 
 
@@ -149,32 +193,36 @@ def _ids(vm: Vm, text: str | None, field: str) -> frozenset[int]:
     return parse_ids((text or "").replace(";", ","), thing=f"VM {vm.name!r:.80}", field=field)
 
 
-def read_proxmox_placement(
-    path: Path, instance: Instance, vm: Vm, host: Host
-) -> Reading[Placement]:
-    """Return where a Proxmox configuration puts `vm` on `host`; as `read_xl_placement`.
+def _found_proxmox(path: Path, host: Host) -> list[Found]:
+    """Return what a Proxmox configuration says.
 
     Its one list of pCPUs holds for all vCPUs: a cell is where its memory is, as far as the list
-    has pCPUs there, and a dedicated VM has no pCPUs of its own.
+    has pCPUs there. As many pCPUs as vCPUs, one by one, are pins.
     """
-    asked = proxmox.read_vms(path, host).item[0]
-    file = str(path)
+    asked = proxmox.read_vms(path).item[0]
     values = dict(_LINE.findall(read_text(path).split("\n[")[0]))
-    with located(file):
-        cells = _proxmox_cells(vm, values, asked)
-        listed = _ids(vm, values.get("affinity"), "affinity")
+    with located(str(path)):
+        cells = _proxmox_cells(asked, values, asked)
+        text = values.get("affinity", "")
+        own = _own(text.split(","), asked.vcpus)
+        listed = _ids(asked, text, "affinity")
         pins = dict.fromkeys(range(asked.vcpus), listed)
         for cell in cells:
             local = _pcpus(host, cell.nodes or frozenset()) & listed
             pins |= dict.fromkeys(cell.vcpus, local or listed)
+        pins |= {vcpu: frozenset({pcpu}) for vcpu, pcpu in enumerate(own)}
         whole = frozenset[int]().union(*(cell.nodes or frozenset() for cell in cells))
-        found = _Found(
-            tuple(pins[vcpu] for vcpu in range(asked.vcpus)),
-            cells if len(cells) > 1 or vm.cells else (),
-            whole or None,
-            min(asked.memory_mib, int(values.get("balloon", "0")) or asked.memory_mib),
-        )
-        return _placement(instance, vm, host, found, asked)
+        now_mib = int(values.get("balloon", "0")) or asked.memory_mib
+        return [
+            Found(
+                asked,
+                tuple(pins[vcpu] for vcpu in range(asked.vcpus)) if listed else (),
+                own,
+                cells if len(cells) > 1 else (),
+                whole or None,
+                min(asked.memory_mib, now_mib),
+            )
+        ]
 
 
 def _proxmox_cells(vm: Vm, values: Mapping[str, str], asked: Vm) -> tuple[_Cell, ...]:
@@ -201,9 +249,18 @@ def _pcpus(host: Host, nodes: frozenset[int]) -> frozenset[int]:
     return frozenset(p.id for node in host.nodes if node.id in nodes for p in node.pcpus)
 
 
-def _placement(
-    instance: Instance, vm: Vm, host: Host, found: _Found, asked: Vm
-) -> Reading[Placement]:
+def placement_of(instance: Instance, vm: Vm, host: Host, found: Found) -> Reading[Placement]:
+    """Return where a file puts `vm`, on `host`.
+
+    Raises
+    ------
+    InputError
+        If it does not keep each cell on one node.
+    """
+    if not found.pins:
+        reason = "are missing for some vCPUs: nothing says where it runs"
+        raise InputError(f"VM {vm.name!r:.80}", "pins", reason)
+    asked = found.asked
     homes = _homes(vm, host, found.pins)
     notes: list[str] = []
     cells = found.cells or _cells_by_home(homes, asked.memory_mib, found.nodes)
@@ -225,9 +282,13 @@ def _placement(
             )
         memory = tuple((node, _part(own_mib, i, len(on))) for i, node in enumerate(on))
         pins = [found.pins[vcpu] for vcpu in cell.vcpus]
-        dedicated = vm.cpu_policy is CpuPolicy.DEDICATED and all(len(pin) == 1 for pin in pins)
-        own = tuple(pcpu for pin in pins for pcpu in pin) if dedicated else ()
-        placed.append(PlacedCell(used.pop(), len(cell.vcpus), memory, own, size_mib))
+        own: tuple[int, ...] = ()
+        sets: tuple[frozenset[int], ...] = ()
+        if vm.cpu_policy is CpuPolicy.SHARED:
+            sets = tuple(pins)
+        elif all(len(pin) == 1 for pin in pins):
+            own = tuple(pcpu for pin in pins for pcpu in pin)
+        placed.append(PlacedCell(used.pop(), len(cell.vcpus), memory, own, size_mib, sets))
     return Reading(Placement(host.name, tuple(placed), _devices(vm, host, asked)), tuple(notes))
 
 

@@ -31,13 +31,35 @@ def write_xl_commands(
     placed = placed_vm(instance, plan, vm)
     domain = _name(placed, "a domain's id")
     dashes = "-- " if vm.name.startswith("-") else ""
-    masks = [_masks(format_ids(pcpus), affinity) for pcpus in placed.pcpus]
+    masks = [_masks(pcpus, affinity) for pcpus in placed.pins]
     pins = [("all", masks[0])] if len(set(masks)) == 1 else list(enumerate(masks))
     lines = [f"xl vcpu-pin {dashes}{domain} {vcpu} {mask}" for vcpu, mask in pins]
-    if vm.balloon_mib:
+    if placed.ballooned:
         lines.append(f"xl mem-set {dashes}{domain} {placed.target_mib}")
-    notes = (*placed.notes, f"{placed.thing}: Xen does not move memory that a domain has already")
-    return Reading("".join(line + "\n" for line in lines), notes)
+    reason = "Xen does not move memory that a domain has already"
+    notes = [*placed.notes, *_kept_memory(placed), f"{placed.thing}: {reason}"]
+    return _told(instance, placed, lines, notes)
+
+
+def _kept_memory(placed: PlacedVm) -> list[str]:
+    """Remark on a VM that may be ballooned, but is not by the plan."""
+    if placed.ballooned or not placed.vm.balloon_mib:
+        return []
+    reason = f"keeps the memory it has now; the plan has room for all {placed.target_mib} MiB of it"
+    return [f"{placed.thing}: {reason}"]
+
+
+def _told(instance: Instance, placed: PlacedVm, lines: list[str], notes: list[str]) -> Reading[str]:
+    """Lines and remarks; for a VM that is on another host, both say so first."""
+    name = placed.vm.name
+    now = None if instance.current is None else instance.current.placements.get(name)
+    if now is not None and now.host != placed.host.name:
+        reason = (
+            f"runs on host {now.host!r}: migrate it to {placed.host.name!r} before these commands"
+        )
+        lines = [f"# {placed.thing} {reason}", *lines]
+        notes = [f"{placed.thing}: {reason}", *notes]
+    return Reading("".join(line + "\n" for line in lines), tuple(notes))
 
 
 def _masks(pcpus: str, affinity: Affinity) -> str:
@@ -64,10 +86,12 @@ def write_virsh_commands(
     notes = [*placed.notes, *hard_only(placed, affinity, "libvirt")]
     domain = f"--domain {_name(placed, 'an id')}"
     lines = [
-        f"virsh vcpupin {domain} --vcpu {vcpu} --cpulist {format_ids(pcpus)} --live --config"
-        for vcpu, pcpus in enumerate(placed.pcpus)
+        f"virsh vcpupin {domain} --vcpu {vcpu} --cpulist {pcpus} --live --config"
+        for vcpu, pcpus in enumerate(placed.pins)
     ]
-    others = format_ids(placed.other_pcpus)
+    pcpus, more = placed.other_pcpus()
+    others = format_ids(pcpus)
+    notes += more
     lines.append(f"virsh emulatorpin {domain} --cpulist {others} --live --config")
     if placed.shows_cells:
         notes.append(f"{placed.thing}: virsh cannot bind guest cells; edit its XML for that")
@@ -76,9 +100,9 @@ def write_virsh_commands(
         nodes = format_ids(placed.memory_nodes)
         lines.append(f"virsh numatune {domain} --mode {binding.mode} --nodeset {nodes} --config")
         notes.append(f"{placed.thing}: its memory is bound from its next start on")
-    if placed.vm.balloon_mib and placed.vm.page_size is PageSize.SMALL:
+    if placed.ballooned and placed.vm.page_size is PageSize.SMALL:
         lines.append(f"virsh setmem {domain} --size {placed.target_mib}MiB --live --config")
-    return Reading("".join(line + "\n" for line in lines), tuple(notes))
+    return _told(instance, placed, lines, [*notes, *_kept_memory(placed)])
 
 
 def _name(placed: PlacedVm, what: str) -> str:

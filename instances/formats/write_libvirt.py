@@ -30,12 +30,13 @@ from numaplace.instances.formats.write_placed import (
     PAGE_KIB,
     Affinity,
     PlacedVm,
+    changed_pins,
     exchanged_devices,
     hard_only,
     placed_vm,
 )
 from numaplace.instances.pci_address import pci_address
-from numaplace.instances.ranges import format_ids
+from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.reading import Reading
 from numaplace.instances.xmlspans import NewElement, Span, XmlText
 from numaplace.models.instance import Instance
@@ -97,7 +98,7 @@ def write_libvirt(
         for span in list(xml.root.all(path))[1:]:
             raise xml.error(span, "", "occurs twice")
     _apply_vcpus(xml, placed)
-    _apply_memory(xml, placed)
+    notes += _apply_memory(xml, placed)
     notes += apply_cells(xml, placed)
     _apply_pages(xml, placed)
     notes += _apply_pins(xml, placed)
@@ -129,7 +130,7 @@ def _apply_vcpus(xml: XmlText, placed: PlacedVm) -> None:
         xml.set_attributes(vcpu, current=None)
 
 
-def _apply_memory(xml: XmlText, placed: PlacedVm) -> None:
+def _apply_memory(xml: XmlText, placed: PlacedVm) -> tuple[str, ...]:
     extra = xml.root.find("devices/memory")
     if extra is not None:
         reason = "memory devices (DIMMs) cannot be divided as the plan says"
@@ -139,8 +140,13 @@ def _apply_memory(xml: XmlText, placed: PlacedVm) -> None:
     if placed.ballooned and balloon is not None and balloon.attributes.get("model") == "none":
         reason = f"is 'none', but the plan balloons {placed.thing} to {placed.target_mib} MiB"
         raise xml.error(balloon, "model", reason)
-    if placed.ballooned or xml.root.find("currentMemory") is not None:
+    current = xml.root.find("currentMemory")
+    now_mib = 0 if current is None else to_mib(span_bytes(current))
+    if 0 < now_mib < placed.target_mib and not placed.ballooned and placed.vm.balloon_mib:
+        return (placed.keeps_note(now_mib),)
+    if placed.ballooned or current is not None:
         _set_size(xml, "currentMemory", placed.target_mib, exact=False)
+    return ()
 
 
 def _set_size(xml: XmlText, tag: str, mib: int, *, exact: bool) -> None:
@@ -182,27 +188,48 @@ def _apply_pins(xml: XmlText, placed: PlacedVm) -> list[str]:
     tune = xml.root.find("cputune")
     old = {} if tune is None else {int(s.attributes["vcpu"]): s for s in tune.all("vcpupin")}
     new: list[NewElement] = []
-    for number, pcpus in enumerate(placed.pcpus):
-        if number in old:
-            xml.set_attributes(old.pop(number), cpuset=format_ids(pcpus))
+    vcpu = xml.root.find("vcpu")
+    common = None if vcpu is None else vcpu.attributes.get("cpuset")
+    was: list[tuple[str, str | None, str]] = []
+    for number, pcpus in enumerate(placed.pins):
+        pin = old.pop(number, None)
+        was.append((f"vCPU {number}", pin.attributes["cpuset"] if pin else common, pcpus))
+        if pin is not None:
+            xml.set_attributes(pin, cpuset=pcpus)
         else:
-            new.append(NewElement("vcpupin", {"vcpu": number, "cpuset": format_ids(pcpus)}))
+            new.append(NewElement("vcpupin", {"vcpu": number, "cpuset": pcpus}))
     for span in old.values():
         xml.remove(span)
-    others = format_ids(placed.other_pcpus)
-    emulator = None if tune is None else tune.find("emulatorpin")
-    if emulator is not None:
-        xml.set_attributes(emulator, cpuset=others)
-    else:
-        new.append(NewElement("emulatorpin", {"cpuset": others}))
+    notes = _emulator_pin(xml, placed, was, new)
     if tune is None:
         xml.add(xml.root, NewElement("cputune", children=tuple(new)))
-        return []
+        return notes
     for element in new:
         xml.add(tune, element)
-    if tune.find("iothreadpin") is not None:
-        return [f"{placed.thing}: pins of I/O threads stay as they are"]
-    return []
+    for span in tune.all("iothreadpin"):
+        pinned = parse_ids(span.attributes["cpuset"], thing="<iothreadpin>", field="cpuset")
+        held = format_ids(pinned - placed.free_pcpus)
+        told = f"; dedicated vCPUs run on {held}" if held else ""
+        notes.append(f"{placed.thing}: pins of I/O threads stay as they are{told}")
+    return list(dict.fromkeys(notes))
+
+
+def _emulator_pin(
+    xml: XmlText, placed: PlacedVm, was: list[tuple[str, str | None, str]], new: list[NewElement]
+) -> list[str]:
+    """Pin the emulator's threads; a pin by hand stays if those of the vCPUs do and it is free."""
+    span = xml.root.find("cputune/emulatorpin")
+    by_hand = None if span is None else span.attributes["cpuset"]
+    told = parse_ids(by_hand or "", thing="<emulatorpin>", field="cpuset")
+    if told and told <= placed.free_pcpus and not changed_pins(placed, was):
+        return []
+    pcpus, notes = placed.other_pcpus()
+    others = format_ids(pcpus)
+    if span is None:
+        new.append(NewElement("emulatorpin", {"cpuset": others}))
+    else:
+        xml.set_attributes(span, cpuset=others)
+    return [*changed_pins(placed, [("emulator threads", by_hand, others), *was]), *notes]
 
 
 def _apply_devices(xml: XmlText, placed: PlacedVm) -> None:

@@ -9,9 +9,10 @@ from numaplace.instances.formats.write_placed import (
     NumberedCell,
     PlacedVm,
     amounts_note,
+    changed_pins,
     guest_distances,
 )
-from numaplace.instances.ranges import format_ids
+from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.xmlspans import NewElement, Span, XmlText
 from numaplace.models.vm import MemoryMode
 
@@ -54,6 +55,9 @@ def apply_memory_binding(xml: XmlText, placed: PlacedVm) -> list[str]:
     cells = placed.cells if placed.shows_cells else ()
     _bind_whole(tune, xml, placed, new)
     old = {} if tune is None else {int(s.attributes["cellid"]): s for s in tune.all("memnode")}
+    memory = None if tune is None else tune.find("memory")
+    was = {f"memory of cell {number}": _nodeset(span) for number, span in old.items()}
+    was["memory"] = _nodeset(memory)
     numa = xml.root.find("cpu/numa")
     # An existing <numa> keeps its numbers only if it keeps its cells.
     numbers = sorted(_by_number(numa)) if numa is not None and cells else []
@@ -75,7 +79,20 @@ def apply_memory_binding(xml: XmlText, placed: PlacedVm) -> list[str]:
     groups: list[tuple[NumberedCell, ...]] = (
         [(cell,) for cell in cells] if cells else [placed.cells]
     )
-    return [note for group in groups for note in amounts_note(placed, group, "libvirt")]
+    nodes = dict.fromkeys(was, format_ids(placed.memory_nodes))
+    for number, cell in zip(numbers, cells, strict=True):
+        nodes[f"memory of cell {number}"] = format_ids(cell.memory_nodes)
+    changes = ((what, old_nodes, f"node {nodes[what]}") for what, old_nodes in was.items())
+    notes = list(changed_pins(placed, changes))
+    return notes + [n for group in groups for n in amounts_note(placed, group, "libvirt")]
+
+
+def _nodeset(span: Span | None) -> str | None:
+    """Nodes that an element binds memory to."""
+    text = None if span is None else span.attributes.get("nodeset")
+    if not text:
+        return None
+    return f"node {format_ids(parse_ids(text, thing='numatune', field='nodeset'))}"
 
 
 def _bind_whole(tune: Span | None, xml: XmlText, placed: PlacedVm, new: list[NewElement]) -> None:

@@ -1,18 +1,18 @@
 """What writers have in common: a VM of a plan with its vCPUs and memory numbered for a hypervisor.
 
 vCPUs are numbered cell by cell. A dedicated vCPU has the one pCPU the plan gives it, a shared one
-the pCPUs of its node that no dedicated VM of the plan holds.
+the pCPUs of its node that no dedicated VM of the plan holds, or those it is kept on by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from numaplace.instances.formats.memory_binding import Binding
 from numaplace.instances.pci_address import parse_pci_address
-from numaplace.instances.ranges import format_ids
+from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
@@ -20,6 +20,7 @@ from numaplace.models.topology import Host
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, GuestNuma, MemoryMode, ThreadPolicy, Vm
 
+_SHOWN_MAX = 4
 PAGE_KIB = {PageSize.SMALL: 4, PageSize.HUGE_2M: 2048, PageSize.HUGE_1G: 1048576}
 
 
@@ -84,9 +85,8 @@ class PlacedVm:
         In the order of the guest's own cells.
     target_mib
         Memory it has after ballooning, shared pages included.
-    other_pcpus
-        pCPUs of its nodes that no dedicated vCPU holds, for the hypervisor's own threads; its own
-        pCPUs if there are none.
+    free_pcpus
+        pCPUs of its host that no dedicated vCPU holds.
     addresses
         PCI addresses of the devices it takes.
     notes
@@ -97,7 +97,7 @@ class PlacedVm:
     host: Host
     cells: tuple[NumberedCell, ...]
     target_mib: int
-    other_pcpus: frozenset[int]
+    free_pcpus: frozenset[int]
     addresses: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -119,6 +119,15 @@ class PlacedVm:
         return tuple(pcpus for cell in self.cells for pcpus in cell.pcpus)
 
     @property
+    def pins(self) -> tuple[str, ...]:
+        """For each vCPU its pCPUs as text; as ``3-3`` if shared ones look like dedicated ones."""
+        texts = tuple(format_ids(pcpus) for pcpus in self.pcpus)
+        alike = len(set(texts)) == len(texts) and all(len(pcpus) == 1 for pcpus in self.pcpus)
+        if alike and self.vm.cpu_policy is CpuPolicy.SHARED:
+            return tuple(f"{text}-{text}" for text in texts)
+        return texts
+
+    @property
     def all_pcpus(self) -> frozenset[int]:
         """The pCPUs of all its vCPUs."""
         return frozenset[int]().union(*self.pcpus)
@@ -132,6 +141,32 @@ class PlacedVm:
     def ballooned(self) -> bool:
         """Whether the plan takes memory away from it."""
         return self.target_mib < self.vm.memory_mib
+
+    def other_pcpus(self) -> tuple[frozenset[int], tuple[str, ...]]:
+        """Return pCPUs for the hypervisor's own threads, and a remark if they are not at home.
+
+        Those of its nodes that no dedicated vCPU holds, else of the nearest node that has any; its
+        own if the host has none.
+        """
+        host = self.host
+        homes = {host.position[cell.node] for cell in self.cells}
+        free = [frozenset(p.id for p in node.pcpus) & self.free_pcpus for node in host.nodes]
+        local = frozenset[int]().union(*(free[home] for home in homes))
+        if local:
+            return local, ()
+        full = f"{self.thing}: dedicated vCPUs hold every pCPU of"
+        away = {n: min(host.relative[h][n] for h in homes) for n, pcpus in enumerate(free) if pcpus}
+        if not away:
+            reason = "the host; its emulator threads run on its own"
+            return self.all_pcpus, (f"{full} {reason}",)
+        near = min(away, key=lambda n: (away[n], n))
+        reason = f"its node(s); its emulator threads run on node {host.nodes[near].id}"
+        return free[near], (f"{full} {reason}",)
+
+    def keeps_note(self, now_mib: int) -> str:
+        """Remark on a guest that ballooning has made smaller than the plan needs."""
+        reason = f"the plan has room for all {self.target_mib} MiB of it"
+        return f"{self.thing}: keeps the {now_mib} MiB it has now; {reason}"
 
     def error(self, field: str, reason: str) -> InputError:
         """Make an error about this VM."""
@@ -165,9 +200,8 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
     held = held_pcpus(instance, plan, vm, host)
     shared_mib = instance.form(vm.name).shared_mib
     cells = _numbered(vm, placement, host, held, shared_mib)
-    nodes = {cell.node for cell in cells}
     taken = held | _kept(vm, placement, host)
-    others = frozenset(p.id for n in host.nodes if n.id in nodes for p in n.pcpus) - taken
+    free = frozenset(p.id for node in host.nodes for p in node.pcpus) - taken
     addresses, notes = _addresses(vm, placement, host)
     own_mib = sum(placement.memory_by_node().values())
     if shared_mib:
@@ -175,8 +209,32 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
     if own_mib + shared_mib < vm.memory_mib and len(cells) > 1:
         reason = "which of its cells ballooning takes memory from is left out"
         notes.append(f"VM {vm.name!r}: {reason}")
-    own = frozenset[int]().union(*(pcpus for cell in cells for pcpus in cell.pcpus))
-    return PlacedVm(vm, host, cells, own_mib + shared_mib, others or own, addresses, tuple(notes))
+    return PlacedVm(vm, host, cells, own_mib + shared_mib, free, addresses, tuple(notes))
+
+
+def changed_pins(placed: PlacedVm, was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:
+    """Return a remark on what of a source was pinned by hand and is something else now.
+
+    Parameters
+    ----------
+    was
+        What is pinned, the text the source has for it (None: nothing), and the new one.
+    """
+    changes = [f"{what} from {a} to {b}" for what, a, b in was if a and not _same(a, b)]
+    more = f" and {len(changes) - _SHOWN_MAX} more" if len(changes) > _SHOWN_MAX else ""
+    shown = ", ".join(changes[:_SHOWN_MAX])
+    return (f"{placed.thing}: pinned by hand, changed: {shown}{more}",) if changes else ()
+
+
+def _same(old: str, new: str) -> bool:
+    """Whether two texts mean the same: lists of ids, or words."""
+    if old == new:
+        return True
+    try:
+        old_ids, new_ids = (parse_ids(text, thing="pins", field="") for text in (old, new))
+    except InputError:
+        return False
+    return old_ids == new_ids
 
 
 def _unrounded(instance: Instance, vm: Vm, placement: Placement) -> Placement:
@@ -238,7 +296,7 @@ def _numbered(
         if vm.cpu_policy is CpuPolicy.DEDICATED:
             pcpus = tuple(frozenset({pcpu}) for pcpu in cell.pcpus)
         else:
-            pcpus = (whole - held or whole,) * cell.vcpus
+            pcpus = cell.vcpu_sets or (whole - held or whole,) * cell.vcpus
         # Shared pages are cut as evenly as they go; only 4K pages can be shared.
         extra = shared_mib * (index + 1) // len(ordered) - shared_mib * index // len(ordered)
         memory = tuple(sorted((node, mib) for node, mib in cell.memory_mib if mib))

@@ -25,6 +25,7 @@ from numaplace.instances.formats.write_placed import (
     NumberedCell,
     PlacedVm,
     amounts_note,
+    changed_pins,
     exchanged_devices,
     hard_only,
     placed_vm,
@@ -158,7 +159,10 @@ def _apply_memory(conf: _Conf, placed: PlacedVm) -> list[str]:
             conf.remove("shares")
         reason = f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"
         return [f"{placed.thing}: {reason}"]
-    if conf.value("balloon") not in (None, "0", memory):
+    least = int(conf.value("balloon") or "0")
+    if 0 < least < placed.target_mib and placed.vm.balloon_mib:
+        return [placed.keeps_note(least)]
+    if least not in (0, placed.target_mib):
         conf.set("balloon", memory)
     return []
 
@@ -174,9 +178,13 @@ def _apply_numa(conf: _Conf, placed: PlacedVm) -> list[str]:
     for key in conf.keys("numa"):
         if key not in wanted:
             conf.remove(key)
+    was = [(key, _hostnodes(conf.value(key))) for key in sorted(wanted)]
     for number, cells in enumerate(groups):
         conf.set(f"numa{number}", _numa_line(placed, cells))
         notes += amounts_note(placed, cells, "Proxmox")
+    notes += changed_pins(
+        placed, ((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
+    )
     if placed.vm.page_size is PageSize.SMALL:
         conf.remove("hugepages")
     else:
@@ -195,19 +203,35 @@ def _numa_line(placed: PlacedVm, cells: tuple[NumberedCell, ...]) -> str:
     return ",".join(f"{key}={value}" for key, value in parts.items())
 
 
+def _hostnodes(line: str | None) -> str | None:
+    """Nodes that a numaN line binds its memory to."""
+    found = re.search(r"\bhostnodes=([0-9;-]+)", line or "")
+    return f"node {found[1].replace(';', ',')}" if found else None
+
+
 def _semicolons(ids: Iterable[int]) -> str:
     return format_ids(ids).replace(",", ";")
 
 
 def _apply_affinity(conf: _Conf, placed: PlacedVm) -> list[str]:
-    conf.set("affinity", format_ids(placed.all_pcpus))
+    was = conf.value("affinity")
+    conf.set("affinity", _affinity_text(placed))
+    notes = changed_pins(placed, [("affinity", was, conf.value("affinity") or "")])
     if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
         reason = "Proxmox has one pCPU list for all threads; which vCPU holds which is left out"
-        return [f"{placed.thing}: {reason}"]
+        return [*notes, f"{placed.thing}: {reason}"]
     if len(set(placed.pcpus)) > 1:
         reason = "Proxmox has one pCPU list for all threads; its cells are not kept apart"
-        return [f"{placed.thing}: {reason}"]
-    return []
+        return [*notes, f"{placed.thing}: {reason}"]
+    return list(notes)
+
+
+def _affinity_text(placed: PlacedVm) -> str:
+    """The pCPU of each vCPU one by one, or a set that cannot be mistaken for that."""
+    if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
+        return ",".join(placed.pins)
+    first, *rest = format_ids(placed.all_pcpus).split(",")
+    return ",".join([first if "-" in first else f"{first}-{first}", *rest])
 
 
 def _apply_devices(conf: _Conf, placed: PlacedVm) -> None:

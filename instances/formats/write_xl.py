@@ -22,6 +22,7 @@ from numaplace.instances.formats.c_number import parse_c_whole
 from numaplace.instances.formats.write_placed import (
     Affinity,
     PlacedVm,
+    changed_pins,
     exchanged_devices,
     guest_distances,
     main_node,
@@ -76,7 +77,7 @@ def write_xl(
         notes.append(f"{placed.thing}: the new configuration has no disks and no network")
     hvm = _is_hvm(text) or (source is None and placed.shows_cells)
     _apply_vcpus(text, placed)
-    _apply_memory(text, placed, hvm)
+    notes += _apply_memory(text, placed, hvm)
     notes += _apply_affinity(text, placed, affinity)
     notes += _apply_vnuma(text, placed, hvm)
     notes += _memory_notes(placed, affinity)
@@ -109,16 +110,23 @@ def _number(text: str, high: int) -> int:
     return parse_c_whole(text, thing="xl configuration", field="number", low=0, high=high)
 
 
-def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> None:
+def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> tuple[str, ...]:
     if placed.ballooned and placed.shows_cells:
         reason = "Xen refuses memory below maxmem together with vnuma, but the plan balloons it"
         raise placed.error("memory", reason)
     if placed.ballooned and hvm and placed.addresses:
         reason = "Xen refuses memory below maxmem together with PCI devices in an HVM guest"
         raise placed.error("memory", reason)
-    _set_mib(text, "memory", placed.target_mib)
+    now = text.value("memory")
+    now_mib = _number(now, MIB_MAX) if isinstance(now, str) else 0
+    notes: tuple[str, ...] = ()
+    if 0 < now_mib < placed.target_mib and not placed.ballooned and placed.vm.balloon_mib:
+        notes = (placed.keeps_note(now_mib),)
+    else:
+        _set_mib(text, "memory", placed.target_mib)
     if placed.ballooned or "maxmem" in text.settings:
         _set_mib(text, "maxmem", placed.vm.memory_mib)
+    return notes
 
 
 def _set_mib(text: XlText, key: str, mib: int) -> None:
@@ -128,23 +136,33 @@ def _set_mib(text: XlText, key: str, mib: int) -> None:
 
 
 def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[str]:
-    masks = [format_ids(pcpus) for pcpus in placed.pcpus]
-    value: XlValue = masks[0] if len(set(masks)) == 1 else tuple(masks)
+    masks = placed.pins
     hard = placed.vm.hard_nodes
-    if affinity is not Affinity.SOFT:
-        text.set("cpus", value)
-    elif hard is not None:
-        nodes = (node for node in placed.host.nodes if node.id in hard)
-        text.set("cpus", format_ids(pcpu.id for node in nodes for pcpu in node.pcpus))
-    else:
-        text.remove("cpus")
-    if affinity is Affinity.HARD:
-        text.remove("cpus_soft")
-    else:
-        text.set("cpus_soft", value)
+    nodes = (node for node in placed.host.nodes if hard is not None and node.id in hard)
+    allowed = format_ids(pcpu.id for node in nodes for pcpu in node.pcpus)
+    now = {
+        "cpus": (allowed,) * len(masks) if affinity is Affinity.SOFT else masks,
+        "cpus_soft": ("",) * len(masks) if affinity is Affinity.HARD else masks,
+    }
+    was: list[tuple[str, str | None, str]] = []
+    for key, texts in now.items():
+        for vcpu, old in enumerate(_texts(text, key, len(texts))):
+            was.append((f"{key} of vCPU {vcpu}", old, texts[vcpu] or "all"))
+        if not any(texts):
+            text.remove(key)
+        else:
+            text.set(key, texts[0] if len(set(texts)) == 1 else texts)
+    notes = list(changed_pins(placed, was))
     if affinity is Affinity.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
-        return [f"{placed.thing}: its pCPUs are only wished for: others may run on them"]
-    return []
+        notes.append(f"{placed.thing}: its pCPUs are only wished for: others may run on them")
+    return notes
+
+
+def _texts(text: XlText, key: str, vcpus: int) -> list[str | None]:
+    """What a key says of each vCPU; None where it says nothing, or ``all``."""
+    value = text.value(key) or ()
+    each = [value] * vcpus if isinstance(value, str) else [str(item) for item in value[:vcpus]]
+    return [None if word == "all" else word for word in each] + [None] * (vcpus - len(each))
 
 
 def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:

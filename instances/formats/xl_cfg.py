@@ -225,8 +225,6 @@ def _pinned(config: _Config, vm: Vm, host: Host | None, notes: list[str]) -> Vm:
                 vm = replace(vm, hard_nodes=nodes) if hard else replace(vm, soft_nodes=nodes)
                 continue
             if host is None:
-                reason = "left out, as no host tells on which nodes they lie"
-                notes.append(f"{config.thing}: {key!r} speaks of pCPUs; {reason}")
                 continue
             pcpus = frozenset[int]().union(*(pcpus_of(affinity, host) for affinity in affinities))
             pins = CpuPins(hard=pcpus) if key == "cpus" else CpuPins(soft=pcpus)

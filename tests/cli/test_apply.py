@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from numaplace.instances.formats.json_io import read_instance, read_plan
-from numaplace.instances.formats.read_placement import read_xl_placement
 from numaplace.instances.formats.registry import vm_format
 from numaplace.tests.cli.conftest import Run, document
+from numaplace.tests.instances.formats.placements import read_xl_placement
 from numaplace.tests.instances.formats.sysfs_tree import machine
 
 READERS = {
@@ -154,6 +154,13 @@ def test_several_domains_of_a_file(run: Run, instance: Path, plan: Path, tmp_pat
     assert text.endswith("</domain>\n</domains>\n")
     assert "</domain>\n<!-- é -->\n<domain>\n<name>vm1</name>" in text
     assert text.count("<vcpupin vcpu='1'") == text.count("<numatune>") == 2
+    row = tmp_path / "row.xml"
+    row.write_text(f"<?xml version='1.0'?>\n{inside}\n", encoding="utf-8")
+    args_row = ("apply", instance, plan, "-f", "libvirt", "--source", row)
+    assert run(*args_row, "--out", tmp_path / "row").exit_code == 0
+    text = (tmp_path / "row" / "row.xml").read_text(encoding="utf-8")
+    assert text.startswith("<?xml version='1.0'?>\n<domain>\n<name>vm3</name>")
+    assert text.count("<numatune>") == 2
     dimm = "<devices><memory/></devices></domain>"
     bad = source.read_text(encoding="utf-8").replace("</domain>\n</domains>", f"{dimm}\n</domains>")
     source.write_text(bad, encoding="utf-8")

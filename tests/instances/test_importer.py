@@ -119,11 +119,12 @@ def test_what_is_no_known_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_hosts_and_vms_of_several_files(folder: Path) -> None:
-    """Counts make numbered copies, pins of an xl file become nodes of the host."""
+    """Counts make numbered copies, pins of an xl file become nodes of the host if asked for."""
     found = import_instance(
         [parse_source(f"{folder}/numactl*2")],
         [parse_source(f"{folder}/xl-cfg"), parse_source(f"flavours-csv:{folder}/flavours-csv*2")],
         same_names=SameNames.SUFFIX,
+        keep_pins=True,
         name="both",
     )
     instance = found.item

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.read_placement import (
-    read_libvirt_placement,
-    read_proxmox_placement,
-    read_xl_placement,
-)
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell
 from numaplace.models.vm import Vm
+from numaplace.tests.instances.formats.placements import (
+    read_libvirt_placement,
+    read_proxmox_placement,
+    read_xl_placement,
+)
 from numaplace.tests.instances.formats.plans import host, saved
 
 WEB = Vm("web", 2, 1024, memory_min_mib=512, max_cells=2)
@@ -48,7 +48,7 @@ def test_cells_are_told_by_pins(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ('memory=1024\nvcpus=2\ncpus="3-4"\n', "vCPU 0 is kept on nodes 0-1, must be one"),
-        ('memory=1024\nvcpus=2\ncpus_soft="4"\n', "cpus: is missing"),
+        ('memory=1024\nvcpus=2\ncpus="all"\n', "pins: are missing for some vCPUs"),
         (
             "memory=1024\nvcpus=2\ncpus=['0','4']\nvnuma=[['pnode=0','size=1024','vcpus=0-1']]\n",
             "guest cell 0 runs on nodes 0-1",
@@ -69,10 +69,10 @@ def test_missing_pins(tmp_path: Path) -> None:
         "web.xml",
         "<domain><name>web</name><memory>1048576</memory><vcpu>2</vcpu></domain>",
     )
-    with pytest.raises(InputError, match="vcpupin: is missing for some vCPUs"):
+    with pytest.raises(InputError, match="pins: are missing for some vCPUs"):
         read_libvirt_placement(path, INSTANCE, WEB, host())
     path = saved(tmp_path, "web.conf", "cores: 2\nmemory: 1024\n")
-    with pytest.raises(InputError, match="nodes none, must be one"):
+    with pytest.raises(InputError, match="pins: are missing for some vCPUs"):
         read_proxmox_placement(path, INSTANCE, WEB, host())
     path = saved(tmp_path, "web.conf", "sockets: 2\nmemory: 1024\nnuma: 1\naffinity: 0-3\n")
     with pytest.raises(InputError, match="no numaN line for each guest cell"):

@@ -14,11 +14,6 @@ from hypothesis import strategies as st
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.catalog import load_catalog
 from numaplace.instances.formats import libvirt_domain, openstack, proxmox, xl_cfg
-from numaplace.instances.formats.read_placement import (
-    read_libvirt_placement,
-    read_proxmox_placement,
-    read_xl_placement,
-)
 from numaplace.instances.formats.write_placed import (
     Affinity,
     ApplyFormat,
@@ -32,6 +27,11 @@ from numaplace.models.plan import Placement, Plan
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
+from numaplace.tests.instances.formats.placements import (
+    read_libvirt_placement,
+    read_proxmox_placement,
+    read_xl_placement,
+)
 from numaplace.tests.instances.formats.plans import saved
 from numaplace.tests.strategies import random_small_instance
 

@@ -11,7 +11,6 @@ import pytest
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.catalog import load_catalog
 from numaplace.instances.formats.libvirt_domain import read_vms
-from numaplace.instances.formats.read_placement import read_libvirt_placement
 from numaplace.instances.formats.write_libvirt import write_libvirt
 from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.models.errors import InputError
@@ -21,6 +20,7 @@ from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, Vm
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
+from numaplace.tests.instances.formats.placements import read_libvirt_placement
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
 
 VALIDATE = shutil.which("virt-xml-validate")
@@ -141,11 +141,37 @@ def test_an_edited_source_is_read_back_as_the_plan(tmp_path: Path) -> None:
     assert write_libvirt(instance, plan, BIG, text).item == text
 
 
+def test_what_was_pinned_by_hand() -> None:
+    """Changes are told; an emulator's pin stays with those of the vCPUs, if nobody holds it."""
+    vm = Vm("rt", 2, 1024, memory_min_mib=512, cpu_policy=CpuPolicy.DEDICATED)
+    other = Vm("other", 1, 1024, cpu_policy=CpuPolicy.DEDICATED)
+    source = (
+        "<domain><name>rt</name><memory unit='MiB'>1024</memory>"
+        "<currentMemory unit='MiB'>512</currentMemory><vcpu>2</vcpu><cputune>"
+        "<vcpupin vcpu='0' cpuset='5'/><vcpupin vcpu='1' cpuset='4'/>"
+        "<emulatorpin cpuset='{}'/><iothreadpin iothread='1' cpuset='5-6'/></cputune>"
+        "<numatune><memory mode='preferred' nodeset='0'/></numatune></domain>"
+    )
+    both = ((vm, on(cell(1, 2, 1024, 5, 4))), (other, on(cell(3, 1, 1024, 12))))
+    instance, plan = planned(*both)
+    reading = write_libvirt(instance, plan, vm, source.format("8"))
+    assert "<emulatorpin cpuset='8'/>" in reading.item
+    assert "<currentMemory unit='MiB'>512</currentMemory>" in reading.item
+    assert reading.notes == (
+        "VM 'rt': keeps the 512 MiB it has now; the plan has room for all 1024 MiB of it",
+        "VM 'rt': pins of I/O threads stay as they are; dedicated vCPUs run on 5",
+        "VM 'rt': pinned by hand, changed: memory from node 0 to node 1",
+    )
+    reading = write_libvirt(instance, plan, vm, source.format("12"))
+    assert "<emulatorpin cpuset='6-7'/>" in reading.item
+    assert any("changed: emulator threads from 12 to 6-7" in note for note in reading.notes)
+
+
 def test_shared_vcpus_keep_off_dedicated_ones() -> None:
     """A shared VM has the pCPUs of its node that nobody holds."""
     instance, plan = two()
     text = write_libvirt(instance, plan, instance.vm("small")).item
-    assert "<vcpupin vcpu='0' cpuset='11'/>" in text
+    assert "<vcpupin vcpu='0' cpuset='11-11'/>" in text  # a set, no pin
 
 
 def test_pages_and_ballooning() -> None:

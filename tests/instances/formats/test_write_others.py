@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from numaplace.instances.formats.write_commands import write_virsh_commands, wri
 from numaplace.instances.formats.write_openstack import write_openstack
 from numaplace.instances.formats.write_placed import Affinity
 from numaplace.models.errors import InputError
-from numaplace.models.plan import PlacedCell, TakenDevice
+from numaplace.models.plan import PlacedCell, Plan, TakenDevice
 from numaplace.models.vm import (
     Cell,
     CpuPolicy,
@@ -119,6 +120,30 @@ def test_names_are_quoted() -> None:
         f"virsh numatune --domain {name} --mode preferred --nodeset 1 --config",
         f"virsh setmem --domain {name} --size 768MiB --live --config",
     ]
+
+
+def test_a_vm_that_runs_elsewhere_is_said_first() -> None:
+    """Pins on a host the VM is not on mean nothing before it has moved."""
+    instance, plan = planned((ELASTIC, ELASTIC_PLACED))
+    other = replace(instance.hosts[0], name="old")
+    before = Plan({ELASTIC.name: replace(ELASTIC_PLACED, host="old")})
+    moved = replace(instance, hosts=(*instance.hosts, other), current=before)
+    for write in (write_xl_commands, write_virsh_commands):
+        reading = write(moved, plan, ELASTIC)
+        words = "runs on host 'old': migrate it to 'small' before these commands"
+        assert words in reading.item.splitlines()[0]
+        assert reading.item.startswith("# ")
+        assert words in reading.notes[0]
+        assert "#" not in write(replace(moved, current=plan), plan, ELASTIC).item
+
+
+def test_a_guest_that_may_be_ballooned_keeps_what_it_has() -> None:
+    """Commands change memory only where the plan takes some away."""
+    instance, plan = planned((ELASTIC, on(cell(1, 2, 1024))))
+    for write, word in ((write_xl_commands, "mem-set"), (write_virsh_commands, "setmem")):
+        reading = write(instance, plan, ELASTIC)
+        assert word not in reading.item
+        assert any("keeps the memory it has now" in note for note in reading.notes)
 
 
 def test_numbers_are_no_names() -> None:

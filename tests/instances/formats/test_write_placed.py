@@ -34,8 +34,22 @@ def test_isolated_cores_stay_idle() -> None:
     assert violations(instance, plan) == []
     rest = placed_vm(instance, plan, vms[2])
     assert rest.pcpus == (frozenset({0, 1, 5, 6, 7}),) * 2
-    assert placed_vm(instance, plan, vms[0]).other_pcpus == {0, 1, 5, 6, 7}
-    assert placed_vm(instance, plan, vms[1]).other_pcpus == {0, 1, 5, 6, 7}
+    assert placed_vm(instance, plan, vms[0]).other_pcpus() == ({0, 1, 5, 6, 7}, ())
+    assert placed_vm(instance, plan, vms[1]).other_pcpus() == ({0, 1, 5, 6, 7}, ())
+
+
+def test_emulator_threads_where_dedicated_vcpus_hold_a_node() -> None:
+    """They go to the nearest node with a free pCPU; if there is none, that is told."""
+    vms = tuple(Vm(f"d{n}", 4, 64, cpu_policy=CpuPolicy.DEDICATED) for n in range(4))
+    on_node = [on(cell(n, 4, 64, *range(4 * n, 4 * n + 4))) for n in range(4)]
+    instance, plan = planned(*zip(vms[:2], on_node[:2], strict=True))
+    pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus()
+    assert pcpus == {8, 9, 10, 11}
+    assert "hold every pCPU of its node(s); its emulator threads run on node 2" in notes[0]
+    instance, plan = planned(*zip(vms, on_node, strict=True))
+    pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus()
+    assert pcpus == {0, 1, 2, 3}
+    assert "hold every pCPU of the host; its emulator threads run on its own" in notes[0]
 
 
 def test_only_those_that_meet_keep_each_other_off() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.read_placement import read_proxmox_placement
 from numaplace.instances.formats.write_placed import Affinity
 from numaplace.instances.formats.write_proxmox import write_proxmox
 from numaplace.models.errors import InputError
@@ -15,6 +14,7 @@ from numaplace.models.plan import PlacedCell, Plan, TakenDevice
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, Vm
+from numaplace.tests.instances.formats.placements import read_proxmox_placement
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
 
 SOURCE = """\
@@ -109,7 +109,9 @@ def test_ballooning_and_pages() -> None:
     assert "balloon: 768\n" in text
     assert "hugepages" not in text
     whole = Plan({"web": on(cell(1, 1, 1024))})
-    assert "balloon: 1024\n" in write_proxmox(instance, whole, vm, text).item
+    kept = write_proxmox(instance, whole, vm, text)
+    assert "balloon: 768\n" in kept.item
+    assert "keeps the 768 MiB it has now; the plan has room for all 1024 MiB" in kept.notes[0]
     huge = Vm("web", 1, 1024, page_size=PageSize.HUGE_1G)
     text = write_proxmox(Instance((host(),), (huge,)), whole, huge, text).item
     assert "hugepages: 1024\n" in text

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaplace.instances.formats.read_placement import read_xl_placement
 from numaplace.instances.formats.write_placed import Affinity
 from numaplace.instances.formats.write_xl import write_xl
 from numaplace.instances.formats.write_xl_text import XlText, format_xl
@@ -19,6 +18,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice
 from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, Vm
+from numaplace.tests.instances.formats.placements import read_xl_placement
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
 from numaplace.tests.instances.formats.vm_files import VMS
 
@@ -124,6 +124,26 @@ def test_ballooning() -> None:
     vm = Vm("web", 1, 1024, memory_min_mib=512)
     instance, plan = planned((vm, on(ballooned(1, 1, 768, 1024))))
     assert "memory = 768\nmaxmem = 1024\n" in write_xl(instance, plan, vm, "memory=1024").item
+
+
+def test_a_ballooned_guest_keeps_what_it_has() -> None:
+    """Unless the plan takes memory away."""
+    vm = Vm("web", 1, 1024, memory_min_mib=512)
+    instance, plan = planned((vm, on(cell(1, 1, 1024))))
+    reading = write_xl(instance, plan, vm, "memory=512\nmaxmem=1024\n")
+    assert reading.item.startswith("memory=512\nmaxmem=1024\n")
+    assert "keeps the 512 MiB it has now" in " ".join(reading.notes)
+
+
+def test_pins_by_hand_that_change_are_told() -> None:
+    """Hard and soft ones, vCPU by vCPU; those that stay are not."""
+    vm = Vm("web", 2, 1024)
+    instance, plan = planned((vm, on(cell(1, 2, 1024))))
+    source = 'memory=1024\nvcpus=2\ncpus=["3", "4,5,6-7"]\ncpus_soft="all"\n'
+    notes = " ".join(write_xl(instance, plan, vm, source).notes)
+    assert "pinned by hand, changed: cpus of vCPU 0 from 3 to 4-7" in notes
+    assert "vCPU 1" not in notes
+    assert "cpus_soft" not in notes
 
 
 def test_remarks_tell_what_xl_cannot_say() -> None:
