@@ -10,8 +10,8 @@ from numaplace.instances.files import STDIN
 from numaplace.instances.hostmemory import Free, HostReading, gpu_nodes
 from numaplace.instances.latency import Pairs, complete_latency
 from numaplace.instances.ranges import format_ids
-from numaplace.models.errors import NAME_LENGTH_MAX, InputError
-from numaplace.models.topology import Device, Host, Matrix, NumaNode, PCpu
+from numaplace.models.errors import NAME_LENGTH_MAX, InputError, check_int
+from numaplace.models.topology import NODES_MAX, Device, Host, Matrix, NumaNode, PCpu
 from numaplace.models.units import SLIT_LOCAL
 
 REMOTE_ASSUMED = 2 * SLIT_LOCAL
@@ -120,6 +120,8 @@ def finish_host(
     """
     remarks = list(notes)
     bandwidth = dict(bandwidth_mbps or {})
+    nodes = list(nodes)  # checked here, as what follows takes time with the square of it
+    check_int(f"host {name!r:.80}", "number of nodes", len(nodes), 0, NODES_MAX)
     ordered = [_with_bandwidth(n, bandwidth) for n in sorted(nodes, key=lambda n: n.id)]
     ids = [node.id for node in ordered]
     if not any(node.pcpus for node in ordered):

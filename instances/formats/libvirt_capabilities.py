@@ -22,7 +22,7 @@ from numaplace.instances.hostparts import (
     other_pages_note,
     pcpus_by_node,
 )
-from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.ranges import IDS_MAX, format_ids, parse_ids
 from numaplace.instances.reading import located
 from numaplace.instances.xmlfile import (
     attribute,
@@ -211,10 +211,14 @@ def _cache_banks(host: Element) -> dict[int, Hashable]:
     ]
     last = max((level for level, _ in banks), default=0)
     caches: dict[int, Hashable] = {}
+    named = 0
     for level, bank in banks:
         if level == last:
             key = whole_attribute(bank, "id")
-            caches.update(dict.fromkeys(_ids(bank, "cpus", attribute(bank, "cpus")), key))
+            cpus = _ids(bank, "cpus", attribute(bank, "cpus"))
+            if (named := named + len(cpus)) > IDS_MAX:
+                raise error_at(bank, "cpus", f"are more than {IDS_MAX} with those before")
+            caches.update(dict.fromkeys(cpus, key))
     return caches
 
 

@@ -16,7 +16,7 @@ from numaplace.instances.files import read_text
 from numaplace.instances.formats.lscpu_text import Pairs, Row, looks_like_lscpu, read_forms
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
-from numaplace.instances.ranges import format_ids, parse_ids, parse_mask, parse_whole
+from numaplace.instances.ranges import IDS_MAX, format_ids, parse_ids, parse_mask, parse_whole
 from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
 from numaplace.models.topology import PCPUS_MAX, NumaNode
@@ -188,6 +188,7 @@ def _number(row: Row, key: str, thing: str, *, need: bool = False) -> int:
 def _from_summary(pairs: Pairs) -> _Found:
     facts: dict[str, str] = {}
     members: dict[int, list[int]] = {}
+    named = 0
     for name, data in pairs:
         facts.setdefault(name, data)
     for name, data in pairs:
@@ -196,6 +197,8 @@ def _from_summary(pairs: Pairs) -> _Found:
             if node in members:
                 raise InputError("lscpu", name, "occurs twice")
             members[node] = sorted(_cpus(data, name, facts))
+            if (named := named + len(members[node])) > IDS_MAX:
+                raise InputError("lscpu", name, f"names more than {IDS_MAX} CPUs with those before")
     found = _Found([], set(members), [])
     told = next((name for name in (_ONLINE, _MASK) if name in facts), None)
     online = None if told is None else _cpus(facts[told], told, facts)

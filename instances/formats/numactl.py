@@ -17,7 +17,7 @@ from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, p
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
-from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, NumaNode
+from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, PCPUS_MAX, NumaNode
 
 _FIELD = re.compile(r"node\s+(\d{1,9})\s+([a-z ]+?)\s*:(.*)", re.ASCII)
 _HEADER = re.compile(r"node((?:\s+\d{1,9})+)\s*", re.ASCII)
@@ -38,6 +38,7 @@ class _Text:
     distances: dict[tuple[int, int], float] = field(default_factory=dict)
     available: frozenset[int] | None = None
     unread: int = 0
+    named: int = 0
 
     def error(self, line: int, thing: str, name: str, reason: str) -> InputError:
         return InputError(thing, name, reason, file=self.file, line=line)
@@ -122,6 +123,9 @@ def _read_field(node: int, name: str, value: str, line: int, text: _Text) -> Non
             raise text.error(line, thing, "cpus", "occurs twice")
         listed = re.sub(r"\(\d+\)\s*$", "", value)  # --cpu-compress ends with the count
         text.cpus[node] = _ids(",".join(re.split(r"[,\s]+", listed.strip())), line, text, thing)
+        text.named += len(text.cpus[node])
+        if text.named > PCPUS_MAX:
+            raise text.error(line, thing, "cpus", f"are more than {PCPUS_MAX} with those before")
     elif name in ("size", "free") and value != "<not available>":
         known = text.size_mib if name == "size" else text.free_mib
         match = _MEGABYTES.fullmatch(value)

@@ -90,7 +90,7 @@ def _host(path: Path, name: str | None) -> HostReading:
     if strays:
         listed = format_ids(cpu.id for cpu in strays)
         notes.append(f"CPUs {listed} are on no node that is online: left out")
-    pcpus = pcpus_by_node(_with_cores(tables, ids, notes))
+    pcpus = pcpus_by_node(_with_cores(tables, notes))
     told = tables.pairs.get("nr_nodes", "")
     if told.isdigit() and int(told) != len(ids):
         notes.append(f"nr_nodes is {told}, the table has {len(ids)}: the others are left out")
@@ -116,9 +116,11 @@ def _held_note(tables: _Tables, held_mib: int) -> str:
     ) * bool(held_mib)
 
 
-def _with_cores(tables: _Tables, ids: list[int], notes: list[str]) -> list[CpuFacts]:
+def _with_cores(tables: _Tables, notes: list[str]) -> list[CpuFacts]:
     """Return the CPUs of nodes that are there; Arm's Xen numbers every core 0."""
-    cpus = sorted((c for c in tables.cpus.values() if c.node in ids), key=lambda cpu: cpu.id)
+    cpus = sorted(
+        (c for c in tables.cpus.values() if c.node in tables.memfree_mib), key=lambda cpu: cpu.id
+    )
     told = tables.pairs.get("threads_per_core", "")
     threads = int(told) if re.fullmatch("[1-9][0-9]{0,3}", told) else len(cpus)
     seen: Counter[Hashable] = Counter()

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,3 +94,45 @@ def test_damaged_host_is_read_or_refused(name: str, tmp_path: Path) -> None:
             assert "\n" not in str(error) and path.name in str(error)
             refused += 1
     assert refused > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (
+            "lscpu",
+            "CPU NODE\n" + "".join(f"{n} {n}\n" for n in range(16_000)),
+            "number of nodes: 16000 is above 1024",
+        ),
+        (
+            "lscpu",
+            "".join(f"NUMA node{n} CPU(s): 0-65535\n" for n in range(3_000)),
+            "NUMA node1 CPU(s): names more than 65536 CPUs",
+        ),
+        (
+            "numactl",
+            "".join(f"node {n} cpus: 0-16000\n" for n in range(3_000)),
+            "node 1: cpus: are more than 16384",
+        ),
+        (
+            "libvirt_capabilities",
+            "<capabilities><host><topology><cells>"
+            + "".join(f"<cell id='{n}'><cpus><cpu id='{n}'/></cpus></cell>" for n in range(2_000))
+            + "</cells></topology></host></capabilities>",
+            "number of nodes: 2000 is above 1024",
+        ),
+        (
+            "libvirt_capabilities",
+            "<capabilities><host><cache>"
+            + "<bank id='0' level='3' cpus='0-65535'/>" * 3_000
+            + "</cache><topology><cells><cell id='0'/></cells></topology></host></capabilities>",
+            "cpus: are more than 65536",
+        ),
+    ],
+)
+def test_numbers_are_bounded(kind: str, text: str, words: str, tmp_path: Path) -> None:
+    """What would take minutes is refused in a moment."""
+    path = tmp_path / "many"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(words)):
+        READERS[kind](path)
