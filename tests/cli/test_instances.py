@@ -84,6 +84,20 @@ def test_import_takes_the_memory_that_is_wanted(run: Run, tmp_path: Path) -> Non
     assert bad.exit_code == 2 and "must be total, free or a node's MiB, not 'most'" in bad.stderr
 
 
+def test_import_keeps_gpu_memory_if_wanted(run: Run, tmp_path: Path) -> None:
+    """As on a POWER9: memory 80 away from all CPUs is a GPU's, and no VM's unless asked for."""
+    host = tmp_path / "numactl.txt"
+    gpu = TWO_NODES.replace("cpus: 2 3", "cpus:").replace("21", "80").replace("node 1", "node 255")
+    text = gpu.replace("(0-1)", "(0,255)").replace("node   0   1", "node   0   255")
+    host.write_text(text.replace("  1:", "255:"), encoding="utf-8")
+    nodes = {}
+    for given in ((), ("--gpu-memory",)):
+        result = run("import", "--host", host, *given)
+        nodes[given] = [node["id"] for node in json.loads(result.stdout)["hosts"][0]["nodes"]]
+        assert "nodes 255 are memory of GPUs" in result.stderr
+    assert nodes == {(): [0], ("--gpu-memory",): [0, 255]}
+
+
 def test_import_of_equal_names(run: Run) -> None:
     """Two hosts of one name are an error, unless --rename numbers them."""
     twice = ["import", "--host", NUMACTL, "--host", NUMACTL]
