@@ -58,7 +58,9 @@ OutOpt = Annotated[Path | None, option("Write it to this file (.json, .yaml).", 
 PictureOpt = Annotated[
     Path | None, option("Draw it (.png, .svg, .pdf).", metavar="FILE", callback=drawable)
 ]
-TimeOpt = Annotated[float, option("Seconds a solve may take.", "--time", metavar="SECONDS")]
+_CURRENT = "Where VMs are now, if the instance does not say or is outdated."
+CurrentOpt = Annotated[Path | None, option(_CURRENT, metavar="PLAN")]
+TimeOpt = Annotated[float, option("Seconds it may take.", "--time", metavar="SECONDS")]
 WorkersOpt = Annotated[int, option("Threads; 0: one per core.")]
 SeedOpt = Annotated[int, option("Seed of everything random.")]
 BackendOpt = Annotated[MilpBackend, option("Code behind the solver milp.")]

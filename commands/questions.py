@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from numaplace.commands.app import app
 from numaplace.commands.options import (
+    CurrentOpt,
     ForceOpt,
     InstanceArg,
     JsonOpt,
@@ -39,11 +39,10 @@ if TYPE_CHECKING:
 PANEL = "Questions"
 _FILE = "File of one VM, in any format of import."
 _GOAL = "Cheapest in what: moves (and balloons), or loss of the whole plan."
-_CURRENT = "Where VMs are now, if the instance does not say or is outdated."
 _GUESTS = "A VM to look at, may be given again; all that are wider than a node unless given."
 _WHAT_IF = "Host that guests are moved to while they run, in any format of import."
+_MAX_CELLS = "Even cells tried, from 1 on; 4, or as many as it needs and one more, unless given."
 _NO_GUEST = "No VM is wider than a node; --vm names one to look at."
-CurrentOpt = Annotated[Path | None, option(_CURRENT, metavar="PLAN")]
 _EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.registry", "EXACT"))
 
 
@@ -85,7 +84,7 @@ def room(
     if goal not in list(Goal):
         raise InputError("room", "--goal", f"must be one of {', '.join(Goal)}, not {goal!r:.60}")
     _check_exact(solver)
-    problem = _running(instance, current)
+    problem = lookup.find_running(instance, current)
     sizes = {
         "vcpus": vcpus,
         "memory_mib": memory_mib,
@@ -98,7 +97,7 @@ def room(
         lambda line, stop: make_room(
             problem,
             wanted,
-            replace(params, on_progress=line.report, should_stop=stop),
+            output.watched(params, line, stop),
             goal=Goal(goal),
             solver=solver,
         ),
@@ -149,7 +148,7 @@ def sharing(
     rows = output.on_terminal(
         lambda line, stop: compare_sharing(
             problem,
-            replace(params, on_progress=line.report, should_stop=stop),
+            output.watched(params, line, stop),
             solver=solver,
             on_start=line.label,
         ),
@@ -170,7 +169,7 @@ def guest_numa(
     instance: InstanceArg,
     vm: Annotated[list[str], option(_GUESTS)] = [],  # noqa: B006
     what_if: Annotated[Path | None, option(_WHAT_IF, metavar="HOSTFILE")] = None,
-    max_cells: Annotated[int, option("Even cells tried: 1 to as many.")] = 4,
+    max_cells: Annotated[int | None, option(_MAX_CELLS)] = None,
     solver: Annotated[str, _EXACT] = "cpsat",
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
@@ -185,12 +184,13 @@ def guest_numa(
     """
     from numaplace.instances.lookup import find_instance
     from numaplace.solver.guest_moved import what_if as work_out
-    from numaplace.solver.guest_numa import guest_choices, wide_vms
+    from numaplace.solver.guest_numa import all_guest_choices, wide_vms
     from numaplace.solver.report.questions_plain import guest_plain
     from numaplace.solver.report.terminal_questions import guest_views
 
     _check_exact(solver)
-    check_int("guest NUMA", "--max-cells", max_cells, 1, CELLS_MAX)
+    if max_cells is not None:
+        check_int("guest NUMA", "--max-cells", max_cells, 1, CELLS_MAX)
     problem = find_instance(instance)
     for name in vm:
         if name not in problem.vm_index:
@@ -199,17 +199,14 @@ def guest_numa(
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
     guests = [problem.vm(name) for name in dict.fromkeys(vm)] or wide_vms(problem)
     answers = output.on_terminal(
-        lambda line, stop: [
-            guest_choices(
-                problem,
-                guest,
-                replace(params, on_progress=line.report, should_stop=stop),
-                max_cells=max_cells,
-                solver=solver,
-                on_start=line.label,
-            )
-            for guest in guests
-        ],
+        lambda line, stop: all_guest_choices(
+            problem,
+            guests,
+            output.watched(params, line, stop),
+            max_cells=max_cells,
+            solver=solver,
+            on_start=line.label,
+        ),
         "guest NUMA",
         quiet=quiet,
     )
@@ -243,16 +240,6 @@ def _code(results: Sequence[Result]) -> int:
         return OK
     proven = all(result.status is SolveStatus.INFEASIBLE for result in results)
     return INFEASIBLE if proven else NO_PLAN
-
-
-def _running(name: str, current: Path | None) -> Instance:
-    """Return an instance, with another current plan if a file is given."""
-    from numaplace.instances import lookup
-
-    problem = lookup.find_instance(name)
-    if current is None:
-        return problem
-    return replace(problem, current=lookup.read_known_plan(current, problem))
 
 
 def _check_exact(solver: str) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from numaplace.commands.app import app
 from numaplace.commands.options import (
+    CurrentOpt,
     ForceOpt,
     InstanceArg,
     JsonOpt,
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from numaplace.solver.rebalance import Rebalanced
 
 MINUTE_S = 60.0
-_CURVE = "Draw loss against MiB moved (.png, .svg, .pdf); takes the time once more."
+CURVE_SHARE = 0.3
+_CURVE = "Draw loss against MiB moved (.png, .svg, .pdf); shares the time."
 _PAYS_BACK = "Minutes within which a move must pay back; the instance's horizon unless given."
 
 
@@ -43,6 +45,7 @@ CurveOpt = Annotated[Path | None, option(_CURVE, metavar="FILE", callback=drawab
 @app.command(rich_help_panel="Plans")
 def rebalance(
     instance: InstanceArg,
+    current: CurrentOpt = None,
     budget_mib: Annotated[int | None, option("MiB that may be copied at most.")] = None,
     budget_moves: Annotated[int | None, option("VMs that may move at most.")] = None,
     budget_seconds: Annotated[float | None, option("Seconds that copying may take.")] = None,
@@ -69,8 +72,8 @@ def rebalance(
     from numaplace.solver.report.moves_plain import curve_plain, rebalanced_plain
     from numaplace.solver.report.terminal_moves import rebalance_views
 
-    lookup.check_writable([curve], document=out, inputs=[instance], overwrite=force)
-    problem = _problem(lookup.find_instance(instance), pays_back)
+    lookup.check_writable([curve], document=out, inputs=[instance, current], overwrite=force)
+    problem = _problem(lookup.find_running(instance, current), pays_back)
     budget = Budget(budget_mib, budget_moves, budget_seconds)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
     found, points = _run(problem, budget, params, curve=curve is not None, quiet=quiet)
@@ -108,6 +111,11 @@ def _problem(instance: Instance, pays_back: float | None) -> Instance:
     return replace(instance, prices=prices)
 
 
+def _share(params: SolveParams, *, curve: bool) -> SolveParams:
+    """Return what a rebalance may take if a trade-off is to follow in the same time."""
+    return params.part(CURVE_SHARE) if curve else params
+
+
 def _run(
     problem: Instance, budget: Budget, params: SolveParams, *, curve: bool, quiet: bool
 ) -> tuple[Rebalanced, tuple[Rebalanced, ...]]:
@@ -116,7 +124,7 @@ def _run(
 
     found = output.on_terminal(
         lambda line, stop: solver.rebalance(
-            problem, budget, replace(params, on_progress=line.report, should_stop=stop)
+            problem, budget, _share(output.watched(params, line, stop), curve=curve)
         ),
         f"rebalancing {problem.name}".rstrip(),
         quiet=quiet,
@@ -124,9 +132,7 @@ def _run(
     if not curve:
         return found, ()
     points = output.on_terminal(
-        lambda line, stop: solver.trade_off(
-            problem, replace(params, on_progress=line.report, should_stop=stop)
-        ),
+        lambda line, stop: solver.trade_off(problem, output.watched(params, line, stop)),
         "trade-off of loss against MiB moved",
         quiet=quiet,
     )

@@ -20,6 +20,7 @@ from numaplace.commands.options import (
 )
 from numaplace.commands.shown import Shown, drawn, hand_over
 from numaplace.models.errors import InputError, check_int, check_real
+from numaplace.solver.deadline import COMMAND_CLOCK
 from numaplace.solver.registry import EXACT
 from numaplace.solver.report import terminal_output as output
 
@@ -278,6 +279,7 @@ def compare_trace(
                 processes=options.processes or os.cpu_count() or 1,
                 on_done=lambda done, total, job: line.label(f"{done} of {total} jobs, last {job}"),
                 should_stop=stop,
+                until=COMMAND_CLOCK.deadline(options.time_limit_s, stop),
             ),
             f"comparing on {len(cases)} windows",
             quiet=quiet,

@@ -69,6 +69,12 @@ def read_known_plan(path: Path, instance: Instance) -> Plan:
     return plan
 
 
+def find_running(name: str, current: Path | None) -> Instance:
+    """Return an instance as `find_instance`, with another current plan if a file is given."""
+    found = find_instance(name)
+    return found if current is None else replace(found, current=read_known_plan(current, found))
+
+
 def check_writable(
     paths: Iterable[Path | None] = (),
     *,

@@ -85,7 +85,8 @@ def compare(
     solvers
         Names as in `numaplace.solver.registry.SOLVER_NAMES`.
     params
-        Parameters of each solve; its seed is replaced, reasons are not asked for.
+        Parameters of each solve; its seed is replaced, reasons are not asked for. The time limit
+        is for all solves together, each may take as much as those that follow.
     seeds
         Seeds.
     on_start
@@ -97,7 +98,9 @@ def compare(
         In order of instances, solvers, seeds. Once the caller asks to stop, solves that have not
         begun are left out.
     """
-    base = replace(params or SolveParams(), explain=False)
+    base = replace(params or SolveParams(), explain=False).begun()
+    instances = list(instances)
+    left = len(instances) * len(solvers) * len(seeds)
     rows: list[Row] = []
     for name, instance in instances:
         results: list[tuple[int, Result]] = []
@@ -107,7 +110,9 @@ def compare(
                     break
                 if on_start is not None:
                     on_start(f"{solver} plans {name}")
-                results.append((seed, solve(instance, solver, replace(base, seed=seed))))
+                part = base.part(1 / left)
+                results.append((seed, solve(instance, solver, replace(part, seed=seed))))
+                left -= 1
         rows += rows_of(name, instance, results)
     return tuple(rows)
 

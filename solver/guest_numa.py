@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from numaplace.models.cost import Term
 from numaplace.models.errors import InputError
-from numaplace.models.forms import BLOCKS_MAX, BLOCKS_WANTED, node_takes
+from numaplace.models.forms import BLOCKS_MAX, BLOCKS_WANTED, make_form, node_takes
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
@@ -81,12 +81,36 @@ class GuestAnswer:
     best: Choice | None
 
 
+def all_guest_choices(
+    instance: Instance,
+    vms: Sequence[Vm],
+    params: SolveParams,
+    *,
+    max_cells: int | None = None,
+    solver: str = "cpsat",
+    on_start: Callable[[str], None] | None = None,
+) -> list[GuestAnswer]:
+    """Plan with each topology of one guest after the other, all within the time limit."""
+    params = params.begun()
+    return [
+        guest_choices(
+            instance,
+            vm,
+            params.part(1 / (len(vms) - done)),
+            max_cells=max_cells,
+            solver=solver,
+            on_start=on_start,
+        )
+        for done, vm in enumerate(vms)
+    ]
+
+
 def guest_choices(
     instance: Instance,
     vm: Vm,
     params: SolveParams | None = None,
     *,
-    max_cells: int = CELLS_TRIED,
+    max_cells: int | None = None,
     solver: str = "cpsat",
     on_start: Callable[[str], None] | None = None,
 ) -> GuestAnswer:
@@ -97,10 +121,10 @@ def guest_choices(
     instance, vm
         The VM is one of the instance.
     params, solver
-        How to solve, once for each choice.
+        How to solve; the time limit is for all choices together.
     max_cells
-        Even cells tried: 1 to as many, and to as many as a host has nodes. Cells that the VM brings
-        along are tried as well.
+        Even cells tried: 1 to as many, and to as many as a host has nodes. None: 4, or if the VM
+        needs more, as many as it needs and one more. Cells that the VM brings along are tried too.
     on_start
         Called with what is solved next.
 
@@ -109,15 +133,17 @@ def guest_choices(
     InputError
         If the VM shares pages: what is told of cells then does not say where those are.
     """
-    params = params or SolveParams()
+    params = (params or SolveParams()).begun()
     if vm.name in instance.group_of:
         reason = "shares pages with others, so it cannot have cells of its own"
         raise InputError(f"VM {vm.name!r:.80}", "guest_numa", reason)
     choices: list[Choice] = []
-    for changed, told in topologies(instance, vm, max_cells):
+    tried = topologies(instance, vm, max_cells)
+    for done, (changed, told) in enumerate(tried):
         if on_start is not None:
             on_start(f"{vm.name}: {len(changed.cells)} cells, {'told' if told else 'not told'}")
-        choices.append(Choice(changed, told, solve(_with(instance, changed), solver, params)))
+        part = params.part(1 / (len(tried) - done))
+        choices.append(Choice(changed, told, solve(_with(instance, changed), solver, part)))
     placed = [choice for choice in choices if choice.result.plan is not None]
     return GuestAnswer(vm, tuple(choices), min(placed, key=lambda c: c.rank, default=None))
 
@@ -142,12 +168,16 @@ def _with(instance: Instance, vm: Vm) -> Instance:
     return replace(instance, vms=vms)
 
 
-def topologies(instance: Instance, vm: Vm, max_cells: int) -> list[tuple[Vm, bool]]:
+def topologies(instance: Instance, vm: Vm, max_cells: int | None) -> list[tuple[Vm, bool]]:
     """Return the VM with each topology, not told and told; one cell has nothing to tell."""
     nodes = max((len(host.nodes) for host in instance.allowed_hosts(vm)), default=1)
     unit_mib = _given_unit(vm) or vm.page_size.mib
-    most = min(max_cells, nodes, vm.vcpus, vm.memory_mib // unit_mib)
-    cuts = [even_cells(vm, count) for count in range(1, most + 1)]
+    first, last = 1, max_cells or CELLS_TRIED
+    fewest = fewest_cells(instance, vm)
+    if max_cells is None and fewest > last:
+        first, last = fewest, fewest + 1
+    most = min(last, nodes, vm.vcpus, vm.memory_mib // unit_mib)
+    cuts = [even_cells(vm, count) for count in range(first, most + 1)]
     if vm.cells and vm.cells not in cuts:
         cuts.append(vm.cells)
     return [
@@ -155,6 +185,15 @@ def topologies(instance: Instance, vm: Vm, max_cells: int) -> list[tuple[Vm, boo
         for cells in cuts
         for told in ((False, True) if len(cells) > 1 else (False,))
     ]
+
+
+def fewest_cells(instance: Instance, vm: Vm) -> int:
+    """Return how many even cells a VM needs on an empty host; 1 if no number helps."""
+    if not _is_wide(instance, vm):
+        return 1
+    plain = replace(vm, cells=(), max_cells=None, guest_numa=GuestNuma.NONE)
+    shapes = make_form(plain, 0, instance.allowed_hosts(vm)).shapes
+    return min((shape.num_cells for shape in shapes if shape.num_cells > 1), default=1)
 
 
 def even_cells(vm: Vm, count: int) -> tuple[Cell, ...]:

@@ -7,6 +7,7 @@ from there.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from numaplace.models.fleet import Fleet
 from numaplace.models.result import SolveStatus
 from numaplace.models.schedule import Goal, faults, worth
 from numaplace.models.trace import ARRAYS, Ints, Trace
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.jobs import run_jobs
 from numaplace.solver.offline import solve_offline
 from numaplace.solver.online.replay import replay
@@ -121,6 +123,8 @@ class Setup:
         Goals whose optimum is wanted.
     time_limit_s, workers, seed
         Of each solve for an optimum.
+    share_s
+        What a solve gets of that where several share the time.
     solver
         ``cpsat`` or ``milp``.
     """
@@ -132,6 +136,7 @@ class Setup:
     workers: int = 1
     seed: int = 0
     solver: str = "cpsat"
+    share_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,10 @@ class Job:
         return f"{self.case.name}: {self.policy or f'optimum of {self.goal}'}"
 
 
+SOLVES_SHARE = 0.8
+"""Of the time; the rest is for policies and for starting processes."""
+
+
 def compare_online(
     cases: Sequence[Case],
     setup: Setup,
@@ -155,6 +164,7 @@ def compare_online(
     processes: int = 1,
     on_done: Callable[[int, int, str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    until: Deadline = NEVER,
 ) -> Comparison:
     """Run every policy on every case, and solve every case for every goal.
 
@@ -170,13 +180,20 @@ def compare_online(
         Told the number of jobs done, of all jobs, and words for the last one.
     should_stop
         Asked often; once it answers True, jobs that have not begun are left out and solves end.
+    until
+        When all is to be done: solves share the time, what does not fit is left out.
     """
     jobs = list(_jobs(cases, setup))
     open_jobs = [job for job in jobs if not _known(job, store.get(job.key), setup)]
     done = len(jobs) - len(open_jobs)
     reused = done
-    work = partial(run_job, setup)
-    for job, record in run_jobs(open_jobs, work, processes=processes, should_stop=should_stop):
+    solves = sum(job.goal is not None for job in open_jobs)
+    each_s = SOLVES_SHARE * until.left_s * min(processes, max(1, solves)) / max(1, solves)
+    work = partial(run_job, replace(setup, share_s=each_s))
+    ends = replace(until, should_stop=should_stop)
+    for job, record in run_jobs(
+        open_jobs, work, processes=processes, should_stop=lambda: ends.over
+    ):
         store.put(job.key, record)
         done += 1
         if on_done is not None:
@@ -228,13 +245,17 @@ def _known(job: Job, record: Record | None, setup: Setup) -> bool:
 def run_job(setup: Setup, job: Job, should_stop: Callable[[], bool]) -> Record | None:
     """Run one job; None if it was stopped before it came to its end."""
     if job.policy is not None:
-        return _run_policy(job.case.trace, setup, job.policy)
+        return _run_policy(job.case.trace, setup, job.policy, should_stop)
     assert job.goal is not None
     return _run_optimum(job.case.trace, setup, job.goal, should_stop)
 
 
-def _run_policy(trace: Trace, setup: Setup, policy: str) -> Record:
-    found = replay(trace, setup.fleet, setup.rules[policy], samples=1)
+def _run_policy(
+    trace: Trace, setup: Setup, policy: str, should_stop: Callable[[], bool]
+) -> Record | None:
+    found = replay(trace, setup.fleet, setup.rules[policy], samples=1, should_stop=should_stop)
+    if not found.complete:
+        return None
     for fault in faults(trace, setup.fleet, found.slots):
         raise AssertionError(f"policy {policy} breaks a rule: {fault}")
     micros = found.latency_ns / 1000
@@ -255,7 +276,7 @@ def _run_optimum(
         trace,
         setup.fleet,
         goal,
-        time_limit_s=setup.time_limit_s,
+        time_limit_s=min(setup.time_limit_s, setup.share_s),
         workers=setup.workers,
         seed=setup.seed,
         hint=_best_online(trace, setup, goal),

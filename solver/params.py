@@ -101,3 +101,8 @@ class SolveParams:
         What works on a part of the time passes on parameters with an earlier `deadline`.
         """
         return self if self.deadline else replace(self, deadline=self.until)
+
+    def part(self, share: float) -> SolveParams:
+        """Return the parameters of a piece of work that may take a share of the time left."""
+        until = self.until.share(share)
+        return replace(self, deadline=until, time_limit_s=until.left_s)

@@ -17,9 +17,10 @@ from importlib import import_module
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.moves import Budget, Spent, Step, spent_on
+from numaplace.models.moves import CAPACITIES, Budget, Spent, Step, broken, spent_on
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus
+from numaplace.models.units import MICRO
 from numaplace.models.verify import violations
 from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
 from numaplace.solver.deadline import Deadline
@@ -31,8 +32,14 @@ from numaplace.solver.stay import keep_in_place, staying
 
 NAME = "rebalance"
 NOTHING_SPENT = Spent()
-RESERVE_SHARE, ORDER_SHARE, ORDER_S = 0.05, 0.2, 30.0
-"""Share of the time kept for the order of moves, what it may take if it is hard, and at most."""
+RESERVE_SHARE, ORDER_SHARE, ORDER_S = 0.1, 0.2, 30.0
+"""Share of the time kept for the order of moves, what one on the way may take, and at most."""
+
+LAST_S = 0.3
+"""Seconds for the last order, however late it is: without one there is nothing to hand over."""
+
+CAUSE_S = 10.0
+"""Seconds at most for why nothing is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,8 @@ class Rebalanced:
         What the steps cost together.
     left_out
         Why moves of the best plan are not made, in words.
+    best_micro
+        What the best plan would lose without the price of moving, if moves of it are left out.
     """
 
     instance: Instance
@@ -65,6 +74,7 @@ class Rebalanced:
     steps: tuple[PricedStep, ...] = ()
     spent: Spent = NOTHING_SPENT
     left_out: tuple[str, ...] = ()
+    best_micro: int | None = None
 
     @property
     def lasting_micro(self) -> int | None:
@@ -111,7 +121,7 @@ def rebalance(
     if instance.current is None:
         reason = "is missing: what runs where now is what is rebalanced"
         raise InputError("instance", "current", reason)
-    return _Rebalance(instance, budget or Budget(), params or SolveParams()).run(start)
+    return _Rebalance(instance, budget or Budget(), (params or SolveParams()).begun()).run(start)
 
 
 def trade_off(
@@ -122,15 +132,23 @@ def trade_off(
     Each starts from the plan of the smaller budget. The time limit is for all together; a third of
     it is for the one without a budget, which comes last in the result.
     """
-    params = params or SolveParams()
-    full = rebalance(instance, None, replace(params, time_limit_s=params.time_limit_s / 3))
-    each = replace(params, time_limit_s=params.time_limit_s * 2 / 3 / points)
+    params = (params or SolveParams()).begun()
+    full = rebalance(instance, None, params.part(1 / 3))
     budgets = sorted({full.spent.mib * number // points for number in range(points)})
     found: list[Rebalanced] = []
-    for mib in budgets if full.result.plan is not None else ():
+    for done, mib in enumerate(budgets if full.result.plan is not None else ()):
         start = found[-1].result.plan if found else None
-        found.append(rebalance(instance, Budget(mib), each, start=start))
+        part = params.part(1 / (len(budgets) - done))
+        found.append(rebalance(instance, Budget(mib), part, start=start))
     return (*found, full)
+
+
+NO_WAY = "no plan keeps every running VM, and every required one,"
+
+
+def _in_words(spent: Spent) -> str:
+    moves = f"{spent.moves} move{'s' * (spent.moves != 1)}"
+    return f"{moves} of {spent.mib} MiB in {spent.micros / MICRO:.1f} s"
 
 
 class _Rebalance:
@@ -147,12 +165,9 @@ class _Rebalance:
         )
         self.budget = budget
         self.params = params
-        self.stay = staying(self.instance)
         self._began = time.monotonic()
-
-    @property
-    def _left_s(self) -> float:
-        return max(0.0, self.params.time_limit_s - (time.monotonic() - self._began))
+        self.until = params.until
+        self.stay = staying(self.instance)
 
     def run(self, start: Plan | None) -> Rebalanced:
         """Solve, put the moves in order, and fall back to what can be reached."""
@@ -162,7 +177,7 @@ class _Rebalance:
         if result.plan is None:
             return Rebalanced(self.instance, self.budget, self.stay, result)
         plan = keep_in_place(self.instance, result.plan)
-        ordered = self._ordered(plan)
+        ordered = self._ordered(plan, self._last())
         spent = spent_on(self.instance, ordered.steps)
         if ordered.reasons or not self.budget.allows(spent):
             return self._fallen_back(result, ordered, hint)
@@ -170,13 +185,33 @@ class _Rebalance:
 
     def _solve(self, hint: Plan | None) -> Result:
         solve_cpsat = import_module("numaplace.solver.cpsat.solve").solve_cpsat
-        left_s = max(0.0, self._left_s - min(ORDER_S, RESERVE_SHARE * self.params.time_limit_s))
-        params = replace(self.params, hint=hint, time_limit_s=left_s, explain=False)
-        result: Result = solve_cpsat(self.instance, params, self.budget)
+        reserve_s = min(ORDER_S, RESERVE_SHARE * self.params.time_limit_s)
+        params = replace(self.params, hint=hint, deadline=self.until.earlier(reserve_s))
+        result: Result = solve_cpsat(self.instance, replace(params, explain=False), self.budget)
         if result.status is SolveStatus.INFEASIBLE:
-            reason = "no plan keeps every running VM, and every required one, within the budget"
-            return replace(result, solver=NAME, reasons=(reason,))
+            return replace(result, solver=NAME, reasons=self._cause(result))
         return replace(result, solver=NAME)
+
+    def _cause(self, result: Result) -> tuple[str, ...]:
+        """Say what conflicts whatever moves, or what the budget does not suffice for."""
+        params = replace(self.params, deadline=self.until.share(1.0, CAUSE_S))
+        if self.budget == Budget():
+            explained = import_module("numaplace.solver.cpsat.explain").explained
+            reasons: tuple[str, ...] = explained(self.instance, result, params).reasons
+            return reasons or (f"{NO_WAY}; there was no time to find out why",)
+        free = rebalance(self.instance, None, params)
+        if free.result.status is SolveStatus.INFEASIBLE:
+            return free.result.reasons
+        if free.result.plan is None:
+            return (f"{NO_WAY} within the budget",)
+        needs = _in_words(free.spent)
+        wrong = next(broken(self.instance, self.current, CAPACITIES), None)
+        why = f": as things are, {wrong}" if wrong else ""
+        return (f"{NO_WAY} within the budget{why}; without it, {needs} would do",)
+
+    def _last(self) -> Deadline:
+        """Return the deadline of the order that is handed over, and of what its steps gain."""
+        return Deadline(max(self.until.end, time.monotonic() + LAST_S))
 
     def _improved(self, plan: Plan | None) -> Plan | None:
         """Improve a plan by local search, and go as far towards that as the budget allows."""
@@ -185,16 +220,16 @@ class _Rebalance:
         improve = import_module("numaplace.solver.greedy.improve").improve
         choices = len(self.instance.vms) * len(self.instance.places)
         limits = HINT_S, HINT_SHARE * self.params.time_limit_s, HINT_S_PER_SQUARE * choices**2
-        until = Deadline.after(min(limits), self.params.should_stop)
+        until = self.until.share(1.0, min(limits))
         better: Plan = improve(self.instance, plan, until=until, seed=self.params.seed)
         if self._within(better):
             return better
-        ordered = self._ordered(keep_in_place(self.instance, better))
+        until = self.until.share(ORDER_SHARE, ORDER_S)
+        ordered = self._ordered(keep_in_place(self.instance, better), until)
         return self._best([way for way, _ in self._ways(ordered)])
 
-    def _ordered(self, plan: Plan) -> Ordered:
-        limit_s = max(1.0, min(ORDER_S, ORDER_SHARE * self.params.time_limit_s))
-        return order_moves(self.instance, self.current, plan, time_limit_s=limit_s)
+    def _ordered(self, plan: Plan, until: Deadline) -> Ordered:
+        return order_moves(self.instance, self.current, plan, until.share(1.0, ORDER_S))
 
     # ---- candidates -------------------------------------------------------------------------
 
@@ -231,7 +266,7 @@ class _Rebalance:
             (plan, ordered.steps[:number]) for plan, number in self._ways(ordered)
         ]
         for known in (hint, self.stay):
-            before = self._ordered(known) if known is not None else None
+            before = self._ordered(known, self._last()) if known is not None else None
             spent = spent_on(self.instance, before.steps) if before else Spent()
             if known and before and not before.reasons and self.budget.allows(spent):
                 ways.append((known, before.steps))
@@ -242,7 +277,8 @@ class _Rebalance:
             none = no_plan(NAME, SolveStatus.UNKNOWN, result.runtime_s, reasons, result.stats)
             return Rebalanced(self.instance, self.budget, self.stay, none, left_out=reasons)
         plan, steps = min(ways, key=lambda way: self._key(way[0]))
-        return self._outcome(self._again(result, plan), steps, reasons)
+        best = None if result.plan is None else lasting(self.instance, result.plan)
+        return self._outcome(self._again(result, plan), steps, reasons, best)
 
     def _again(self, result: Result, plan: Plan) -> Result:
         """Wrap another plan with the bounds that were found; they hold for it as well."""
@@ -251,14 +287,19 @@ class _Rebalance:
         return make_result(NAME, self.instance, plan, bounds, runtime_s=seconds, stats=stats)
 
     def _outcome(
-        self, result: Result, steps: tuple[Step, ...], left_out: tuple[str, ...]
+        self,
+        result: Result,
+        steps: tuple[Step, ...],
+        left_out: tuple[str, ...],
+        best_micro: int | None = None,
     ) -> Rebalanced:
         return Rebalanced(
             self.instance,
             self.budget,
             self.stay,
             result,
-            priced(self.instance, self.current, steps),
+            priced(self.instance, self.current, steps, self._last()),
             spent_on(self.instance, steps),
             left_out,
+            best_micro,
         )

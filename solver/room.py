@@ -25,6 +25,7 @@ from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
 from numaplace.solver.base import make_result
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.params import SolveParams
 from numaplace.solver.plan_diff import Difference, differences
@@ -35,6 +36,9 @@ G = TypeVar("G", Together, Apart)
 DISTURBED = (Term.MIGRATION, Term.BALLOONING)
 
 ORDERS_MAX = 120
+
+SOLVE_SHARE = 0.9
+"""Of the time; the rest is for where those that give way go."""
 
 HOME_WEIGHT = 1e-5
 """vCPUs lost if all vCPUs of a VM change their nodes: of equal moves, the fewest."""
@@ -116,7 +120,7 @@ def make_room(
         If nothing is known of where VMs run, or the VM runs already.
     """
     began = time.monotonic()
-    params = params or SolveParams()
+    params = (params or SolveParams()).begun()
     running = _with_running(instance, vm)
     current = running.current or Plan()
     plan = _left_alone(running, vm.name, current)
@@ -127,12 +131,12 @@ def make_room(
     if goal is Goal.LOSS:
         found = solve(running, solver, params)
         return _room(running, vm.name, goal, found, current)
-    found = solve(_only_moves(running), solver, params)
+    found = solve(_only_moves(running), solver, params.part(SOLVE_SHARE))
     if found.plan is None:
         return _room(running, vm.name, goal, found, current)
     stages = tuple(stage for stage in found.stages if stage.stage is not Stage.LOSS)
     least = _room(running, vm.name, goal, replace(found, stages=stages), current)
-    settled = _settled(running, least, found.plan)
+    settled = _settled(running, least, found.plan, params.until)
     room = _room(running, vm.name, goal, replace(least.result, plan=settled), current)
     return replace(room, least_micro=least.price_micro)
 
@@ -263,7 +267,7 @@ def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:
     return engine.plan() if engine.add(instance.vm(name)) is not None else None
 
 
-def _settled(instance: Instance, least: Room, plan: Plan) -> Plan:
+def _settled(instance: Instance, least: Room, plan: Plan, until: Deadline) -> Plan:
     """Return a plan in which who gives way, and the one more, are where they lose little.
 
     They are placed one after the other, each where the plan then loses least, in all orders if
@@ -273,6 +277,8 @@ def _settled(instance: Instance, least: Room, plan: Plan) -> Plan:
     others = {name: at for name, at in plan.placements.items() if name not in movers}
     best, loss = plan, evaluate(instance, plan).loss_micro
     for order in islice(permutations(movers), ORDERS_MAX):
+        if until.over:
+            break
         engine = Engine(instance)
         engine.load_plan(Plan(others, plan.copies))
         if all(engine.add(instance.vm(name)) is not None for name in order):

@@ -11,7 +11,6 @@ found is no proof that there is none: the search is bounded, and bounces one VM 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +19,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.moves import Course, Step, StepKind, step_micros, steps_between
 from numaplace.models.plan import Placement, Plan, SharedCopy
 from numaplace.models.units import ceil_div
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.greedy.board import Board
 from numaplace.solver.greedy.build import build
 from numaplace.solver.greedy.engine import Engine
@@ -32,6 +32,9 @@ TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
 """States looked at, in all and in search of one order without bounces."""
 
 TRIES_A_STEP = 20
+RANK_SHARE = 0.3
+"""Of the time, for what single steps gain: the order to try them in."""
+
 BOUNCES_PER_VM = 2
 
 
@@ -67,16 +70,16 @@ class PricedStep:
         Microseconds of copying.
     gain_micro
         Loss before it less loss after it, in micro-vCPU, without the price of moving. Negative if
-        a VM starts, or makes room for another.
+        a VM starts, or makes room for another; None if there was no time to work it out.
     """
 
     step: Step
     micros: int
-    gain_micro: int
+    gain_micro: int | None
 
 
 def order_moves(
-    instance: Instance, current: Plan, target: Plan, *, time_limit_s: float = 30.0
+    instance: Instance, current: Plan, target: Plan, until: Deadline = NEVER
 ) -> Ordered:
     """Find an order of the steps from one plan to another.
 
@@ -88,14 +91,16 @@ def order_moves(
         Where VMs are. What rules it breaks may stay broken until moves mend them.
     target
         A valid plan.
-    time_limit_s
-        Seconds after which what is not ordered counts as stuck.
+    until
+        When what is not ordered counts as stuck.
     """
-    return _Sequencer(instance, current, target, time.monotonic() + time_limit_s).run()
+    return _Sequencer(instance, current, target, until).run()
 
 
-def priced(instance: Instance, current: Plan, steps: Sequence[Step]) -> tuple[PricedStep, ...]:
-    """Return what each step costs and gains where it stands in the sequence."""
+def priced(
+    instance: Instance, current: Plan, steps: Sequence[Step], until: Deadline = NEVER
+) -> tuple[PricedStep, ...]:
+    """Return what each step costs and, as long as there is time, gains where it stands."""
     without = replace(instance, current=None)
     placements = dict(current.placements)
     copies = current.copies
@@ -103,6 +108,9 @@ def priced(instance: Instance, current: Plan, steps: Sequence[Step]) -> tuple[Pr
     found: list[PricedStep] = []
     for step in steps:
         placements[step.vm] = step.after
+        if until.over:
+            found.append(PricedStep(step, step_micros(instance, step), None))
+            continue
         now = evaluate(without, Plan(placements, copies)).loss_micro
         found.append(PricedStep(step, step_micros(instance, step), loss - now))
         loss = now
@@ -112,10 +120,10 @@ def priced(instance: Instance, current: Plan, steps: Sequence[Step]) -> tuple[Pr
 class _Sequencer:
     """Search for an order, from one dead end to the next bounce."""
 
-    def __init__(self, instance: Instance, current: Plan, target: Plan, deadline: float) -> None:
+    def __init__(self, instance: Instance, current: Plan, target: Plan, until: Deadline) -> None:
         self.instance = instance
         self.course = Course(instance, current, target)
-        self.deadline = deadline
+        self.until = until
         self.plan = self.course.start().plan
         self.steps: list[Step] = []
         self.pending = {step.vm: step for step in self._by_gain(current, target)}
@@ -126,18 +134,19 @@ class _Sequencer:
     def _by_gain(self, current: Plan, target: Plan) -> list[Step]:
         """Steps: VMs that start, then those that gain most for a second of copying."""
         steps = steps_between(self.instance, current, target)
-        single = {s.vm: priced(self.instance, current, [s])[0] for s in steps}
+        early = self.until.share(RANK_SHARE)
+        single = {s.vm: priced(self.instance, current, [s], early)[0] for s in steps}
 
         def rank(step: Step) -> tuple[bool, float]:
             one = single[step.vm]
-            return step.kind is not StepKind.START, -one.gain_micro / max(1, one.micros)
+            return step.kind is not StepKind.START, -(one.gain_micro or 0) / max(1, one.micros)
 
         return sorted(steps, key=rank)
 
     @property
     def over(self) -> bool:
         """Whether the search has gone on long enough."""
-        return self.tries > self.tries_max or time.monotonic() > self.deadline
+        return self.tries > self.tries_max or self.until.over
 
     def run(self) -> Ordered:
         """Order moves; bounce where there is no other way."""

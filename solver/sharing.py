@@ -88,13 +88,13 @@ def compare_sharing(
     if not instance.sharing:
         reason = "is missing: no group of VMs has pages in common"
         raise InputError(f"instance {instance.name!r:.80}", "sharing", reason)
-    params = params or SolveParams()
+    params = (params or SolveParams()).begun()
     rows: list[SharingRow] = []
-    for sharing in (Sharing.NONE, Sharing.NODES, Sharing.ACROSS):
+    for left, sharing in ((3, Sharing.NONE), (2, Sharing.NODES), (1, Sharing.ACROSS)):
         if on_start is not None:
             on_start(f"sharing {sharing}")
         changed = shared_so(instance, sharing)
-        result = solve(changed, solver, params)
+        result = solve(changed, solver, params.part(1 / left))
         rows.append(_row(sharing, changed, result, result.plan))
     across = rows[-1]
     if across.plan is not None:

@@ -290,6 +290,12 @@ class PlanDoc(PlanBodyDoc):
     format: Literal["numaplace-plan/1"]
 
 
+class CurrentDoc(PlanDoc):
+    """Where everything is now: a plan, or the document of one as it was written."""
+
+    format: Literal["numaplace-plan/1"] | None = None  # type: ignore[assignment]
+
+
 class InstanceDoc(Document):
     """A planning problem: hosts, VMs, relations, prices, and where everything is now."""
 
@@ -305,7 +311,7 @@ class InstanceDoc(Document):
     sharing: list[SharingDoc] = []
     prices: PricesDoc = Field(PricesDoc.model_validate({}))
     between: Annotated[Between, Word] = Between.NOTHING
-    current: PlanBodyDoc | None = None
+    current: CurrentDoc | None = None
 
 
 KINDS: dict[str, type[InstanceDoc] | type[PlanDoc]] = {"instance": InstanceDoc, "plan": PlanDoc}

@@ -18,7 +18,11 @@ def rebalanced_plain(found: Rebalanced) -> Plain:
         **result_plain(found.instance, found.result),
         "budget": {"mib": budget.mib, "moves": budget.moves, "seconds": budget.seconds},
         "horizon_s": found.instance.prices.horizon_s,
-        "lasting_loss_micro": {"before": found.stay_micro, "after": found.lasting_micro},
+        "lasting_loss_micro": {
+            "before": found.stay_micro,
+            "after": found.lasting_micro,
+            "best": found.lasting_micro if found.best_micro is None else found.best_micro,
+        },
         **_spent(found),
         "steps": [_step(one) for one in found.steps],
         "left_out": list(found.left_out),

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
-from numaplace.models.moves import StepKind
+from numaplace.models.moves import Step, StepKind
+from numaplace.models.plan import Placement
 from numaplace.models.units import MICRO
 from numaplace.solver.rebalance import Rebalanced
 from numaplace.solver.report import words
@@ -66,11 +67,16 @@ def _sums(found: Rebalanced) -> Text:
         lost += ", the plan before breaks rules"
     else:
         lost += f" instead of {words.loss(before)}"
+    stuck = ""
+    if found.best_micro is not None and found.best_micro < after:
+        worth = words.loss(after - found.best_micro)
+        stuck = f"moves worth {worth} vCPUs cannot be made, see below"
     if not found.steps:
-        return Text(f"{lost}: nothing is worth moving within the budget")
+        return Text(f"{lost}: {stuck or 'nothing is worth moving within the budget'}")
     spent = found.spent
     effort = f"{words.plural(spent.moves, 'move')}, {words.memory(spent.mib)} copied"
-    return Text(f"{lost}: {effort} in {words.seconds(spent.micros / MICRO)}")
+    effort += f" in {words.seconds(spent.micros / MICRO)}" if spent.micros else ""
+    return Text("; ".join(part for part in (f"{lost}: {effort}", stuck) if part))
 
 
 def steps_table(steps: Sequence[PricedStep]) -> RenderableType:
@@ -84,8 +90,8 @@ def steps_table(steps: Sequence[PricedStep]) -> RenderableType:
             str(number),
             Text(step.vm),
             what,
-            Text("–" if step.before is None else where_words(step.before)),
-            Text(where_words(step.after)),
+            Text("–" if step.before is None else _where(step, step.before)),
+            Text(_where(step, step.after)),
             words.memory(step.mib) if step.mib else "",
             words.seconds(one.micros / MICRO) if one.micros else "",
             _gain(one.gain_micro),
@@ -93,7 +99,16 @@ def steps_table(steps: Sequence[PricedStep]) -> RenderableType:
     return titled("Moves in order; vCPUs first, pages after; gain in vCPUs", table)
 
 
-def _gain(micro: int) -> str:
+def _where(step: Step, at: Placement) -> str:
+    if step.kind is not StepKind.RESIZE:
+        return where_words(at)
+    mib, vcpus = sum(at.memory_by_node().values()), sum(at.vcpus_by_node().values())
+    return f"{where_words(at)}: {words.plural(vcpus, 'vCPU')}, {words.memory(mib)}"
+
+
+def _gain(micro: int | None) -> str:
+    if micro is None:
+        return "?"
     return f"-{words.loss(-micro)}" if micro < 0 else words.loss(micro)
 
 

@@ -168,21 +168,18 @@ def on_terminal(
             os._exit(ABORTED)
 
 
+def watched(params: SolveParams, line: ProgressLine, stop: Callable[[], bool]) -> SolveParams:
+    """Return parameters that report to a line and end with the command's time, or at a wish."""
+    until = COMMAND_CLOCK.deadline(params.time_limit_s, stop)
+    return replace(params, on_progress=line.report, should_stop=stop, deadline=until)
+
+
 def solve_on_terminal(
     instance: Instance, solver: str, params: SolveParams, *, quiet: bool = False
 ) -> Result:
     """Solve an instance as `on_terminal` does work."""
     return on_terminal(
-        lambda line, stop: solve(
-            instance,
-            solver,
-            replace(
-                params,
-                on_progress=line.report,
-                should_stop=stop,
-                deadline=COMMAND_CLOCK.deadline(params.time_limit_s, stop),
-            ),
-        ),
+        lambda line, stop: solve(instance, solver, watched(params, line, stop)),
         f"{solver} plans {instance.name}".rstrip(),
         quiet=quiet,
     )
@@ -201,7 +198,7 @@ def compare_on_terminal(
         lambda line, stop: compare(
             instances,
             solvers,
-            replace(params, on_progress=line.report, should_stop=stop),
+            watched(params, line, stop),
             seeds,
             on_start=line.label,
         ),

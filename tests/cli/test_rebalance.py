@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from numaplace.instances.catalog import load_catalog
-from numaplace.instances.formats.json_io import read_plan
+from numaplace.instances.formats.json_io import instance_to_dict, read_plan
 from numaplace.models.verify import violations
 from numaplace.tests.cli.conftest import Run
 
@@ -81,3 +81,16 @@ def test_quiet_prints_nothing(run: Run) -> None:
     """--quiet leaves only the exit code."""
     result = run("rebalance", "re-planning", "--quiet", "--workers", 1)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_where_vms_are_now_comes_from_a_plan(run: Run, tmp_path: Path) -> None:
+    """From its file, or pasted as it was written under `current`: then nothing is to be moved."""
+    out, pasted = tmp_path / "plan.json", tmp_path / "pasted.json"
+    assert run("rebalance", "re-planning", "--workers", 1, "--out", out).exit_code == 0
+    instance = instance_to_dict(load_catalog("re-planning"))
+    pasted.write_text(json.dumps({**instance, "current": json.loads(out.read_text())}))
+    for source in (("re-planning", "--current", out), (pasted,)):
+        document = json.loads(run("rebalance", *source, "--json", "--workers", 1).stdout)
+        assert (document["status"], document["steps"]) == ("optimal", [])
+    assert run("rebalance", "re-planning", "--current", tmp_path / "none.json").exit_code == 2
+    assert run("rebalance", pasted, "--out", pasted, "--force").exit_code == 2

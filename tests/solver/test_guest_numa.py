@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -13,10 +14,17 @@ from numaplace.models.relations import SharingGroup
 from numaplace.models.result import SolveStatus
 from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
-from numaplace.solver.guest_numa import even_cells, guest_choices, topologies, wide_vms, with_cells
+from numaplace.solver.guest_numa import (
+    all_guest_choices,
+    even_cells,
+    guest_choices,
+    topologies,
+    wide_vms,
+    with_cells,
+)
 from numaplace.solver.params import SolveParams
 from numaplace.tests import oracle
-from numaplace.tests.builders import make_host, make_instance
+from numaplace.tests.builders import crowd, make_host, make_instance
 
 PARAMS = SolveParams(time_limit_s=20, workers=1, explain=False)
 MIB = 2048
@@ -80,6 +88,29 @@ def test_cells_a_vm_brings_along_are_tried() -> None:
     vm = Vm("own", 6, MIB, guest_numa=GuestNuma.EXPLICIT, cells=cells)
     answer = guest_choices(make_instance(vm), vm, PARAMS)
     assert [choice.told for choice in answer.choices if choice.cells == cells] == [False, True]
+
+
+def test_as_many_cells_as_a_guest_needs_are_tried() -> None:
+    """Six nodes of 4 pCPUs for 24 vCPUs: six cells, and no more as there are no more nodes."""
+    vm = Vm("wide", 24, 4096)
+    answer = guest_choices(make_instance(vm, host=make_host(nodes=6)), vm, PARAMS)
+    assert [len(choice.cells) for choice in answer.choices] == [6, 6]
+    assert answer.best is not None
+    some = topologies(make_instance(vm, host=make_host(nodes=8)), vm, None)
+    assert [len(changed.cells) for changed, _ in some] == [6, 6, 7, 7]
+    asked = topologies(make_instance(vm, host=make_host(nodes=8)), vm, 2)
+    assert [len(changed.cells) for changed, _ in asked] == [1, 2, 2]
+
+
+def test_all_choices_share_the_time() -> None:
+    """Three choices of a crowd that none can prove in a third of two seconds."""
+    wide = Vm("wide", 20, MIB)
+    instance = crowd(40)
+    instance = replace(instance, vms=(*instance.vms, wide))
+    began = time.monotonic()
+    (answer,) = all_guest_choices(instance, [wide], SolveParams(2.0, 1, explain=False), max_cells=2)
+    assert time.monotonic() - began < 3.5
+    assert len(answer.choices) == 3
 
 
 def test_no_choice_at_all() -> None:

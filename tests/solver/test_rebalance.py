@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -9,6 +10,7 @@ from itertools import product
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from numaplace.instances.catalog import load_catalog
 from numaplace.models.cost import evaluate
@@ -31,6 +33,7 @@ from numaplace.models.vm import Cell, CpuPolicy, GuestNuma, MemoryMode, Vm
 from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.params import SolveParams
 from numaplace.solver.rebalance import Rebalanced, lasting, rebalance, trade_off
+from numaplace.solver.report.terminal_moves import rebalance_views
 from numaplace.solver.stay import keep_in_place, staying
 from numaplace.tests.strategies import random_small_instance
 
@@ -272,6 +275,13 @@ def test_impossible_moves_are_left_out_and_told() -> None:
     assert checked(instance, found) == current
     assert found.result.status is SolveStatus.FEASIBLE
     assert "no VM can make room in between" in found.left_out[0]
+    assert (found.lasting_micro, found.best_micro) == (2_000_000, 0)
+    text = Console(width=200)
+    with text.capture() as shown:
+        for view in rebalance_views(found):
+            text.print(view)
+    assert "moves worth 2 vCPUs cannot be made, see below" in shown.get()
+    assert "worth moving" not in shown.get()
 
 
 def test_no_current_plan() -> None:
@@ -291,7 +301,34 @@ def test_overfull_hosts_are_emptied() -> None:
     assert found.spent.moves == 1
     none = rebalance(instance, Budget(moves=0), QUICK)
     assert none.result.status is SolveStatus.INFEASIBLE
-    assert "within the budget" in none.result.reasons[0]
+    assert "within the budget: as things are, node 0 of host 'a': 12288 MiB" in (
+        reason := none.result.reasons[0]
+    )
+    assert "without it, 1 move of 6144 MiB in 6.1 s would do" in reason
+
+
+@pytest.mark.parametrize("budget", [None, Budget(moves=1)])
+def test_what_conflicts_whatever_moves_is_told(budget: Budget | None) -> None:
+    """Two VMs of 3 vCPUs that may run on one host of 4 only: the cause is not the budget."""
+    only = frozenset({"b"})
+    vms = tuple(Vm(name, 3, GIB, allowed_hosts=only) for name in "xy")
+    current = Plan({"x": at("a", 0, 3, {0: GIB}), "y": at("b", 0, 3, {0: GIB})})
+    instance = Instance((host("a", 1), host("b", 1)), vms, current=current)
+    found = rebalance(instance, budget, QUICK)
+    assert found.result.status is SolveStatus.INFEASIBLE
+    assert found.result.reasons == (
+        "VMs x, y cannot all be placed: vCPU capacity of b/0 [shared_cpus]",
+    )
+
+
+def test_time_is_kept_with_the_curve_and_all_its_points() -> None:
+    """Points share the time; what is left for none is still a valid plan."""
+    instance = load_catalog("re-planning")
+    began = time.monotonic()
+    points = trade_off(instance, replace(QUICK, time_limit_s=1.0), points=4)
+    assert time.monotonic() - began < 2.5
+    for point in points:
+        checked(instance, point)
 
 
 @pytest.mark.parametrize(("vcpus", "gib"), [(4, 6), (3, 4), (1, 4), (2, 1), (1, 1)])

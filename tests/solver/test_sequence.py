@@ -20,6 +20,7 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.rules import BEST_FIT, FIRST_FIT, LEAST_LOSS
 from numaplace.solver.sequence import Ordered, order_moves, priced
@@ -309,7 +310,7 @@ def test_gains_add_up() -> None:
 def test_time_over() -> None:
     """Without any time, nothing is ordered, and the reason is no excuse."""
     instance, before, after = tight_case(1)
-    ordered = order_moves(instance, before, after, time_limit_s=0.0)
+    ordered = order_moves(instance, before, after, Deadline.after(0.0))
     assert ordered.stuck
     assert all("VM " in reason for reason in ordered.reasons)
     with pytest.raises(InputError):
