@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from numaplace.models.errors import InputError, check_choice, check_int, check_real, check_unique
+from numaplace.models.errors import (
+    InputError,
+    check_choice,
+    check_counted,
+    check_int,
+    check_real,
+    check_unique,
+)
 from numaplace.models.forms import VmForm, make_form
 from numaplace.models.limits import check_worst_loss
 from numaplace.models.plan import Plan
 from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
 from numaplace.models.topology import Host, NumaNode
-from numaplace.models.units import MILLI, PageSize, to_milli
+from numaplace.models.units import MICRO, MILLI, PageSize, to_milli
 from numaplace.models.vm import Vm
 
 HOSTS_MAX = 100_000
@@ -55,7 +62,7 @@ class Prices:
 
     def __post_init__(self) -> None:
         for name in ("balloon_pressure", "vcpus_per_mbps"):
-            check_real("prices", name, getattr(self, name), 0, 1000)
+            check_counted("prices", name, getattr(self, name), 1000, 1 / MICRO)
         check_real("prices", "slowed_share", self.slowed_share, 0, 1)
         for name in ("copy_mib_per_s", "network_mib_per_s", "horizon_s"):
             check_real("prices", name, getattr(self, name), 1, 1e12)

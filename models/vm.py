@@ -8,6 +8,7 @@ from enum import StrEnum
 from numaplace.models.errors import (
     InputError,
     check_choice,
+    check_counted,
     check_int,
     check_name,
     check_real,
@@ -15,7 +16,7 @@ from numaplace.models.errors import (
     check_unique,
 )
 from numaplace.models.topology import ID_MAX, MIB_MAX
-from numaplace.models.units import PageSize
+from numaplace.models.units import MICRO, MILLI, PageSize
 
 VCPUS_MAX = 4096
 CELLS_MAX = 64
@@ -114,7 +115,7 @@ class DeviceRequest:
         check_name(thing, "kind", self.kind)
         check_int(thing, "count", self.count, 1, 256)
         check_choice(thing, "policy", self.policy, DevicePolicy)
-        check_real(thing, "weight", self.weight, 0, WEIGHT_MAX)
+        check_counted(thing, "weight", self.weight, WEIGHT_MAX, 1 / MICRO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +205,9 @@ class Vm:
         check_real(thing, "memory_intensity", self.memory_intensity, 0, 1)
         check_int(thing, "bandwidth_mbps", self.bandwidth_mbps, 0, MIB_MAX)
         check_real(thing, "guest_locality", self.guest_locality, 0, 1)
-        check_real(thing, "soft_weight", self.soft_weight, 0, WEIGHT_MAX)
+        check_counted(thing, "soft_weight", self.soft_weight, WEIGHT_MAX, 1 / MICRO)
         if self.value is not None:
-            check_real(thing, "value", self.value, 0, WEIGHT_MAX)
+            check_counted(thing, "value", self.value, WEIGHT_MAX, 1 / MILLI)
             if 0 < self.value < VALUE_LEAST:
                 raise InputError(thing, "value", f"{self.value} is below {VALUE_LEAST}, use 0")
         check_choice(thing, "cpu_policy", self.cpu_policy, CpuPolicy)

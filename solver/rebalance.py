@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
+from typing import cast
 
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
@@ -23,7 +24,7 @@ from numaplace.models.result import Result, SolveStatus
 from numaplace.models.units import MICRO
 from numaplace.models.verify import violations
 from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
-from numaplace.solver.deadline import Deadline
+from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import HINT_S, HINT_S_PER_SQUARE, HINT_SHARE
 from numaplace.solver.sequence import Ordered, PricedStep, order_moves, priced
@@ -184,10 +185,23 @@ class _Rebalance:
         return self._outcome(self._again(result, plan), ordered.steps, ())
 
     def _solve(self, hint: Plan | None) -> Result:
-        solve_cpsat = import_module("numaplace.solver.cpsat.solve").solve_cpsat
         reserve_s = min(ORDER_S, RESERVE_SHARE * self.params.time_limit_s)
-        params = replace(self.params, hint=hint, deadline=self.until.earlier(reserve_s))
-        result: Result = solve_cpsat(self.instance, replace(params, explain=False), self.budget)
+        until = self.until.earlier(reserve_s)
+        params = replace(self.params, hint=hint, deadline=until, explain=False)
+
+        def run() -> Result:
+            until.check()  # loading the solver may take a while, too
+            solve_cpsat = import_module("numaplace.solver.cpsat.solve").solve_cpsat
+            return cast(Result, solve_cpsat(self.instance, params, self.budget))
+
+        try:
+            result = within(until, run)
+        except OutOfTimeError:
+            seconds = time.monotonic() - self._began
+            if hint is None:
+                reasons = ("no plan was found in time, and none is excluded",)
+                return no_plan(NAME, SolveStatus.UNKNOWN, seconds, reasons, {})
+            return make_result(NAME, self.instance, hint, {}, runtime_s=seconds)
         if result.status is SolveStatus.INFEASIBLE:
             return replace(result, solver=NAME, reasons=self._cause(result))
         return replace(result, solver=NAME)

@@ -15,9 +15,6 @@ NOT_CALLED = {
     "correlation",
     "disagreements",
     "scatter_figure",
-    "read_libvirt_placement",  # an issue gives them a caller: reading what runs now
-    "read_proxmox_placement",
-    "read_xl_placement",
 }
 
 

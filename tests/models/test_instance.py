@@ -14,7 +14,7 @@ from numaplace.models.plan import Placement
 from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
 from numaplace.models.topology import Host, NumaNode
 from numaplace.models.units import PageSize
-from numaplace.models.vm import Cell, GuestNuma, Vm
+from numaplace.models.vm import Cell, DeviceRequest, GuestNuma, Vm
 from numaplace.tests.builders import make_host
 from numaplace.tests.models.case import cell, on, plan, vm
 from numaplace.tests.strategies import random_small_instance
@@ -131,6 +131,28 @@ ERRORS: list[tuple[Build, str]] = [
         "VM 'a': block_mib: 1024 is above its own memory, 768",
     ),
 ]
+
+
+@pytest.mark.parametrize(
+    ("make", "least"),
+    [
+        (lambda v: Cooperation("a", "b", v), 1e-6),
+        (lambda v: Competition("a", "b", v), 1e-6),
+        (lambda v: Vm("a", 1, 64, soft_weight=v), 1e-6),
+        (lambda v: DeviceRequest("nic", weight=v), 1e-6),
+        (lambda v: Prices(vcpus_per_mbps=v), 1e-6),
+        (lambda v: Prices(balloon_pressure=v), 1e-6),
+        (lambda v: Vm("a", 1, 64, value=v), 1e-3),
+    ],
+)
+def test_what_is_too_small_to_count_is_refused(
+    make: Callable[[float], object], least: float
+) -> None:
+    """It would be rounded to nothing without a word; 0 is meant."""
+    make(0.0)
+    make(least)
+    with pytest.raises(InputError, match="is too small to count: use 0, or"):
+        make(least * 0.9)
 
 
 @pytest.mark.parametrize(("build", "words"), ERRORS, ids=[words for _, words in ERRORS])

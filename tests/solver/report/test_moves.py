@@ -81,7 +81,8 @@ def test_what_is_not_reached_is_told() -> None:
     """Reasons of moves that cannot be made are shown."""
     text = text_of(rebalance(swapped(2), None, QUICK))
     assert "Not reached: VM 'x' cannot move: node 1 of host 'a'" in " ".join(text.split())
-    assert "nothing is worth moving" in text
+    assert "moves worth 2 vCPUs cannot be made" in text
+    assert "worth moving" not in text
 
 
 def test_curve() -> None:
