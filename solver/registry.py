@@ -16,7 +16,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule, violations
-from numaplace.solver.base import Solver
+from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.params import SolveParams
 from numaplace.solver.prepare import Prepared
@@ -90,7 +90,19 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
         result = _solve_exactly(instance, solver, params)
     else:
         result = _load(solver)(instance, params)
+    if result.plan is not None and instance.current is not None:
+        result = _in_place(instance, result, result.plan)
     return replace(result, runtime_s=time.monotonic() - started)
+
+
+def _in_place(instance: Instance, result: Result, plan: Plan) -> Result:
+    """Return a result in which VMs that do not move keep their pCPUs and devices."""
+    kept = import_module("numaplace.solver.stay").keep_in_place(instance, plan)
+    if kept == plan:
+        return result
+    bounds = {stage.stage: stage.bound for stage in result.stages}
+    made = make_result(result.solver, instance, kept, bounds, runtime_s=result.runtime_s)
+    return replace(result, plan=kept, cost=made.cost, stages=made.stages, status=made.status)
 
 
 def _solve_exactly(instance: Instance, solver: str, params: SolveParams) -> Result:

@@ -89,7 +89,7 @@ def write_virsh_commands(
         f"virsh vcpupin {domain} --vcpu {vcpu} --cpulist {pcpus} --live --config"
         for vcpu, pcpus in enumerate(placed.pins)
     ]
-    pcpus, more = placed.other_pcpus()
+    pcpus, more = placed.other_pcpus(allocated=vm.page_size is not PageSize.SMALL)
     others = format_ids(pcpus)
     notes += more
     lines.append(f"virsh emulatorpin {domain} --cpulist {others} --live --config")

@@ -221,9 +221,12 @@ def _emulator_pin(
     span = xml.root.find("cputune/emulatorpin")
     by_hand = None if span is None else span.attributes["cpuset"]
     told = parse_ids(by_hand or "", thing="<emulatorpin>", field="cpuset")
-    if told and told <= placed.free_pcpus and not changed_pins(placed, was):
+    allocation = xml.root.find("memoryBacking/allocation")
+    at_once = allocation is not None and allocation.attributes.get("mode") == "immediate"
+    allocated = at_once or placed.vm.page_size is not PageSize.SMALL
+    pcpus, notes = placed.other_pcpus(allocated=allocated)
+    if told and told <= placed.free_pcpus and not changed_pins(placed, was) and not allocated:
         return []
-    pcpus, notes = placed.other_pcpus()
     others = format_ids(pcpus)
     if span is None:
         new.append(NewElement("emulatorpin", {"cpuset": others}))

@@ -142,26 +142,40 @@ class PlacedVm:
         """Whether the plan takes memory away from it."""
         return self.target_mib < self.vm.memory_mib
 
-    def other_pcpus(self) -> tuple[frozenset[int], tuple[str, ...]]:
-        """Return pCPUs for the hypervisor's own threads, and a remark if they are not at home.
+    def other_pcpus(self, *, allocated: bool = False) -> tuple[frozenset[int], tuple[str, ...]]:
+        """Return pCPUs for the hypervisor's own threads, and remarks if they are not at home.
 
         Those of its nodes that no dedicated vCPU holds, else of the nearest node that has any; its
-        own if the host has none.
+        own if the host has none. If its pages are `allocated` at its start, QEMU's threads for that
+        run on the pages' nodes, or it does not start: then some of each such node are among them.
         """
-        host = self.host
-        homes = {host.position[cell.node] for cell in self.cells}
-        free = [frozenset(p.id for p in node.pcpus) & self.free_pcpus for node in host.nodes]
-        local = frozenset[int]().union(*(free[home] for home in homes))
-        if local:
-            return local, ()
+        nodes = self.host.nodes
+        homes = {self.host.position[cell.node] for cell in self.cells}
+        free = [frozenset(p.id for p in node.pcpus) & self.free_pcpus for node in nodes]
+        pcpus = frozenset[int]().union(*(free[home] for home in homes))
         full = f"{self.thing}: dedicated vCPUs hold every pCPU of"
-        away = {n: min(host.relative[h][n] for h in homes) for n, pcpus in enumerate(free) if pcpus}
-        if not away:
-            reason = "the host; its emulator threads run on its own"
-            return self.all_pcpus, (f"{full} {reason}",)
-        near = min(away, key=lambda n: (away[n], n))
-        reason = f"its node(s); its emulator threads run on node {host.nodes[near].id}"
-        return free[near], (f"{full} {reason}",)
+        notes: tuple[str, ...] = ()
+        if not pcpus:
+            away = {
+                n: min(self.host.relative[home][n] for home in homes)
+                for n, each in enumerate(free)
+                if each
+            }
+            if away:
+                near = min(away, key=lambda n: (away[n], n))
+                pcpus = free[near]
+                reason = f"its node(s); its emulator threads run on node {nodes[near].id}"
+            else:
+                pcpus = self.all_pcpus
+                reason = "the host; its emulator threads run on its own"
+            notes = (f"{full} {reason}",)
+        for node in (nodes[self.host.position[n]] for n in self.memory_nodes if allocated):
+            whole = frozenset(pcpu.id for pcpu in node.pcpus)
+            if whole and not whole & pcpus:
+                pcpus |= whole & self.free_pcpus or whole & self.all_pcpus or whole
+                reason = f"its pages are allocated by threads on node {node.id}: they may run there"
+                notes = (*notes, f"{self.thing}: {reason}, too")
+        return pcpus, notes
 
     def keeps_note(self, now_mib: int) -> str:
         """Remark on a guest that ballooning has made smaller than the plan needs."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from numaplace.models.cores import core_groups
+from numaplace.models.cost import evaluate
+from numaplace.models.instance import Instance
+from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.pin import PinError, PinRequest, pin_group
+from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_instance, make_node
 
 
@@ -48,3 +53,17 @@ def test_too_much_is_an_error() -> None:
     vm = _vm("a", ThreadPolicy.ISOLATE)
     with pytest.raises(PinError, match="3 whole cores wanted, 2 are there"):
         pin_group(make_instance(vm), group, [PinRequest("a", vm, 3)])
+
+
+@pytest.mark.parametrize("solver", ["cpsat", "milp", "greedy"])
+def test_what_does_not_move_keeps_its_pcpus(solver: str) -> None:
+    """In the order of its vCPUs, whoever else comes; a plan as good as without."""
+    node = NumaNode(0, tuple(PCpu(n, n // 2) for n in range(8)), 1024)
+    vms = tuple(Vm(f"vm{n}", 2, 64, cpu_policy=CpuPolicy.DEDICATED) for n in range(2))
+    now = Placement("h", (PlacedCell(0, 2, ((0, 64),), (5, 4)),))
+    instance = Instance((Host("h", (node,)),), vms, current=Plan({"vm1": now}))
+    result = solve(instance, solver)
+    assert result.plan is not None
+    assert result.plan.placements["vm1"].cells[0].pcpus == (5, 4)
+    assert result.plan.placements["vm0"].cells[0].pcpus
+    assert result.cost == evaluate(instance, result.plan)

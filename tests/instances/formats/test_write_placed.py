@@ -46,6 +46,9 @@ def test_emulator_threads_where_dedicated_vcpus_hold_a_node() -> None:
     pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus()
     assert pcpus == {8, 9, 10, 11}
     assert "hold every pCPU of its node(s); its emulator threads run on node 2" in notes[0]
+    pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus(allocated=True)
+    assert pcpus == {0, 1, 2, 3, 8, 9, 10, 11}
+    assert "its pages are allocated by threads on node 0: they may run there, too" in notes[1]
     instance, plan = planned(*zip(vms, on_node, strict=True))
     pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus()
     assert pcpus == {0, 1, 2, 3}
