@@ -24,7 +24,13 @@ from numaplace.instances.formats.registry import (
     vm_format,
 )
 from numaplace.instances.hostmemory import as_asked
-from numaplace.instances.present import Origin, as_pinned, present_plan, read_all_found
+from numaplace.instances.present import (
+    Origin,
+    as_pinned,
+    present_plan,
+    read_all_found,
+    with_domains,
+)
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
@@ -169,9 +175,10 @@ def import_instance(
         raise InputError("import", "hosts", "no host file is given")
     pattern = _pattern(hosts, notes)
     origins: list[Origin] = []
-    vms, relations = _vms(vm_sources, pattern if keep_pins else None, same_names, notes, origins)
+    relations = _vms(vm_sources, pattern if keep_pins else None, same_names, notes, origins)
     found = read_all_found(origins, pattern) if pattern else {}
-    vms = as_pinned(vms, found, pattern, keep_pins, notes) if pattern else vms
+    vms = as_pinned(origins, found, pattern, keep_pins, notes)
+    hosts = with_domains(hosts, origins, notes)
     instance = Instance(hosts=hosts, vms=vms, name=name, **relations)
     vms, current = present_plan(instance, found, notes)
     return Reading(replace(instance, vms=vms, current=current), tuple(notes))
@@ -244,9 +251,9 @@ def _vms(
     same_names: SameNames,
     notes: list[str],
     origins: list[Origin],
-) -> tuple[tuple[Vm, ...], Mapping[str, Any]]:
+) -> Mapping[str, Any]:
+    """Read VMs, file by file, into `origins`; return their relations."""
     names = _Names("VM", same_names, VMS_MAX)
-    vms: list[Vm] = []
     relations: dict[str, tuple[Any, ...]] = {}
     for source in _each_file(sources, notes):
         kind = source.format or detect_vm_format(source.path)
@@ -259,14 +266,13 @@ def _vms(
         notes += [f"{source.path}: {note}" for note in reading.notes]
         with located(str(source.path)):
             named = [vm for each in reading.item for vm in names.copies(each, source, notes)]
-        vms += named
-        if source.count == 1:
-            new = {old.name: vm.name for old, vm in zip(reading.item, named, strict=True)}
-            origins.append(Origin(kind, source.path, new))
+        once = zip(reading.item, named, strict=False) if source.count == 1 else ()
+        names_now = {old.name: vm.name for old, vm in once}
+        origins.append(Origin(kind, source.path, names_now, tuple(named)))
         if instance is not None:
             kept = [vm.name for vm in named] == [vm.name for vm in instance.vms]
             notes += [f"{source.path}: {note}" for note in _take(instance, relations, kept)]
-    return tuple(vms), relations
+    return relations
 
 
 def _each_file(sources: Sequence[Source], notes: list[str]) -> Iterator[Source]:

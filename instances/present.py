@@ -11,20 +11,32 @@ from numaplace.instances.formats.read_placement import Found, placement_of, read
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan
-from numaplace.models.topology import Host
+from numaplace.models.topology import Host, NumaNode
+from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import CpuPolicy, GuestNuma, Vm
+from numaplace.models.xen import domain_mib
+
+XEN = "xl-cfg"
+PINNING = (XEN, "libvirt-domain", "proxmox")
+"""Formats of VMs whose files pin them."""
 
 _SHOWN_MAX = 5
+_NOTHING = Found(Vm("nothing", 1, 1), (), (), (), None, 1)
 _SETS = ("hard_nodes", "soft_nodes", "memory_nodes")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A file of VMs, the name of its format, and the VMs' names there and in the instance."""
+    """A file of VMs: the name of its format, and what it holds.
+
+    `names` has each VM's name in the instance by that in the file, if it is there once; `vms` are
+    all that became of them.
+    """
 
     kind: str
     path: Path
     names: Mapping[str, str]
+    vms: tuple[Vm, ...]
 
 
 def read_all_found(origins: Iterable[Origin], host: Host) -> dict[str, Found]:
@@ -38,7 +50,11 @@ def read_all_found(origins: Iterable[Origin], host: Host) -> dict[str, Found]:
 
 
 def as_pinned(
-    vms: Sequence[Vm], found: Mapping[str, Found], host: Host, keep_pins: bool, notes: list[str]
+    origins: Sequence[Origin],
+    found: Mapping[str, Found],
+    host: Host | None,
+    keep_pins: bool,
+    notes: list[str],
 ) -> tuple[Vm, ...]:
     """Return VMs as their pins say.
 
@@ -46,20 +62,21 @@ def as_pinned(
     Pins, and bindings of memory, restrict a VM only if `keep_pins`.
     """
     users = Counter(p for each in found.values() for p in frozenset[int]().union(*each.pins))
-    exist = {pcpu.id for node in host.nodes for pcpu in node.pcpus}
+    exist = {pcpu.id for node in host.nodes for pcpu in node.pcpus} if host else set()
     result: list[Vm] = []
     own: list[str] = []
     freed: list[str] = []
-    for vm in vms:
-        said = found.get(vm.name)
-        if said is not None:
+    for origin in origins:
+        for vm in origin.vms:
+            said = found.get(vm.name, _NOTHING)
             if said.own and exist.issuperset(said.own) and all(users[p] == 1 for p in said.own):
                 vm = replace(vm, cpu_policy=CpuPolicy.DEDICATED)
                 own.append(vm.name)
-            if not keep_pins and (said.pins or any(getattr(vm, name) for name in _SETS)):
+            told = said.pins or any(getattr(vm, name) for name in _SETS)
+            if told and not keep_pins and origin.kind in PINNING:
                 vm = replace(vm, hard_nodes=None, soft_nodes=None, memory_nodes=None)
                 freed.append(vm.name)
-        result.append(vm)
+            result.append(vm)
     if own:
         reason = "each vCPU is pinned to a pCPU that no other pinned VM may use: dedicated"
         notes.append(f"{_named(own)}: {reason}")
@@ -99,6 +116,34 @@ def present_plan(
         reason = "nothing binds its memory: taken to lie on the nodes of its vCPUs"
         notes.append(f"{_named(unbound)}: {reason}")
     return tuple(vms), Plan(placements) if placements else None
+
+
+def with_domains(
+    hosts: Sequence[Host], origins: Iterable[Origin], notes: list[str]
+) -> tuple[Host, ...]:
+    """Return hosts with memory reserved for what Xen domains take beside theirs.
+
+    On which nodes that will be is not known: each reserves an even part of it all, and at least
+    what the domain that wants most does.
+    """
+    domains = [vm for origin in origins if origin.kind == XEN for vm in origin.vms]
+    extra = [domain_mib(vm.vcpus, vm.memory_mib) - vm.memory_mib for vm in domains]
+    nodes = sum(1 for host in hosts for node in host.nodes if node.pcpus and node.memory_mib)
+    if not extra or not nodes:
+        return tuple(hosts)
+    each_mib = max(*extra, ceil_div(sum(extra), nodes))
+    reason = f"on each node for what Xen domains take beside their memory, {sum(extra)} MiB in all"
+    notes.append(f"{each_mib} MiB are reserved {reason}")
+    return tuple(
+        replace(host, nodes=tuple(_less(node, each_mib) for node in host.nodes)) for host in hosts
+    )
+
+
+def _less(node: NumaNode, mib: int) -> NumaNode:
+    if not node.pcpus or not node.memory_mib:
+        return node
+    mib = min(mib, node.pool_mib(PageSize.SMALL))
+    return replace(node, reserved_mib=node.reserved_mib + mib)
 
 
 def _named(names: Sequence[str]) -> str:

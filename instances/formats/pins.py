@@ -6,13 +6,16 @@ on, for which the host must be known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from numaplace.instances.ranges import format_ids
+from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host
 from numaplace.models.vm import Vm
+
+_SHOWN_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +71,30 @@ def _nodes(
             f"{format_ids(partly)}; whole nodes were taken"
         )
     return None if nodes == has.keys() and not partly else nodes
+
+
+def changed_pins(thing: str, was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:
+    """Return a remark on what of a source was pinned by hand and is something else now.
+
+    Parameters
+    ----------
+    thing
+        The VM.
+    was
+        What is pinned, the text the source has for it (None: nothing), and the new one.
+    """
+    changes = [f"{what} from {a} to {b}" for what, a, b in was if a and not _same(a, b)]
+    more = f" and {len(changes) - _SHOWN_MAX} more" if len(changes) > _SHOWN_MAX else ""
+    shown = ", ".join(changes[:_SHOWN_MAX])
+    return (f"{thing}: pinned by hand, changed: {shown}{more}",) if changes else ()
+
+
+def _same(old: str, new: str) -> bool:
+    """Whether two texts mean the same: lists of ids, or words."""
+    if old == new:
+        return True
+    try:
+        old_ids, new_ids = (parse_ids(text, thing="pins", field="") for text in (old, new))
+    except InputError:
+        return False
+    return old_ids == new_ids

@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 
 from numaplace.instances.formats.c_number import parse_c_whole
 from numaplace.instances.formats.libvirt_size import KIB, MIB, to_mib
+from numaplace.instances.formats.pins import changed_pins
 from numaplace.instances.formats.write_libvirt_numa import (
     apply_cells,
     apply_memory_binding,
@@ -30,7 +31,6 @@ from numaplace.instances.formats.write_placed import (
     PAGE_KIB,
     Affinity,
     PlacedVm,
-    changed_pins,
     exchanged_devices,
     hard_only,
     placed_vm,
@@ -225,14 +225,14 @@ def _emulator_pin(
     at_once = allocation is not None and allocation.attributes.get("mode") == "immediate"
     allocated = at_once or placed.vm.page_size is not PageSize.SMALL
     pcpus, notes = placed.other_pcpus(allocated=allocated)
-    if told and told <= placed.free_pcpus and not changed_pins(placed, was) and not allocated:
+    if told and told <= placed.free_pcpus and not changed_pins(placed.thing, was) and not allocated:
         return []
     others = format_ids(pcpus)
     if span is None:
         new.append(NewElement("emulatorpin", {"cpuset": others}))
     else:
         xml.set_attributes(span, cpuset=others)
-    return [*changed_pins(placed, [("emulator threads", by_hand, others), *was]), *notes]
+    return [*changed_pins(placed.thing, [("emulator threads", by_hand, others), *was]), *notes]
 
 
 def _apply_devices(xml: XmlText, placed: PlacedVm) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.formats.libvirt_size import MIB, size_bytes
+from numaplace.instances.formats.pins import changed_pins
 from numaplace.instances.formats.write_placed import (
     NumberedCell,
     PlacedVm,
     amounts_note,
-    changed_pins,
     guest_distances,
 )
 from numaplace.instances.ranges import format_ids, parse_ids
@@ -83,7 +83,7 @@ def apply_memory_binding(xml: XmlText, placed: PlacedVm) -> list[str]:
     for number, cell in zip(numbers, cells, strict=True):
         nodes[f"memory of cell {number}"] = format_ids(cell.memory_nodes)
     changes = ((what, old_nodes, f"node {nodes[what]}") for what, old_nodes in was.items())
-    notes = list(changed_pins(placed, changes))
+    notes = list(changed_pins(placed.thing, changes))
     return notes + [n for group in groups for n in amounts_note(placed, group, "libvirt")]
 
 

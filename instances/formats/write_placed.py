@@ -6,13 +6,13 @@ the pCPUs of its node that no dedicated VM of the plan holds, or those it is kep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from numaplace.instances.formats.memory_binding import Binding
 from numaplace.instances.pci_address import parse_pci_address
-from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.ranges import format_ids
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
@@ -20,7 +20,6 @@ from numaplace.models.topology import Host
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, GuestNuma, MemoryMode, ThreadPolicy, Vm
 
-_SHOWN_MAX = 4
 PAGE_KIB = {PageSize.SMALL: 4, PageSize.HUGE_2M: 2048, PageSize.HUGE_1G: 1048576}
 
 
@@ -224,31 +223,6 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
         reason = "which of its cells ballooning takes memory from is left out"
         notes.append(f"VM {vm.name!r}: {reason}")
     return PlacedVm(vm, host, cells, own_mib + shared_mib, free, addresses, tuple(notes))
-
-
-def changed_pins(placed: PlacedVm, was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:
-    """Return a remark on what of a source was pinned by hand and is something else now.
-
-    Parameters
-    ----------
-    was
-        What is pinned, the text the source has for it (None: nothing), and the new one.
-    """
-    changes = [f"{what} from {a} to {b}" for what, a, b in was if a and not _same(a, b)]
-    more = f" and {len(changes) - _SHOWN_MAX} more" if len(changes) > _SHOWN_MAX else ""
-    shown = ", ".join(changes[:_SHOWN_MAX])
-    return (f"{placed.thing}: pinned by hand, changed: {shown}{more}",) if changes else ()
-
-
-def _same(old: str, new: str) -> bool:
-    """Whether two texts mean the same: lists of ids, or words."""
-    if old == new:
-        return True
-    try:
-        old_ids, new_ids = (parse_ids(text, thing="pins", field="") for text in (old, new))
-    except InputError:
-        return False
-    return old_ids == new_ids
 
 
 def _unrounded(instance: Instance, vm: Vm, placement: Placement) -> Placement:

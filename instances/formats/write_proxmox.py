@@ -19,13 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from numaplace.instances.formats.pins import changed_pins
 from numaplace.instances.formats.proxmox import NUMA_MAX
 from numaplace.instances.formats.write_placed import (
     Affinity,
     NumberedCell,
     PlacedVm,
     amounts_note,
-    changed_pins,
     exchanged_devices,
     hard_only,
     placed_vm,
@@ -183,7 +183,7 @@ def _apply_numa(conf: _Conf, placed: PlacedVm) -> list[str]:
         conf.set(f"numa{number}", _numa_line(placed, cells))
         notes += amounts_note(placed, cells, "Proxmox")
     notes += changed_pins(
-        placed, ((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
+        placed.thing, ((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
     )
     if placed.vm.page_size is PageSize.SMALL:
         conf.remove("hugepages")
@@ -216,7 +216,7 @@ def _semicolons(ids: Iterable[int]) -> str:
 def _apply_affinity(conf: _Conf, placed: PlacedVm) -> list[str]:
     was = conf.value("affinity")
     conf.set("affinity", _affinity_text(placed))
-    notes = changed_pins(placed, [("affinity", was, conf.value("affinity") or "")])
+    notes = changed_pins(placed.thing, [("affinity", was, conf.value("affinity") or "")])
     if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
         reason = "Proxmox has one pCPU list for all threads; which vCPU holds which is left out"
         return [*notes, f"{placed.thing}: {reason}"]

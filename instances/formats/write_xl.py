@@ -19,10 +19,10 @@ since 4.12 ``cpus`` alone does not say so: automatic placement then chooses node
 from __future__ import annotations
 
 from numaplace.instances.formats.c_number import parse_c_whole
+from numaplace.instances.formats.pins import changed_pins
 from numaplace.instances.formats.write_placed import (
     Affinity,
     PlacedVm,
-    changed_pins,
     exchanged_devices,
     guest_distances,
     main_node,
@@ -152,7 +152,7 @@ def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[
             text.remove(key)
         else:
             text.set(key, texts[0] if len(set(texts)) == 1 else texts)
-    notes = list(changed_pins(placed, was))
+    notes = list(changed_pins(placed.thing, was))
     if affinity is Affinity.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
         notes.append(f"{placed.thing}: its pCPUs are only wished for: others may run on them")
     return notes

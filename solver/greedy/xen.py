@@ -13,10 +13,11 @@ soft).
 How that becomes a plan of ours: vCPUs float over the set and memory is striped over it, so a VM
 gets one even cell per node of the set, if it may be cut so; else as few cells fewer as it takes,
 on the least loaded nodes of the set, and a VM of one cell gets its pages striped evenly over the
-set. What does not fit there goes to other nodes if the VM's memory mode allows. libxl's own
-overhead of some MiB and dom0 are left out, its CPUs may be overcommitted without limit: here the
-placement must obey every rule, and a VM for which it does not is not placed. libxl knows one
-host; of several the first where the VM can be placed is taken.
+set. What does not fit there goes to other nodes if the VM's memory mode allows. Free must be what
+libxl wants beside the memory (`models/xen`), but a VM takes its memory only, and dom0 is left out.
+libxl's CPUs may be overcommitted without limit: here the placement must obey every rule, and a VM
+for which it does not is not placed. libxl knows one host; of several the first where the VM can be
+placed is taken.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from itertools import combinations
 from numaplace.models.instance import Instance
 from numaplace.models.units import ceil_div
 from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.models.xen import domain_mib
 from numaplace.solver.greedy.build import Candidate, build
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.matching import FORBIDDEN, assign
@@ -89,7 +91,9 @@ class XenPlacement:
         fewest = ceil_div(vm.vcpus, per_node) if per_node else 1
         # Guests with cells of their own name nodes by hand; here they get as many as they have.
         fewest = max(fewest, self.instance.form(vm.name).shapes[0].num_cells)
-        rows, need_mib = state.rows(vm.name), self.instance.form(vm.name).memory_mib
+        rows = state.rows(vm.name)
+        wanted_mib = domain_mib(vm.vcpus, vm.memory_mib)
+        need_mib = max(wanted_mib, self.instance.form(vm.name).memory_mib)
         free = {p.index: state.free_mib(p.index, vm.page_size, rows) for p in suitable}
         for size in range(min(fewest, len(suitable)), len(suitable) + 1):
             best: tuple[int, int] | None = None

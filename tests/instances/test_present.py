@@ -111,6 +111,18 @@ def test_pins_to_pcpus_that_do_not_exist(tmp_path: Path) -> None:
     assert any("vCPU 0 is kept on nodes none" in note for note in reading.notes)
 
 
+def test_xen_domains_take_more_than_their_memory(tmp_path: Path) -> None:
+    """Each node reserves an even part of it, or what the largest wants; not for other VMs."""
+    xl = saved(tmp_path, "big.cfg", "name='big'\nvcpus=2\nmemory=512\n")
+    imported(tmp_path, domain("plain", ""))
+    rack, plain = Source(tmp_path / "rack.json"), Source(tmp_path / "all.xml")
+    for source, mib in ((Source(xl), 6), (Source(xl, 10), 15), (plain, 0)):
+        reading = import_instance([rack], [source])
+        assert [node.reserved_mib for node in reading.item.hosts[0].nodes] == [mib] * 4
+        told = [note for note in reading.notes if "Xen domains take beside their memory" in note]
+        assert len(told) == bool(mib)
+
+
 def test_several_hosts(tmp_path: Path) -> None:
     """Which one a VM runs on is not told, so there is no current plan."""
     write_instance(Instance((host(), replace(host(), name="b")), ()), tmp_path / "rack.json")

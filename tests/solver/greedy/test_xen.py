@@ -1,14 +1,18 @@
 """Xen's automatic placement, worked out by hand."""
 
+import csv
 from dataclasses import replace
 
 from numaplace.models.instance import Instance
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import MemoryMode, Vm
+from numaplace.models.xen import domain_mib
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.solver import solve_xen, solve_xen_4_2
+from numaplace.solver.greedy.state import State
 from numaplace.solver.greedy.xen import XenPlacement
 from numaplace.solver.params import SolveParams
+from numaplace.tests.instances.shared_data import shared_data
 
 PARAMS = SolveParams()
 
@@ -43,7 +47,7 @@ def test_least_loaded_then_most_free_then_first() -> None:
         (0,),
     ]
     loaded = (Vm("a", 3, 512), Vm("b", 1, 512), Vm("c", 1, 512))
-    assert node_sets(host(2048, 1024), *loaded) == [(0,), (1,), (1,)]
+    assert node_sets(host(2048, 1032), *loaded) == [(0,), (1,), (1,)]
 
 
 def test_fewer_nodes_beat_less_load() -> None:
@@ -118,3 +122,39 @@ def test_what_breaks_a_rule_is_not_placed_and_says_so() -> None:
     assert result.unplaced == {
         "vm": "needs 1536 MiB in 4K pages on one node, most free is 1024 on h/0"
     }
+
+
+def test_a_domain_wants_more_than_its_memory() -> None:
+    """512 MiB are not placed on a node with 514 free, as a real libxl had it, but with 516."""
+    assert domain_mib(2, 512) == 518
+    vm = Vm("vm", 2, 512)
+    assert node_sets(host(514, 4096), vm) == [(1,)]
+    assert node_sets(host(514, 514), vm) == [(0, 1)]
+    assert node_sets(host(518, 514), vm) == [(0,)]
+
+
+def test_what_a_real_libxl_chose() -> None:
+    """All of its decisions on four nodes of four pCPUs, each with the domains before it."""
+    recorded = shared_data("xen-real/placement.csv")
+    rows = list(csv.DictReader(recorded.read_text(encoding="utf-8").splitlines()))
+    runs: dict[str, list[tuple[int, set[int]]]] = {}
+    wrong = []
+    for row in rows:
+        free = [int(mib) for mib in row["free_mib_by_node"].split()]
+        vm = Vm("new", int(row["vcpus"]), int(row["memory_mib"]))
+        instance = Instance((host(*free),), (vm,))
+        xen = XenPlacement(instance, release_4_2=False)
+        before = runs.setdefault(row["sequence"], [])
+
+        def load(
+            state: State, nodes: tuple[int, ...], run: list[tuple[int, set[int]]] = before
+        ) -> int:
+            return sum(vcpus * len(where.intersection(nodes)) for vcpus, where in run)
+
+        xen._load = load  # type: ignore[method-assign]
+        chosen = xen.node_set(Engine(instance).state, vm, 0)
+        real = tuple(int(node) for node in row["nodes_chosen"].split())
+        if chosen != real:
+            wrong.append((row, chosen))
+        before.append((vm.vcpus, set(real)))
+    assert (len(rows), wrong) == (64, [])
