@@ -64,6 +64,13 @@ _MEMORY = option(
 )
 
 
+_ASSUME = option(
+    "What files cannot tell: utilisation, memory_intensity, smt_yield; may be given again.",
+    "--assume",
+    metavar="KEY=VALUE",
+)
+
+
 @app.command("import", rich_help_panel="Instances")
 def import_(
     host: Annotated[list[str], _HOST],
@@ -75,7 +82,7 @@ def import_(
     memory: Annotated[str, _MEMORY] = "total",
     gpu_memory: Annotated[bool, option("Keep nodes of GPU memory.", "--gpu-memory")] = False,
     overcommit: Annotated[float | None, option("Shared vCPUs allowed per pCPU.")] = None,
-    smt_yield: Annotated[float | None, option("Yield of a core with both threads busy.")] = None,
+    assume: Annotated[list[str], _ASSUME] = [],  # noqa: B006
     keep_pins: Annotated[
         bool, option("VMs must stay where their files pin them.", "--keep-pins")
     ] = False,
@@ -91,19 +98,22 @@ def import_(
     Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.importer import HostOptions, SameNames, import_instance
+    from numaplace.instances.importer import HostOptions, import_instance
+    from numaplace.instances.names import SameNames
 
     lookup.check_writable(document=out, inputs=[*host, *lookup.files_of(vms)], overwrite=force)
+    assumed = lookup.assumed_values(assume)
     reading = import_instance(
         lookup.host_sources(host, host_format),
         lookup.vm_sources(vms, vm_format),
         options=HostOptions(
             reserve_mib=reserve,
             vcpu_overcommit=overcommit,
-            smt_yield=smt_yield,
+            smt_yield=assumed.pop("smt_yield", None),
             gpu_memory=gpu_memory,
             **lookup.wanted_memory(memory),
         ),
+        assumed=assumed,
         same_names=SameNames.SUFFIX if rename else SameNames.ERROR,
         keep_pins=keep_pins,
         name=name,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from glob import has_magic
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any
 
+from numaplace.instances.assumed import assumptions, misfits
 from numaplace.instances.files import STDIN
 from numaplace.instances.formats.json_io import read_instance
 from numaplace.instances.formats.registry import (
@@ -24,6 +25,7 @@ from numaplace.instances.formats.registry import (
     vm_format,
 )
 from numaplace.instances.hostmemory import as_asked
+from numaplace.instances.names import Names, SameNames
 from numaplace.instances.present import (
     Origin,
     as_pinned,
@@ -31,24 +33,15 @@ from numaplace.instances.present import (
     read_all_found,
     with_domains,
 )
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import Reading, located, together
 from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance
 from numaplace.models.topology import MIB_MAX, Host, NumaNode
-from numaplace.models.vm import Vm
 
 _COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
+_TELLING = (NUMAPLACE, "flavours-csv")
 RELATIONS = ("cooperations", "competitions", "togethers", "aparts", "sharing")
-
-T = TypeVar("T", Host, Vm)
-
-
-class SameNames(StrEnum):
-    """What happens to hosts or VMs of one name: an error, or ``-2``, ``-3``... behind it."""
-
-    ERROR = "error"
-    SUFFIX = "suffix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +132,7 @@ def import_instance(
     vm_sources: Sequence[Source] = (),
     *,
     options: HostOptions | None = None,
+    assumed: Mapping[str, float] = MappingProxyType({}),
     same_names: SameNames = SameNames.ERROR,
     keep_pins: bool = False,
     name: str = "",
@@ -154,6 +148,8 @@ def import_instance(
         Where hosts and VMs come from.
     options
         What host files do not tell.
+    assumed
+        Values for fields of VMs (`assumed.ASSUMABLE`) that the format of their file cannot tell.
     same_names
         What to do if a name occurs twice.
     keep_pins
@@ -170,32 +166,47 @@ def import_instance(
     if len(stdin) > 1:
         raise InputError("source", "", "standard input can be read only once", file=str(STDIN))
     notes: list[str] = []
-    hosts = _hosts(host_sources, options or HostOptions(), same_names, notes)
+    options = options or HostOptions()
+    untold_hosts: set[str] = set()
+    hosts = _hosts(host_sources, options, same_names, notes, untold_hosts)
     if not hosts:
         raise InputError("import", "hosts", "no host file is given")
     pattern = _pattern(hosts, notes)
     origins: list[Origin] = []
-    relations = _vms(vm_sources, pattern if keep_pins else None, same_names, notes, origins)
+    kept = pattern if keep_pins else None
+    relations = _vms(vm_sources, kept, same_names, notes, origins, dict(assumed))
     found = read_all_found(origins, pattern) if pattern else {}
     vms = as_pinned(origins, found, pattern, keep_pins, notes)
     hosts = with_domains(hosts, origins, notes)
     instance = Instance(hosts=hosts, vms=vms, name=name, **relations)
     vms, current = present_plan(instance, found, notes)
-    return Reading(replace(instance, vms=vms, current=current), tuple(notes))
+    given = {*assumed, *(field for field, value in asdict(options).items() if value is not None)}
+    untold = {vm.name for each in origins if each.kind not in _TELLING for vm in each.vms}
+    notes += misfits(instance)
+    notes += assumptions(instance, untold_vms=untold, untold_hosts=untold_hosts, given=given)
+    return Reading(replace(instance, vms=vms, current=current), together(notes))
 
 
 # -- hosts -----------------------------------------------------------------------------------------
 
 
 def _hosts(
-    sources: Sequence[Source], options: HostOptions, same_names: SameNames, notes: list[str]
+    sources: Sequence[Source],
+    options: HostOptions,
+    same_names: SameNames,
+    notes: list[str],
+    untold: set[str],
 ) -> tuple[Host, ...]:
-    names = _Names("host", same_names, HOSTS_MAX)
+    """Hosts of all sources; the names of those whose files tell no overcommit go to `untold`."""
+    names = Names("host", same_names, HOSTS_MAX)
     hosts: list[Host] = []
     for source in sources:
         with located(str(source.path)):
             for host in read_hosts(source, options, notes):
-                hosts += names.copies(_with_options(host, options), source, notes)
+                named = names.copies(_with_options(host, options), source.count, source.path, notes)
+                hosts += named
+                if (source.format or detect_host_format(source.path)) != NUMAPLACE:
+                    untold.update(each.name for each in named)
     return tuple(hosts)
 
 
@@ -251,9 +262,13 @@ def _vms(
     same_names: SameNames,
     notes: list[str],
     origins: list[Origin],
+    assumed: dict[str, Any],
 ) -> Mapping[str, Any]:
-    """Read VMs, file by file, into `origins`; return their relations."""
-    names = _Names("VM", same_names, VMS_MAX)
+    """Read VMs, file by file, into `origins`; return their relations.
+
+    VMs whose format cannot tell it get what is `assumed`.
+    """
+    names = Names("VM", same_names, VMS_MAX)
     relations: dict[str, tuple[Any, ...]] = {}
     for source in _each_file(sources, notes):
         kind = source.format or detect_vm_format(source.path)
@@ -265,7 +280,13 @@ def _vms(
             reading = vm_format(kind).read(source.path, host)
         notes += [f"{source.path}: {note}" for note in reading.notes]
         with located(str(source.path)):
-            named = [vm for each in reading.item for vm in names.copies(each, source, notes)]
+            named = [
+                vm
+                for each in reading.item
+                for vm in names.copies(each, source.count, source.path, notes)
+            ]
+        if kind not in _TELLING:
+            named = [replace(vm, **assumed) for vm in named]
         once = zip(reading.item, named, strict=False) if source.count == 1 else ()
         names_now = {old.name: vm.name for old, vm in once}
         origins.append(Origin(kind, source.path, names_now, tuple(named)))
@@ -295,41 +316,3 @@ def _take(instance: Instance, relations: dict[str, tuple[Any, ...]], kept: bool)
         yield "the current plan is left out"
     if instance.prices != Instance.prices or instance.between != Instance.between:
         yield "prices and what is optimised in between are left out"
-
-
-class _Names:
-    """Names given so far; makes copies of things under names that are free."""
-
-    def __init__(self, word: str, same_names: SameNames, most: int) -> None:
-        self.word = word
-        self.same_names = same_names
-        self.most = most
-        self.owner: dict[str, Path] = {}
-        self.next_number: dict[str, int] = {}
-
-    def copies(self, item: T, source: Source, notes: list[str]) -> list[T]:
-        """Return `source.count` copies of `item`, numbered if there are several."""
-        check_int("import", f"number of {self.word}s", len(self.owner) + source.count, 0, self.most)
-        if source.count == 1:
-            return [self._named(item, item.name, source.path, notes)]
-        numbers = range(1, source.count + 1)
-        return [self._named(item, f"{item.name}{n}", source.path, notes) for n in numbers]
-
-    def _named(self, item: T, name: str, path: Path, notes: list[str]) -> T:
-        free = self._free(name, path)
-        self.owner[free] = path
-        if free != name:
-            notes.append(f"{path}: {self.word} {name!r} is called {free!r}, the name was taken")
-        return item if free == item.name else replace(item, name=free)
-
-    def _free(self, name: str, path: Path) -> str:
-        if name not in self.owner:
-            return name
-        if self.same_names is SameNames.ERROR:
-            reason = f"is in {self.owner[name]} already"
-            raise InputError(f"{self.word} {name!r:.80}", "name", reason)
-        number = self.next_number.get(name, 2)
-        while f"{name}-{number}" in self.owner:
-            number += 1
-        self.next_number[name] = number + 1
-        return f"{name}-{number}"

@@ -10,6 +10,7 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+from numaplace.instances.assumed import ASSUMABLE
 from numaplace.instances.catalog import list_catalog, load_catalog
 from numaplace.instances.files import STDIN, same_file
 from numaplace.instances.formats.json_io import YAML_SUFFIXES, read_instance, read_plan
@@ -19,7 +20,7 @@ from numaplace.instances.importer import Source, parse_source
 from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import HostShape
 from numaplace.instances.sources import matches, source_files
-from numaplace.models.errors import InputError
+from numaplace.models.errors import InputError, check_real
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.verify import known_names, violations
@@ -211,6 +212,26 @@ def changed_preset(name: str, changes: Iterable[str]) -> GenerateParams:
     return params
 
 
+def assumed_values(texts: Iterable[str]) -> dict[str, float]:
+    """Return what texts like ``utilisation=0.3`` say of VMs, and of ``smt_yield`` of hosts.
+
+    Raises
+    ------
+    InputError
+        For another key, or a value that is no number it may have.
+    """
+    most = {**dict.fromkeys(ASSUMABLE, (0.0, 1.0)), "smt_yield": (1.0, 2.0)}
+    found: dict[str, float] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key not in most:
+            reason = f"must be KEY=VALUE with KEY one of {', '.join(most)}, not {text!r:.60}"
+            raise InputError("import", "--assume", reason)
+        found[key] = _real(key, value, "import")
+        check_real("import", key, found[key], *most[key])
+    return found
+
+
 def make_folder(path: Path) -> None:
     """Make a folder if there is none; `InputError` if that cannot be."""
     try:
@@ -232,9 +253,9 @@ def _whole(key: str, text: str) -> int:
     return int(text)
 
 
-def _real(key: str, text: str) -> float:
+def _real(key: str, text: str, thing: str = "generator") -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", text, re.ASCII):
-        raise InputError("generator", key, f"must be a number, not {text!r:.60}")
+        raise InputError(thing, key, f"must be a number, not {text!r:.60}")
     return float(text)
 
 

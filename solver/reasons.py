@@ -43,6 +43,8 @@ def _reasons(
     if not wide:
         most = max((_capacity(vm, place) for place in places), default=0)
         more = _more_cells(vm) if most and not vm.cells else ""
+        if vm.cpu_policy is CpuPolicy.SHARED:
+            more += " (vcpu_overcommit, import --overcommit, allows more)"
         if not most and vm.thread_policy is ThreadPolicy.REQUIRE:
             yield "it requires cores with sibling threads (SMT), and no node it may use has any"
         else:

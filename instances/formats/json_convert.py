@@ -254,7 +254,7 @@ def _path_of(doc: InstanceDoc, error: InputError) -> Path:
                 return (error.field, index)
             seen.add(item.name)
         return (error.field,)
-    things: dict[str, Path] = {}
+    things: dict[str, Path] = {"prices": ("prices",)}
     for index, vm in enumerate(doc.vms):
         things[f"VM {vm.name!r}"] = ("vms", index)
     for word, key in (("cooperation", "cooperations"), ("competition", "competitions")):
@@ -267,4 +267,4 @@ def _path_of(doc: InstanceDoc, error: InputError) -> Path:
         things[f"sharing group {sharing.name!r}"] = ("sharing", index)
     for name in doc.current.placements if doc.current else ():
         things[f"current plan, VM {name!r}"] = ("current", "placements", name)
-    return things.get(error.thing, ())
+    return (*things.get(error.thing, ()), error.field)

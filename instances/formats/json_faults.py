@@ -67,7 +67,7 @@ class Source:
         except InputError as error:
             if within:
                 error = InputError(f"{within}, {error.thing}", error.field, error.reason)
-            raise self.fault(error, *path) from None
+            raise self.fault(error, *path, error.field) from None
 
 
 def validated(model: type[D], data: object, source: Source) -> D:

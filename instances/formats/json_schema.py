@@ -232,10 +232,10 @@ class PricesDoc(Document):
 
     balloon_pressure: float = Field(0.5, ge=0, le=1000)
     vcpus_per_mbps: float = Field(0.0002, ge=0, le=1000)
-    copy_mib_per_s: float = Field(1000.0, ge=1e-3, le=1e12)
-    network_mib_per_s: float = Field(1000.0, ge=1e-3, le=1e12)
-    slowed_share: float = Field(0.5, ge=0, le=1000)
-    horizon_s: float = Field(3600.0, ge=1e-3, le=1e12)
+    copy_mib_per_s: float = Field(1000.0, ge=1, le=1e12)
+    network_mib_per_s: float = Field(1000.0, ge=1, le=1e12)
+    slowed_share: Share = 0.5
+    horizon_s: float = Field(3600.0, ge=1, le=1e12)
 
 
 class PlacedCellDoc(Document):

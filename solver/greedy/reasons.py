@@ -46,13 +46,14 @@ def why_not(state: State, vm: Vm) -> str:
 
 def _cpus(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:
     board, rows = state.board, state.rows(vm.name)
-    free: Ints = (board.cpu_capacity - state.peak(state.cpu_used, rows)) // MILLI
-    what = "vCPUs"
     if vm.cpu_policy is CpuPolicy.DEDICATED:
         mask = state.row_mask(vm.name)
         free = np.array([state.room(p, vm.thread_policy, mask) for p in range(board.size)])
         what = f"dedicated vCPUs (threads: {vm.thread_policy})"
-    return _short(state, allowed, free, kind.vcpus, what, cell)
+        return _short(state, allowed, free, kind.vcpus, what, cell)
+    shared: Ints = (board.cpu_capacity - state.peak(state.cpu_used, rows)) // MILLI
+    text = _short(state, allowed, shared, kind.vcpus, "vCPUs", cell)
+    return text and f"{text} (vcpu_overcommit, import --overcommit, allows more)"
 
 
 def _memory(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:

@@ -33,7 +33,7 @@ def test_import_options_reach_the_hosts(run: Run, tmp_path: Path) -> None:
     """Copies, format, reserved memory, overcommit and SMT yield end up in the file."""
     out = tmp_path / "lab.json"
     source = f"numactl:{NUMACTL}*3"
-    options = ["--reserve", 100, "--overcommit", 4, "--smt-yield", 1.5]
+    options = ["--reserve", 100, "--overcommit", 4, "--assume", "smt_yield=1.5"]
     result = run("import", "--host", source, *options, "--out", out)
     assert result.exit_code == 0
     hosts = read_instance(out).hosts

@@ -16,11 +16,11 @@ from numaplace.instances.formats.registry import (
 )
 from numaplace.instances.importer import (
     HostOptions,
-    SameNames,
     Source,
     import_instance,
     parse_source,
 )
+from numaplace.instances.names import SameNames
 from numaplace.models.errors import InputError
 from numaplace.models.vm import MemoryMode
 
@@ -235,3 +235,34 @@ def test_bad_sources_are_refused(folder: Path) -> None:
         import_instance([])
     with pytest.raises(InputError, match="import: number of hosts: 200000 is above 100000"):
         import_instance([Source(folder / "numactl", 200_000)])
+
+
+def test_what_is_assumed_is_told_once(tmp_path: Path) -> None:
+    """With the options that set it; nothing of what is given, or what files tell."""
+    (host := tmp_path / "host").write_text(NUMACTL)
+    (vm := tmp_path / "vm").write_text(XL_CFG)
+    (told := tmp_path / "told.yaml").write_text(DOCUMENT)
+
+    def assumed(*arguments: object, **more: object) -> list[str]:
+        reading = import_instance(*arguments, **more)  # type: ignore[arg-type]
+        return [note for note in reading.notes if note.startswith("assumed")]
+
+    (note,) = assumed([Source(host)], [Source(vm, 3)])
+    for words in ("utilisation 1, memory_intensity 0.3 (--assume", "--overcommit", "--reserve"):
+        assert words in note
+    options = HostOptions(reserve_mib=100, vcpu_overcommit=2)
+    values = {"utilisation": 0.25, "memory_intensity": 0.1}
+    assert assumed([Source(host)], [Source(vm)], options=options, assumed=values) == []
+    reading = import_instance([Source(host)], [Source(vm), Source(told)], assumed=values)
+    assert [vm.utilisation for vm in reading.item.vms] == [0.25, 1.0, 1.0]
+    assert assumed([Source(told)], [Source(told)]) == []
+
+
+def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
+    """Devices that no host file tells of, and memory that is rounded up; VMs alike together."""
+    (host := tmp_path / "host").write_text(NUMACTL)
+    (vm := tmp_path / "vm").write_text('name = "a"\nmemory = 4099\npci = ["41:00.0"]\n')
+    notes = import_instance([Source(host)], [Source(vm, 7)]).notes
+    about = "VMs 'a1', 'a2', 'a3', 'a4', 'a5' and 2 more: wants '0000:41:00.0', but no host file"
+    assert sum(note.startswith(about) for note in notes) == 1
+    assert any("memory of 7 VMs is rounded up" in note and "1 MiB" in note for note in notes)

@@ -71,7 +71,8 @@ def test_reasons_name_what_is_missing_and_where_it_is_nearest() -> None:
     filler = Vm("filler", 3, 256)
     large = Vm("large", 3, 900, memory_mode=MemoryMode.STRICT)
     assert reason(large, filler, Vm("other", 3, 256)) == (
-        "needs 3 vCPUs on one node, most free is 1 on h/0"
+        "needs 3 vCPUs on one node, most free is 1 on h/0 "
+        "(vcpu_overcommit, import --overcommit, allows more)"
     )
     assert reason(replace(large, vcpus=1, memory_mib=1280)) == (
         "needs 1280 MiB in 4K pages on one node, most free is 1024 on h/0"
@@ -104,7 +105,10 @@ def test_a_required_vm_left_out_means_no_plan() -> None:
     result = solve_greedy(Instance((host(),), vms), PARAMS)
     assert result.status is SolveStatus.UNKNOWN
     assert result.plan is None
-    assert result.reasons == ("VM 'must': needs 8 vCPUs on one node, most free is 4 on h/1",)
+    assert result.reasons == (
+        "VM 'must': needs 8 vCPUs on one node, most free is 4 on h/1 "
+        "(vcpu_overcommit, import --overcommit, allows more)",
+    )
 
 
 def test_require_all_makes_every_vm_required() -> None:

@@ -1,0 +1,66 @@
+"""The published schema and the models have the same bounds: what one takes, the other does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from numaplace.instances.formats.json_schema import json_schema
+from numaplace.models.errors import InputError
+from numaplace.models.instance import Prices
+from numaplace.models.plan import PlacedCell, TakenDevice
+from numaplace.models.relations import Competition, Cooperation, SharingGroup
+from numaplace.models.topology import Device, Host, NumaNode, PCpu
+from numaplace.models.vm import Cell, DeviceRequest, Vm
+
+NODE = NumaNode(0, (PCpu(0, 0),), 64)
+MAKERS: dict[str, Callable[..., object]] = {
+    "PricesDoc": Prices,
+    "PCpuDoc": lambda **field: PCpu(**{"id": 0, "core": 0, **field}),
+    "NodeDoc": lambda **field: NumaNode(
+        **{"id": 0, "memory_mib": 1 << 40 if "reserved_mib" in field else 64, **field}
+    ),
+    "DeviceDoc": lambda **field: Device(**{"address": "a", "kind": "nic", **field}),
+    "HostDoc": lambda **field: Host("h", (NODE,), **field),
+    "CellDoc": lambda **field: Cell(**{"vcpus": 1, "memory_mib": 1, **field}),
+    "DeviceRequestDoc": lambda **field: DeviceRequest("nic", **field),
+    "VmDoc": lambda **field: Vm(**{"name": "a", "vcpus": 1, "memory_mib": 1 << 40, **field}),
+    "CooperationDoc": lambda **field: Cooperation(**{"first": "a", "second": "b", **field}),
+    "CompetitionDoc": lambda **field: Competition(**{"first": "a", "second": "b", **field}),
+    "SharingDoc": lambda **field: SharingGroup("g", ("a", "b"), **field),
+    "PlacedCellDoc": lambda **field: PlacedCell(**{"node": 0, "vcpus": 1, **field}),
+    "TakenDeviceDoc": lambda **field: TakenDevice("nic", "a", **field),
+}
+SHORT = {"count", "cores", "threads_per_core", "cores_per_llc"}
+"""Fields that only documents have."""
+
+
+def bounds() -> Iterator[tuple[str, str, str, Any]]:
+    for kind in ("instance", "plan"):
+        for doc, schema in json_schema(kind).get("$defs", {}).items():
+            for field, described in schema.get("properties", {}).items():
+                for each in (described, *described.get("anyOf", ())):
+                    for end in ("minimum", "maximum"):
+                        if end in each:
+                            yield doc, field, end, each[end]
+
+
+CASES = [case for case in dict.fromkeys(bounds()) if case[1] not in SHORT or case[0][:3] == "Dev"]
+
+
+def complains(doc: str, field: str, value: object) -> bool:
+    try:
+        MAKERS[doc](**{field: value})
+    except InputError as error:
+        return error.field == field
+    return False
+
+
+@pytest.mark.parametrize(("doc", "field", "end", "bound"), CASES)
+def test_both_ends(doc: str, field: str, end: str, bound: float) -> None:
+    """The bound itself is taken by the model, what is beyond is not."""
+    step = 1 if isinstance(bound, int) else max(1e-9, abs(bound) * 1e-9)
+    assert not complains(doc, field, bound)
+    assert complains(doc, field, bound - step if end == "minimum" else bound + step)
