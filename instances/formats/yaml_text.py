@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
 
 import yaml
 
@@ -20,6 +23,10 @@ SIZE_MAX = 8 * 2**20
 """Longest YAML text in characters; JSON, which reads a hundred times faster, may be longer."""
 
 DEPTH_MAX = 40
+
+_IN_C = hasattr(yaml, "CSafeLoader")
+_Parser: Any = yaml.CSafeLoader if _IN_C else yaml.SafeLoader
+"""libyaml reads thirty times faster; nodes and values are made here in either case."""
 
 _NULL, _BOOL, _INT, _FLOAT = (
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")
@@ -47,30 +54,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-class _Loader(yaml.SafeLoader):
-    """Composes nodes; refuses what this module does not read."""
-
-    depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _refused("anchors and aliases are not read", event.start_mark)
-        if getattr(event, "tag", None) is not None:
-            raise _refused("tags are not read", event.start_mark)
-        self.depth += 1
-        if self.depth > DEPTH_MAX:
-            raise _refused(f"is nested deeper than {DEPTH_MAX} levels", event.start_mark)
-        node = super().compose_node(parent, index)  # type: ignore[arg-type]
-        self.depth -= 1
-        return node
-
-
-# Resolvers of their own, in place of YAML 1.1's, which see numbers in 12:30 and truth in `no`.
-_Loader.yaml_implicit_resolvers = {}
+# Resolvers of its own, in place of YAML 1.1's, which see numbers in 12:30 and truth in `no`.
 _Dumper.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in _WORDS:
-    _Loader.add_implicit_resolver(_tag, _pattern, _first)
     _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 
 
@@ -78,7 +64,7 @@ class _Refused(yaml.MarkedYAMLError):
     """Something that is YAML but not read here."""
 
 
-def _refused(reason: str, mark: yaml.Mark) -> _Refused:
+def _refused(reason: str, mark: Any) -> _Refused:
     return _Refused(problem=reason, problem_mark=mark)
 
 
@@ -89,82 +75,117 @@ def parse_yaml(text: str, file: str | None = None) -> object:
         reason = f"is longer than {SIZE_MAX} characters of YAML: use JSON"
         raise InputError("document", "", reason, file=file)
     try:
-        return _plain(_compose(text))
+        events = _events(text)
+        value = _value(events)
+        next(events, None)  # looks for a second document
+        return value
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
         problem = error.problem or error.context
         reason = f"{problem}" if isinstance(error, _Refused) else f"is no YAML: {problem}"
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        # libyaml counts bytes.
+        before = text.encode()[: error.position] if _IN_C else text[: error.position].encode()
+        line = before.count(b"\n") + 1
         reason = f"is no YAML: the character #x{error.character:04x} is not allowed"
-    except RecursionError:
-        reason = "is nested too deeply"
     raise InputError("document", "", reason, file=file, line=line)
 
 
-def _compose(text: str) -> yaml.Node | None:
-    loader = _Loader(text)
+def _events(text: str) -> Iterator[Any]:
+    """Yield the scalars, starts and ends of a text's one document; refuse what is not read."""
+    loader = _Parser(text)
+    depth = documents = 0
     try:
-        return loader.get_single_node()
+        while loader.check_event():
+            event: Any = loader.get_event()
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise _refused("there is another document", event.start_mark)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+                yield event
+            elif isinstance(event, yaml.NodeEvent):
+                if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+                    raise _refused("anchors and aliases are not read", event.start_mark)
+                if getattr(event, "tag", None) is not None:
+                    raise _refused("tags are not read", event.start_mark)
+                if depth == DEPTH_MAX:
+                    reason = f"is nested deeper than {DEPTH_MAX} levels"
+                    raise _refused(reason, event.start_mark)
+                depth += isinstance(event, yaml.CollectionStartEvent)
+                yield event
     finally:
         loader.dispose()
 
 
-def _plain(node: yaml.Node | None) -> object:
-    if node is None:
-        return None
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item) for item in node.value]
-    if isinstance(node, yaml.MappingNode):
+def _value(events: Iterator[Any]) -> object:
+    """Return the value that the next event begins; None if there is none."""
+    event = next(events, None)
+    if isinstance(event, yaml.SequenceStartEvent):
+        items: list[object] = []
+        for inner in events:
+            if isinstance(inner, yaml.SequenceEndEvent):
+                break
+            items.append(_value(chain((inner,), events)))
+        return items
+    if isinstance(event, yaml.MappingStartEvent):
         result: dict[str, object] = {}
-        for key, item in node.value:
-            if not isinstance(key, yaml.ScalarNode):
+        for key in events:
+            if isinstance(key, yaml.MappingEndEvent):
+                break
+            if not isinstance(key, yaml.ScalarEvent):
                 raise _refused("a key must be a word or a number", key.start_mark)
             if key.value in result:
                 raise _refused(f"the key {key.value!r:.80} occurs twice", key.start_mark)
-            result[key.value] = _plain(item)
+            result[key.value] = _value(events)
         return result
-    return _scalar(node)
+    return None if event is None else _scalar(event)
 
 
-def _scalar(node: yaml.Node) -> object:
-    word: str = node.value
-    if node.tag == _NULL:
+def _scalar(event: Any) -> object:
+    word: str = event.value
+    if not event.implicit[0]:  # in quotes
+        return word
+    tag = next((tag for tag, pattern, _ in _WORDS if pattern.match(word)), None)
+    if tag == _NULL:
         return None
-    if node.tag == _BOOL:
+    if tag == _BOOL:
         return word == "true"
-    if node.tag not in (_INT, _FLOAT):
+    if tag is None:
         return word
     if len(word) > NUMBER_LENGTH_MAX:
-        raise _refused(f"the number {word[:20]}... is too long", node.start_mark)
-    if node.tag == _INT:
+        raise _refused(f"the number {word[:20]}... is too long", event.start_mark)
+    if tag == _INT:
         return int(word)
     try:
         value = float(word)
     except ValueError:  # YAML's own spellings of infinity and NaN
         value = math.nan
     if not math.isfinite(value):
-        raise _refused(f"{word} is no finite number", node.start_mark)
+        raise _refused(f"{word} is no finite number", event.start_mark)
     return value
 
 
 def yaml_line(text: str, path: Path) -> int | None:
     """Line of the element at `path`, or of the innermost of its parents that exists."""
-    node = _compose(text)
     line: int | None = None
-    for step in path:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line + 1
-        elif isinstance(node, yaml.MappingNode):
-            found = [pair for pair in node.value if pair[0].value == step]
-            if not found:
-                break
-            line = found[0][0].start_mark.line + 1
-            node = found[0][1]
-        else:
-            break
+    here: list[str | int] = []
+    found, keyed = 0, False
+    for event in _events(text):
+        if isinstance(event, yaml.CollectionEndEvent):
+            here.pop()
+            keyed = False
+            continue
+        last = here[-1] if here and not keyed else None
+        keyed = isinstance(last, str)
+        if last is not None:
+            here[-1] = event.value if isinstance(last, str) else last + 1
+            if found < len(here) and tuple(here) == path[: len(here)]:
+                found, line = len(here), event.start_mark.line + 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            here.append(-1 if isinstance(event, yaml.SequenceStartEvent) else "")
     return line
 
 

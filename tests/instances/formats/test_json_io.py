@@ -9,10 +9,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from numaplace.instances.formats import json_schema as schema
+from numaplace.instances.formats import yaml_text
 from numaplace.instances.formats.json_io import (
     instance_from_dict,
     instance_to_dict,
@@ -266,3 +268,39 @@ def test_any_damage_gives_an_instance_or_an_input_error(data: st.DataObject) -> 
         assert "\n" not in str(error)
     else:
         assert instance_from_dict(instance_to_dict(instance)) == instance
+
+
+@pytest.mark.parametrize("in_c", [True, False])
+def test_yaml_reads_alike_with_and_without_libyaml(
+    monkeypatch: pytest.MonkeyPatch, in_c: bool
+) -> None:
+    """Values, refusals and lines."""
+    if in_c and not hasattr(yaml, "CSafeLoader"):
+        pytest.skip("PyYAML was built without libyaml")
+    monkeypatch.setattr(yaml_text, "_IN_C", in_c)
+    monkeypatch.setattr(yaml_text, "_Parser", yaml.CSafeLoader if in_c else yaml.SafeLoader)
+    text = "a: [1, 2.5, {b: no, 'c': '1'}]\nd:\n  - ~\n  - e: true\n    f: [x,\n y]\n12:30: 0x1f\n"
+    value = {
+        "a": [1, 2.5, {"b": "no", "c": "1"}],
+        "d": [None, {"e": True, "f": ["x", "y"]}],
+        "12:30": "0x1f",
+    }
+    assert yaml_text.parse_yaml(text) == value
+    lines = {("a", 2, "c"): 1, ("d", 0): 3, ("d", 1, "f", 1): 6, ("d", 1, "g"): 4, ("12:30",): 7}
+    assert {path: yaml_text.yaml_line(text, path) for path in lines} == lines
+    assert yaml_text.parse_yaml("") is None
+    refused = {
+        "a: &x 1": 1,
+        "a: 1\nb: *a": 2,
+        "a: !!int 1": 1,
+        "a: 1\na: 2": 2,
+        "a: 1\n---\nb: 2": 2,
+        "a: {[b]: 1}": 1,
+        "\u00e9: 1\nb: \u0007": 2,
+        "a: 1\nb: .inf": 2,
+        "- " * 41 + "1": 1,
+    }
+    for text, line in refused.items():
+        with pytest.raises(InputError) as caught:
+            yaml_text.parse_yaml(text, "f.yaml")
+        assert str(caught.value).startswith(f"f.yaml:{line}: ")
