@@ -24,7 +24,7 @@ def assumptions(
     untold_vms, untold_hosts
         Names of VMs and hosts from files of formats that cannot tell.
     given
-        What was asked for, so that it is no assumption: fields of `Vm`, `Host` and `HostOptions`.
+        What was asked for or told all the same: fields of `Vm`, `Host` and `HostOptions`.
     """
     parts: list[str] = []
     if untold_vms:
@@ -34,8 +34,7 @@ def assumptions(
     hosts = [host for host in instance.hosts if host.name in untold_hosts]
     if hosts and "vcpu_overcommit" not in given:
         parts.append(f"{hosts[0].vcpu_overcommit:g} shared vCPU(s) per pCPU at most (--overcommit)")
-    bare = any(not any(node.reserved_mib for node in host.nodes) for host in hosts)
-    if bare and "reserve_mib" not in given:
+    if hosts and "reserve_mib" not in given:
         parts.append("no memory kept for the hypervisor (--reserve)")
     if parts:
         yield f"assumed, as no file tells it: {'; '.join(parts)}"

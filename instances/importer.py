@@ -177,11 +177,16 @@ def import_instance(
     relations = _vms(vm_sources, kept, same_names, notes, origins, dict(assumed))
     found = read_all_found(origins, pattern) if pattern else {}
     vms = as_pinned(origins, found, pattern, keep_pins, notes)
+    bare = any(
+        host.name in untold_hosts and not any(node.reserved_mib for node in host.nodes)
+        for host in hosts
+    )
     hosts = with_domains(hosts, origins, notes)
     instance = Instance(hosts=hosts, vms=vms, name=name, **relations)
     vms, current = present_plan(instance, found, notes)
     given = {*assumed, *(field for field, value in asdict(options).items() if value is not None)}
     untold = {vm.name for each in origins if each.kind not in _TELLING for vm in each.vms}
+    given |= set() if bare else {"reserve_mib"}
     notes += misfits(instance)
     notes += assumptions(instance, untold_vms=untold, untold_hosts=untold_hosts, given=given)
     return Reading(replace(instance, vms=vms, current=current), together(notes))
