@@ -18,7 +18,7 @@ from numaplace.models.pages import interleaved_blocks, page_nodes
 from numaplace.models.rates import device_rate
 from numaplace.models.relations import Scope, SharingGroup
 from numaplace.models.units import PageSize, ceil_div
-from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, ThreadPolicy, Vm
+from numaplace.models.vm import CpuPolicy, DevicePolicy, DeviceRequest, MemoryMode, ThreadPolicy, Vm
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.tree import Tree, talk_tree, tree_below
 
@@ -61,7 +61,7 @@ class Prepared:
     def __init__(self, instance: Instance, until: Deadline = NEVER) -> None:
         self.instance = instance
         self.until = until
-        self._fits: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+        self._fits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self._page_places: dict[tuple[object, ...], list[Place]] = {}
         self._page_rooms: dict[tuple[object, ...], int] = {}
         self._host_trees: dict[int, Tree] = {}
@@ -75,35 +75,30 @@ class Prepared:
         found = [
             Option(vm.name, s, t, places[position].index)
             for places in self.instance.host_places
-            for s, t, position in self._fitting(vm, places[0].host_index)
+            for s, t, position in self.fits(vm, places[0].host_index)
         ]
         return tuple(sorted(found, key=lambda o: (o.shape, o.kind, o.place)))
 
     @property
     def num_choices(self) -> int:
         """Count options, and pages of each on other nodes, without making them."""
-        hosts = Counter(self.like_host)
         total = 0
         for vm in self.until.each(self.instance.vms):
             spread = self.instance.form(vm.name).max_cells > 1
-            allowed = (
-                hosts
-                if vm.allowed_hosts is None
-                else {self.instance.host_index[name]: 1 for name in vm.allowed_hosts}
-            )
-            for host, count in allowed.items():
-                cells = self._fitting(vm, host)
+            for host, count in self.hosts_to_try(vm).items():
+                cells = self.fits(vm, host)
                 pages = len(self.instance.host_places[host]) if spread else 0
                 total += count * len(cells) * (1 + pages)
         return total
 
-    def _fitting(self, vm: Vm, host_index: int) -> list[tuple[int, int, int]]:
+    def fits(self, vm: Vm, host_index: int) -> list[tuple[int, int, int]]:
         """Shapes, types of cell and positions of a host that an empty host of its kind takes."""
         name = self.instance.hosts[host_index].name
         if vm.allowed_hosts is not None and name not in vm.allowed_hosts:
             return []
         like = self.like_host[host_index]
-        if (vm.name, like) not in self._fits:
+        key = self.like_vm[vm.name], like
+        if key not in self._fits:
             form = self.instance.form(vm.name)
             places = self.instance.host_places[like]
             found = [
@@ -113,8 +108,54 @@ class Prepared:
                 for place in places
                 if self._may_be(vm, kind, form, place)
             ]
-            self._fits[vm.name, like] = _complete(found, form)
-        return self._fits[vm.name, like]
+            whole = _complete(found, form)
+            at = [places[position] for position in sorted({cell[2] for cell in whole})]
+            self._fits[key] = whole if self._serves(vm, form, at) else []
+        return self._fits[key]
+
+    def _serves(self, vm: Vm, form: VmForm, homes: list[Place]) -> bool:
+        """Tell whether an empty host has memory and devices for a whole VM, near these homes."""
+        least_mib = (form.blocks - form.balloon_blocks) * form.block_mib
+        return self.host_room_mib(vm, homes) >= least_mib and all(
+            functions_near(request, homes) >= request.count for request in vm.devices
+        )
+
+    def host_room_mib(self, vm: Vm, homes: list[Place]) -> int:
+        """Memory of an empty host that may hold pages of cells at these homes."""
+        pools = {at.index: at for home in homes for at in self.page_places(vm, home)}
+        return sum(at.node.pool_mib(vm.page_size) for at in pools.values())
+
+    def possible(self, vm: Vm) -> bool:
+        """Tell whether there is a choice of place for a VM: if not, no plan has it."""
+        return any(self.fits(vm, host) for host in self.hosts_to_try(vm))
+
+    def hosts_to_try(self, vm: Vm) -> dict[int, int]:
+        """Hosts that may run a VM and differ in what they take, with the number of each."""
+        if vm.allowed_hosts is None:
+            return Counter(self.like_host)
+        return {self.instance.host_index[name]: 1 for name in sorted(vm.allowed_hosts)}
+
+    @cached_property
+    def possible_value_milli(self) -> int:
+        """What a plan that places every VM that fits anywhere alone is worth, in thousandths."""
+        vms = self.until.each(self.instance.vms)
+        return sum(self.instance.value_milli(vm) for vm in vms if self.possible(vm))
+
+    @cached_property
+    def like_vm(self) -> dict[str, int]:
+        """Of each VM, the index of the first that fits where it does, on hosts allowed to both."""
+        first: dict[tuple[object, ...], int] = {}
+        found: dict[str, int] = {}
+        for index, vm in enumerate(self.until.each(self.instance.vms)):
+            group = self.instance.group_of.get(vm.name)
+            key = (
+                self.instance.form(vm.name),
+                (vm.cpu_policy, vm.thread_policy, vm.hard_nodes, vm.devices),
+                (vm.page_size, vm.memory_mode, vm.memory_nodes, vm.balloon_mib),
+                None if group is None else group.name,
+            )
+            found[vm.name] = first.setdefault(key, index)
+        return found
 
     @cached_property
     def like_host(self) -> list[int]:
@@ -307,6 +348,16 @@ class Prepared:
         """Core groups of a place; caches tell cores apart only where somebody's cost asks."""
         by_llc = bool(self.llc_vms) and len(node_llcs(place.node)) > 1
         return core_groups(place.node, by_llc=by_llc)
+
+
+def functions_near(request: DeviceRequest, homes: list[Place]) -> int:
+    """Count the functions of a host that answer a request and are near enough to some home."""
+    return sum(
+        device.functions
+        for device in (homes[0].host.devices if homes else ())
+        if device.answers(request.kind)
+        and any(is_local(device, request.policy, home) for home in homes)
+    )
 
 
 def most_cores(vm: Vm, vcpus: int, group: CoreGroup) -> int:

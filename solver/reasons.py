@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from numaplace.models.forms import Shape, VmForm, node_takes
 from numaplace.models.instance import Place
-from numaplace.models.locality import is_local
 from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
-from numaplace.solver.prepare import Prepared
+from numaplace.solver.prepare import Prepared, functions_near
 
 NO_TIME = "not placed; there was no time to find out why"
 
 
 def reason_alone(prepared: Prepared, vm: Vm) -> str | None:
     """Tell why no node can take any cell of `vm`; None if it has somewhere to go."""
-    if prepared.options[vm.name]:
+    if prepared.possible(vm):
         return None
     instance = prepared.instance
     form = instance.form(vm.name)
@@ -64,17 +65,23 @@ def _reasons(
             f"({vm.memory_mode} memory): at most {max(rooms.values())} MiB"
         )
         return
+    by_host: dict[int, list[Place]] = defaultdict(list)
+    for place in wide:
+        by_host[place.host_index].append(place)
     for request in vm.devices:
-        if request.policy is DevicePolicy.PREFERRED:
-            continue
-        near = [
-            place
-            for place in wide
-            for device in place.host.devices
-            if device.answers(request.kind) and is_local(device, request.policy, place)
-        ]
-        if not near:
+        anywhere = replace(request, policy=DevicePolicy.PREFERRED)
+        if not any(functions_near(anywhere, homes) for homes in by_host.values()):
+            yield f"no host it may use has a {request.kind!r}"
+        most = max(functions_near(request, homes) for homes in by_host.values())
+        if not most:
             yield f"no node it may use has a {request.kind!r} near enough ({request.policy})"
+        elif most < request.count:
+            wanted = f"it wants {request.count} of {request.kind!r}"
+            yield f"{wanted}, no host it may use has more than {most}"
+    least_mib = (form.blocks - form.balloon_blocks) * form.block_mib
+    room_mib = max(prepared.host_room_mib(vm, homes) for homes in by_host.values())
+    if least_mib > room_mib:
+        yield f"its {least_mib} MiB in {vm.page_size} pages are more than any host it may use has"
 
 
 def _capacity(vm: Vm, place: Place) -> int:

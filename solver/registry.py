@@ -6,7 +6,7 @@ Back ends are imported when they are asked for: importing numaplace costs no sol
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
 from typing import cast
@@ -16,12 +16,12 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule, violations
+from numaplace.models.vm import Vm
 from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.params import SolveParams
 from numaplace.solver.prepare import Prepared
-from numaplace.solver.reasons import NO_TIME
-from numaplace.solver.stages import Stages, too_large
+from numaplace.solver.reasons import NO_TIME, reason_alone
 
 EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
@@ -89,7 +89,8 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     if solver in EXACT:
         result = _solve_exactly(instance, solver, params)
     else:
-        result = _load(solver)(instance, params)
+        result = _load(solver)(instance, replace(params, deadline=_first_pass(params)))
+        result = _bounded(instance, result, params.until)
     if result.plan is not None and instance.current is not None:
         result = _in_place(instance, result, result.plan)
     return replace(result, runtime_s=time.monotonic() - started)
@@ -110,13 +111,33 @@ def _solve_exactly(instance: Instance, solver: str, params: SolveParams) -> Resu
     large = _too_large(instance, solver, params.until)
     if params.hint is None:
         params = replace(params, hint=_hint(instance, params, all_the_time=large))
-    if large:
+    if large or params.until.over:  # then not even the solver's library is loaded
         return _without_model(solver, instance, params)
     result = _load(solver)(instance, params)
     if params.explain:
         explain = import_module("numaplace.solver.cpsat.explain").explained
         return cast(Result, explain(instance, result, params))
     return result
+
+
+def _bounded(instance: Instance, result: Result, until: Deadline) -> Result:
+    """Add to the result of a solver that proves nothing what can be told without a search."""
+    value = result.stage(Stage.VALUE)
+    if value is not None:
+        value_bound = import_module("numaplace.solver.value_bound").value_bound
+        most = max(value_bound(Prepared(instance, until)), value.objective)
+        result = replace(result, stages=(replace(value, bound=most), *result.stages[1:]))
+    alone = _alone(instance, (vm for vm in instance.vms if vm.required and result.plan is None))
+    reasons = tuple(f"VM {name!r}: {why}" for name, why in alone.items()) or result.reasons
+    unplaced = {**result.unplaced, **_alone(instance, map(instance.vm, result.unplaced))}
+    return replace(result, unplaced=unplaced, reasons=reasons)
+
+
+def _alone(instance: Instance, vms: Iterable[Vm]) -> dict[str, str]:
+    """Why those of some VMs that fit nowhere do not, even alone."""
+    prepared = Prepared(instance)
+    why = {vm.name: reason_alone(prepared, vm) for vm in vms}
+    return {name: reason for name, reason in why.items() if reason is not None}
 
 
 def _load(name: str) -> Solver:
@@ -151,12 +172,23 @@ def _without_model(solver: str, instance: Instance, params: SolveParams) -> Resu
     def not_built(stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         raise OutOfTimeError
 
-    result = Stages(solver, instance, params).solve(not_built)
+    stages = import_module("numaplace.solver.stages").Stages(solver, instance, params)
+    result: Result = stages.solve(not_built)
     if result.status is SolveStatus.OPTIMAL or params.stopped:
         return result
     placed = () if result.plan is None else result.plan.placements
     unplaced = {vm.name: NO_TIME for vm in instance.vms if result.plan and vm.name not in placed}
-    return replace(result, unplaced=unplaced, remarks=(too_large(params),))
+    unplaced |= _alone(instance, map(instance.vm, unplaced))
+    return replace(result, unplaced=unplaced)
+
+
+def _first_pass(params: SolveParams) -> Deadline:
+    """Deadline of a pass that is made even if the start took all the time.
+
+    Without it there would be nothing to hand over.
+    """
+    end = max(params.until.end, time.monotonic() + FIRST_PASS_S)
+    return Deadline(end, params.should_stop)
 
 
 def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Plan | None:
@@ -164,9 +196,7 @@ def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Pla
     greedy = import_module("numaplace.solver.greedy.solver")
     improve = import_module("numaplace.solver.greedy.improve").improve
     until = params.until
-    # One pass is made even if the start took all the time: else there is nothing to hand over.
-    first = Deadline(max(until.end, time.monotonic() + FIRST_PASS_S), params.should_stop)
-    quick = replace(params, explain=False, deadline=first)
+    quick = replace(params, explain=False, deadline=_first_pass(params))
     starts = [greedy.solve_greedy(instance, quick)]
     if not until.over:
         starts.append(greedy.solve_greedy_sorted(instance, replace(quick, deadline=until)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 from numaplace.models.cost import Cost
@@ -14,6 +15,8 @@ from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.solver.base import checked_cost, make_result, no_plan, objective_of, stages_of
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.params import Progress, SolveParams
+from numaplace.solver.prepare import Prepared
+from numaplace.solver.value_bound import value_bound
 
 # A stage that only prepares the next must leave time for it.
 STAGE_SHARE = 0.5
@@ -113,7 +116,11 @@ class Stages:
         for stage in self._stages:
             infeasible = False
             begun = begun or stage is again
-            if not self._settled(stage) and begun and self._has_time:
+            if self._settled(stage) or not begun:
+                pass
+            elif self.deadline.over:
+                self._remark(stage)
+            elif not self.interrupted:
                 share = 1.0 if stage in (again, self._stages[-1]) else STAGE_SHARE
                 infeasible = self._solve_one(solve_stage, stage, share, to_hold)
                 to_hold = {}
@@ -124,9 +131,7 @@ class Stages:
 
     def _settled(self, stage: Stage) -> bool:
         """Tell whether nothing is left to do for a stage; its bound is what is known before."""
-        self.bounds.setdefault(
-            stage, self.instance.total_value_milli if stage is Stage.VALUE else 0
-        )
+        self.bounds.setdefault(stage, self.value_most if stage is Stage.VALUE else 0)
         if self._ideal(stage):
             self.bounds[stage] = self.objective(stage)
         return self.best is not None and self.bounds[stage] == self.objective(stage)
@@ -134,6 +139,16 @@ class Stages:
     @property
     def _has_time(self) -> bool:
         return not self.deadline.over and not self.interrupted
+
+    @cached_property
+    def value_most(self) -> int:
+        """What no plan is worth more than, from what VMs take and hosts have.
+
+        A hint may have a VM where no plan in blocks can: then it tells nothing.
+        """
+        most = value_bound(Prepared(self.instance, self.deadline))
+        hinted = self.best is not None and self.objective(Stage.VALUE) > most
+        return self.instance.total_value_milli if hinted else most
 
     def _solve_one(
         self, solve_stage: SolveStage, stage: Stage, share: float, to_hold: Mapping[Stage, int]
@@ -144,13 +159,17 @@ class Stages:
             infeasible = solve_stage(stage, self.deadline.share(share), to_hold)
         except OutOfTimeError:
             self.interrupted = True
-            if not self.deadline.stopped:
-                self.remarks.append(too_large(self.params))
+            self._remark(stage)
             return False
         if self.best is not None and self.objective(stage) != before:
             for later in self._stages[self._stages.index(stage) + 1 :]:
                 self.bounds.pop(later, None)
         return infeasible
+
+    def _remark(self, stage: Stage) -> None:
+        """Tell, once, that there was no time for a stage, unless the caller wanted to stop."""
+        if not self.remarks and not self.deadline.stopped:
+            self.remarks.append(too_large(self.params, stage))
 
     def _unproven(self) -> Stage | None:
         """Return the first stage that more time may prove; None if there is none, or no time."""
@@ -184,7 +203,7 @@ class Stages:
         if self.best is None:
             return False
         ideal = {
-            Stage.VALUE: self.instance.total_value_milli,
+            Stage.VALUE: self.value_most,
             # VMs worth nothing may be left out, so only value makes a host necessary.
             Stage.HOSTS: min(1, self.objective(Stage.VALUE)),
             Stage.BALANCE: 0,
@@ -211,11 +230,11 @@ class Stages:
             self.params.on_progress(Progress(self.solver, stage, objective, bound, self.elapsed_s))
 
 
-def too_large(params: SolveParams) -> str:
-    """Say that a solver did without its model."""
+def too_large(params: SolveParams, stage: Stage) -> str:
+    """Say that a stage was not solved for want of time."""
     return (
-        f"the model is too large to be built and solved in {params.time_limit_s:g} s: "
-        "this is the best plan of greedy placement and local search"
+        f"{params.time_limit_s:g} s are too short to build and solve a model of this size "
+        f"[{stage}]: the plan is the best found without it"
     )
 
 

@@ -27,6 +27,7 @@ from numaplace.solver.reasons import NO_TIME, reason_alone
 CHECK_S = 2.0
 TOTAL_S = 10.0
 NAMES_SHOWN = 8
+UNDECIDED = "no room was found in time, but none was excluded"
 
 Switch = tuple[Rule, str]
 
@@ -45,39 +46,40 @@ WORDS = {
 def explained(instance: Instance, result: Result, params: SolveParams) -> Result:
     """Add to a result why VMs are not placed, or why nothing is feasible."""
     until = params.until.share(1.0, TOTAL_S)
+    prepared = Prepared(instance)
     if result.status is SolveStatus.INFEASIBLE:
-        required = [vm.name for vm in instance.vms if vm.required]
+        required = [vm for vm in instance.vms if vm.required]
+        for vm in required:
+            alone = reason_alone(prepared, vm)
+            if alone is not None:
+                return replace(result, reasons=(f"VM {vm.name!r}: {alone}",))
         try:
-            return replace(result, reasons=(_reason(instance, required, None, until),))
+            reason = _conflict(instance, [vm.name for vm in required], None, until)
         except OutOfTimeError:
             return result
+        return replace(result, reasons=(reason,))
     if result.plan is None:
         return result
     placed = [vm.name for vm in instance.vms if vm.name in result.plan]
     value = result.stage(Stage.VALUE)
+    undecided = value is not None and not value.proven
     unplaced: dict[str, str] = {}
     for vm in instance.vms:
         if vm.name not in result.plan:
+            alone = reason_alone(prepared, vm)
             try:
-                until.check()
-                unplaced[vm.name] = (
-                    "no room was found in time, but none was excluded"
-                    if value is not None and not value.proven
-                    else _reason(instance, placed, vm.name, until)
+                unplaced[vm.name] = alone or (
+                    UNDECIDED if undecided else _conflict(instance, placed, vm.name, until)
                 )
             except OutOfTimeError:
                 unplaced[vm.name] = NO_TIME
     return replace(result, unplaced=unplaced)
 
 
-def _reason(instance: Instance, names: list[str], extra: str | None, until: Deadline) -> str:
-    """Say why `names`, and `extra` beside them, cannot all be placed."""
+def _conflict(instance: Instance, names: list[str], extra: str | None, until: Deadline) -> str:
+    """Say why `names`, and `extra` beside them, cannot all be placed though each alone can."""
+    until.check()
     wanted = [*names, extra] if extra is not None else names
-    prepared = Prepared(instance, until)
-    for name in wanted if extra is None else [extra]:
-        alone = reason_alone(prepared, instance.vm(name))
-        if alone is not None:
-            return alone if name == extra else f"VM {name!r}: {alone}"
     conflict = find_conflict(instance, wanted, until)
     if conflict is None:
         return (

@@ -66,9 +66,9 @@ class Formulation:
         """Hold a stage at what it has reached while later ones are optimised."""
         if stage is Stage.VALUE:
             self.model.add(self.expression(stage) >= objective)
-            if objective == self.instance.total_value_milli:
+            if objective == self.prepared.possible_value_milli:
                 for vm in self.instance.vms:
-                    if self.instance.value_milli(vm):
+                    if self.instance.value_milli(vm) and self.prepared.possible(vm):
                         self.model.add(self.vars.placed[vm.name] == 1)
         else:
             self.model.add(self.expression(stage) <= objective)

@@ -87,6 +87,8 @@ class _Run:
                 self.stages.bounds[stage] = floor
                 return False
             self.formulation.model.add(self.formulation.expression(stage) >= floor)
+        if stage is Stage.VALUE:
+            self.formulation.model.add(self.formulation.expression(stage) <= self.stages.value_most)
         self.formulation.aim(stage)
         if best is not None:
             self.formulation.hint(best)
@@ -102,14 +104,16 @@ class _Run:
 
     def _floor(self) -> int:
         """Bound the loss by partition problems that know no symmetry, before the search."""
-        everything = self.instance.total_value_milli
+        prepared = self.formulation.prepared
+        everything = prepared.possible_value_milli
         all_placed = (
             self.stages.best is not None and self.stages.objective(Stage.VALUE) == everything
         )
         sure = [
             vm.name
             for vm in self.instance.vms
-            if vm.required or (all_placed and self.instance.value_milli(vm))
+            if vm.required
+            or (all_placed and self.instance.value_milli(vm) and prepared.possible(vm))
         ]
         until = self.stages.deadline.share(BOUND_SHARE, BOUND_S)
         return loss_bound(self.instance, sure, until, self.params.num_workers)
@@ -139,7 +143,7 @@ class _Run:
             bound = _bound(stage, solver.best_objective_bound)
             if status == cp_model.UNKNOWN and stage is Stage.VALUE:
                 # Time ran out in presolve: CP-SAT's bound may still be 0, which bounds no maximum.
-                bound = self.instance.total_value_milli
+                bound = self.stages.value_most
             known = [value for value in (bound, floor) if value is not None]
             # Only the loss has a floor, and it is minimised.
             self.stages.note_bound(stage, max(known, default=None))

@@ -31,6 +31,8 @@ from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.footprint import Footprint
 from numaplace.solver.greedy.orders import hardness
 from numaplace.solver.greedy.state import CopyKey
+from numaplace.solver.prepare import Prepared
+from numaplace.solver.value_bound import value_bound
 
 Key = tuple[int, int, int]
 """Value (negative), stage between, loss: less is better."""
@@ -67,8 +69,10 @@ def improve(
     InvalidPlanError
         If `plan` breaks a rule.
     """
+    if not until.left_s:
+        return plan
     given = _key_of_plan(instance, plan)
-    search = _LocalSearch(instance, plan, random.Random(seed))
+    search = _LocalSearch(instance, plan, until, random.Random(seed))
 
     turn_s = min(TURN_S * max(1.0, len(plan) / TURN_VMS), until.left_s / 4)
     while not until.over and not search.perfect and instance.vms:
@@ -87,7 +91,7 @@ def _key_of_plan(instance: Instance, plan: Plan) -> Key:
 class _LocalSearch:
     """State of one local search."""
 
-    def __init__(self, instance: Instance, plan: Plan, rng: random.Random) -> None:
+    def __init__(self, instance: Instance, plan: Plan, until: Deadline, rng: random.Random) -> None:
         self.instance = instance
         self.rng = rng
         self.engine = Engine(instance, board=Board(instance))
@@ -96,7 +100,9 @@ class _LocalSearch:
         self.value = {vm.name: instance.value_milli(vm) for vm in instance.vms}
         self.required = {vm.name for vm in instance.vms if vm.required}
         self.hardness = hardness(instance)
-        self.total = sum(self.value.values())
+        prepared = Prepared(instance)
+        self.possible = {vm.name for vm in instance.vms if prepared.possible(vm)}
+        self.total = value_bound(prepared)
         self.placed_value = sum(self.value[name] for name in plan.placements)
         self.neighbours = _neighbours(instance)
         self.best_plan = plan
@@ -116,7 +122,7 @@ class _LocalSearch:
 
     @property
     def perfect(self) -> bool:
-        """Whether nothing can be better: everything placed, nothing lost."""
+        """Whether nothing can be better: all placed that can be, nothing lost."""
         nothing_between = self.instance.between is Between.NOTHING
         return nothing_between and self.best_key == (-self.total, 0, 0)
 
@@ -221,7 +227,7 @@ class _LocalSearch:
         missing = [
             vm.name
             for vm in self.instance.vms
-            if vm.name not in self.engine and vm.name not in removed
+            if vm.name in self.possible and vm.name not in self.engine and vm.name not in removed
         ]
         return self.rng.sample(missing, min(UNPLACED_TRIED, len(missing)))
 

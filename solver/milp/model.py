@@ -58,9 +58,9 @@ class Formulation:
         if stage is not Stage.VALUE:
             add_at_most(self.problem, self.expression(stage), objective)
             return
-        if objective == self.instance.total_value_milli:
+        if objective == self.prepared.possible_value_milli:
             for vm in self.instance.vms:
-                if self.instance.value_milli(vm):
+                if self.instance.value_milli(vm) and self.prepared.possible(vm):
                     self.vars.placed[vm.name].lowBound = 1
         else:
             add_at_most(self.problem, self.expression(stage), -objective)

@@ -139,4 +139,4 @@ def test_a_model_out_of_time_ends_the_solve_and_is_told() -> None:
 
     late = Stages("test", RIVALS, replace(PARAMS, hint=NEAR)).solve(solve)
     assert late.plan == NEAR
-    assert "too large" in late.remarks[0]
+    assert "too short" in late.remarks[0]

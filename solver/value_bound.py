@@ -1,0 +1,275 @@
+"""What a plan can be worth at most, worked out before any search.
+
+VMs that fit nowhere alone are worth nothing. The others share the vCPUs, the memory pools and the
+device functions of each class of equal hosts, at every instant: a knapsack with several resources.
+Prices on the resources give a bound (Lagrangian relaxation): what all resources cost, and for each
+VM what its value is above the price of what it takes where that is cheapest. It holds for any
+prices; good ones are found one after the other, each exactly, as in Dantzig's rule for one
+resource. The sum is taken in integers, so that no rounding matters.
+
+References
+----------
+G. B. Dantzig, "Discrete-variable extremum problems", Operations Research 5 (1957).
+A. M. Geoffrion, "Lagrangean relaxation for integer programming", Mathematical Programming Study 2
+(1974).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import product
+from math import gcd
+
+import numpy as np
+import numpy.typing as npt
+
+from numaplace.models.instance import Place
+from numaplace.models.units import MILLI
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
+from numaplace.solver.deadline import OutOfTimeError
+from numaplace.solver.prepare import Prepared
+
+INSTANTS_MAX = 8
+ROUNDS = 3
+STEPS, AIM = 60, 0.9
+"""Subgradient steps, and the share of the best bound that the first ones aim at."""
+UNIT = 2**20
+"""Prices are whole multiples of a thousandth of value by this."""
+
+Reals = npt.NDArray[np.float64]
+Uses = tuple[tuple[tuple[str, int], ...] | None, ...]
+"""What a VM takes of each resource, by class of hosts; None where it may not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knapsack:
+    """VMs that share resources at one instant.
+
+    Parameters
+    ----------
+    free
+        Value of the VMs that take nothing then.
+    room
+        Amount of each resource of each class of hosts.
+    kinds
+        VMs by value and by what they take, counted.
+    """
+
+    free: int
+    room: tuple[dict[str, int], ...]
+    kinds: dict[tuple[int, Uses], int]
+
+
+def value_bound(prepared: Prepared) -> int:
+    """Return what no plan is worth more than, in thousandths; at least 0."""
+    instance = prepared.instance
+    try:
+        most = prepared.possible_value_milli
+        for knapsack in _knapsacks(prepared):
+            most = min(most, knapsack_bound(knapsack))
+    except OutOfTimeError:
+        return instance.total_value_milli
+    unit = gcd(*(instance.value_milli(vm) for vm in instance.vms))
+    return most // unit * unit if unit else 0
+
+
+def knapsack_bound(knapsack: Knapsack) -> int:
+    """Return the bound of one instant."""
+    return knapsack.free + _Priced(knapsack).bound()
+
+
+def _knapsacks(prepared: Prepared) -> list[Knapsack]:
+    """Return the knapsacks of the instants at which most vCPUs are wanted."""
+    instance = prepared.instance
+    classes = Counter(prepared.like_host)
+    vms = [vm for vm in prepared.until.each(instance.vms) if prepared.possible(vm)]
+    rooms = tuple(_room(prepared, host, count, vms) for host, count in classes.items())
+    uses = {vm.name: _uses(prepared, vm, list(classes)) for vm in prepared.until.each(vms)}
+    value = {vm.name: instance.value_milli(vm) for vm in vms}
+    vcpus = {vm.name: vm.vcpus for vm in vms}
+    fullest = sorted(
+        instance.instants, key=lambda alive: -sum(vcpus.get(name, 0) for name in alive)
+    )
+    return [
+        Knapsack(
+            sum(value[name] for name in value if name not in alive),
+            rooms,
+            Counter((value[name], uses[name]) for name in value if name in alive),
+        )
+        for alive in prepared.until.each(fullest[:INSTANTS_MAX])
+    ]
+
+
+def _room(prepared: Prepared, host_index: int, count: int, vms: list[Vm]) -> dict[str, int]:
+    """What `count` hosts alike have together."""
+    places = prepared.instance.host_places[host_index]
+    host = places[0].host
+    ratio = round(host.vcpu_overcommit * MILLI)
+    room = {"vcpus": ratio * host.threads}
+    for size in {vm.page_size for vm in vms}:
+        room[f"memory {size}"] = sum(place.node.pool_mib(size) for place in places)
+    for kind in {request.kind for vm in vms for request in vm.devices}:
+        able = (device.functions for device in host.devices if device.answers(kind))
+        room[f"device {kind}"] = sum(able)
+    return {name: count * amount for name, amount in room.items()}
+
+
+def _uses(prepared: Prepared, vm: Vm, classes: Collection[int]) -> Uses:
+    """What a VM takes at least on each class of hosts."""
+    instance, form = prepared.instance, prepared.instance.form(vm.name)
+    memory_mib = (form.blocks - form.balloon_blocks) * form.block_mib
+    allowed = {prepared.like_host[h] for h in prepared.hosts_to_try(vm) if prepared.fits(vm, h)}
+    found: list[tuple[tuple[str, int], ...] | None] = []
+    for host_index in classes:
+        if host_index not in allowed:
+            found.append(None)
+            continue
+        wants: dict[str, int] = defaultdict(int)
+        wants["vcpus"] = vm.vcpus * _vcpu_price(vm, instance.host_places[host_index])
+        wants[f"memory {vm.page_size}"] = memory_mib
+        for request in vm.devices:
+            wants[f"device {request.kind}"] += request.count
+        found.append(tuple(sorted(wants.items())))
+    return tuple(found)
+
+
+def _vcpu_price(vm: Vm, places: tuple[Place, ...]) -> int:
+    """What a vCPU takes of ``overcommit * threads`` in thousandths: a dedicated one, a pCPU."""
+    if vm.cpu_policy is CpuPolicy.SHARED:
+        return MILLI
+    ratio = round(places[0].host.vcpu_overcommit * MILLI)
+    if vm.thread_policy is not ThreadPolicy.ISOLATE:
+        return ratio
+    threads = (Counter(pcpu.core for pcpu in place.node.pcpus).values() for place in places)
+    return ratio * min((min(of_node) for of_node in threads if of_node), default=1)
+
+
+class _Priced:
+    """A knapsack as arrays, and the prices of its resources."""
+
+    def __init__(self, knapsack: Knapsack) -> None:
+        self.names = sorted({name for room in knapsack.room for name in room})
+        kinds = list(knapsack.kinds)
+        shape = len(kinds), len(knapsack.room), len(self.names)
+        self.count = [knapsack.kinds[kind] for kind in kinds]
+        self.value = [value for value, _ in kinds]
+        self.room = [[room.get(name, 0) for name in self.names] for room in knapsack.room]
+        self.able = np.zeros(shape[:2], dtype=bool)
+        self.use = np.zeros(shape, dtype=np.int64)
+        index = {name: r for r, name in enumerate(self.names)}
+        for k, (_, uses) in enumerate(kinds):
+            for c, wants in enumerate(uses):
+                if wants is not None:
+                    self.able[k, c] = True
+                    for name, amount in wants:
+                        self.use[k, c, index[name]] = amount
+        self.prices = np.zeros(shape[1:])
+        # What is taken on average: prices that rise on several classes at once rise by this.
+        counts = np.array(self.count)[:, None, None] * self.able[:, :, None]
+        taken = (self.use * counts).sum(axis=0) / np.maximum(1, counts.sum(axis=0))
+        self.scale = np.where(taken > 0, taken, 1.0)
+
+    def bound(self) -> int:
+        """Return the least bound found."""
+        if not self.value:
+            return 0
+        every = list(range(len(self.room)))
+        same = np.ones_like(self.scale)
+        ways = [(every, same), (every, self.scale), *(([c], same) for c in every)]
+        alone = (self._priced(every, r, same) for r in range(len(self.names)))
+        starts = [self.prices, min(alone, key=self._estimate)]
+        found: list[Reals] = []
+        for self.prices in starts:
+            for _ in range(ROUNDS):
+                before = self.prices
+                for r, (classes, scale) in product(range(len(self.names)), ways):
+                    trial = self._priced(classes, r, scale)
+                    self.prices = min(self.prices, trial, key=self._estimate)
+                self.prices = min(self.prices, self._descended(), key=self._estimate)
+                if self.prices is before:
+                    break
+            found.append(self.prices)
+        return min(map(self._total, found))
+
+    def _priced(self, classes: list[int], r: int, scale: Reals) -> Reals:
+        """Return the prices with the best one of a resource in some classes."""
+        prices = self.prices.copy()
+        prices[classes, r] = self._best_price(classes, r, scale) / scale[classes, r]
+        return prices
+
+    def _descended(self) -> Reals:
+        """Return better prices by subgradients: those of several resources change together."""
+        room = np.maximum(1.0, np.array(self.room, dtype=float))
+        count, rows = np.array(self.count), np.arange(len(self.value))
+        best = now = self.prices
+        least = self._estimate(best)
+        for step in range(STEPS):
+            worth = np.where(self.able, np.array(self.value)[:, None] - self._paid(now), -np.inf)
+            where = worth.argmax(axis=1)
+            taken = np.zeros_like(room)
+            wanted = np.where(worth.max(axis=1) > 0, count, 0)
+            np.add.at(taken, where, wanted[:, None] * self.use[rows, where])
+            slope = 1.0 - taken / room  # by the price of all there is of each resource
+            norm = float((slope**2).sum())
+            if not norm:
+                break
+            length = (self._estimate(now) - AIM ** (1 / (1 + step / 10)) * least) / norm
+            now = np.maximum(0.0, now - length * slope / room)
+            if self._estimate(now) < least:
+                best, least = now, self._estimate(now)
+        return best
+
+    def _best_price(self, classes: list[int], r: int, scale: Reals) -> float:
+        """Return the price by `scale` of a resource in some classes that makes the bound least.
+
+        Exact if each VM takes the same by `scale` in all of them; any price gives a bound.
+        """
+        rest = self.prices.copy()
+        rest[classes, r] = 0.0
+        worth = np.array(self.value)[:, None] - self._paid(rest)
+        worth = np.where(self.able, worth, -np.inf)
+        chosen = np.isin(np.arange(len(self.room)), classes)
+        other = np.maximum(0.0, np.where(chosen, -np.inf, worth).max(axis=1))
+        inside = np.where(chosen, worth, -np.inf)
+        where = inside.argmax(axis=1)
+        use = self.use[np.arange(len(where)), where, r] / scale[where, r]
+        gain = inside.max(axis=1) - other
+        paid = (gain > 0) & (use > 0)
+        if not paid.any():
+            return 0.0
+        limits = gain[paid] / use[paid]
+        taken = (np.array(self.count) * use)[paid]
+        order = np.argsort(-limits)
+        over = np.cumsum(taken[order]) > sum(self.room[c][r] / scale[c, r] for c in classes)
+        return float(limits[order][over.argmax()]) if over.any() else 0.0
+
+    def _estimate(self, prices: Reals) -> float:
+        """Return the bound of some prices, nearly."""
+        worth = np.where(self.able, np.array(self.value)[:, None] - self._paid(prices), -np.inf)
+        left = np.maximum(0.0, worth.max(axis=1)) @ np.array(self.count)
+        return float((prices * np.array(self.room, dtype=float)).sum() + left)
+
+    def _paid(self, prices: Reals) -> Reals:
+        paid: Reals = np.einsum("kcr,cr->kc", self.use, prices)
+        return paid
+
+    def _total(self, prices: Reals) -> int:
+        """Return the bound of some prices, rounded to whole units first."""
+        whole = [[round(price * UNIT) for price in row] for row in prices.tolist()]
+        total: int = sum(
+            p * n
+            for row, rooms in zip(whole, self.room, strict=True)
+            for p, n in zip(row, rooms, strict=True)
+        )
+        for value, count, able, use in zip(
+            self.value, self.count, self.able.tolist(), self.use.tolist(), strict=True
+        ):
+            cheapest = min(
+                sum(p * n for p, n in zip(row, takes, strict=True))
+                for row, takes, may in zip(whole, use, able, strict=True)
+                if may
+            )
+            total += count * max(0, value * UNIT - cheapest)
+        return total // UNIT
