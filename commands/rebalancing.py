@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from numaplace.solver.rebalance import Rebalanced
 
 MINUTE_S = 60.0
-CURVE_SHARE = 0.3
+CURVE_SHARE, POINTS_SHARE = 0.3, 0.85
+"""Of the time, for the rebalance before a curve; of what is left, for its points."""
 _CURVE = "Draw loss against MiB moved (.png, .svg, .pdf); shares the time."
 _PAYS_BACK = "Minutes within which a move must pay back; the instance's horizon unless given."
 
@@ -132,7 +133,9 @@ def _run(
     if not curve:
         return found, ()
     points = output.on_terminal(
-        lambda line, stop: solver.trade_off(problem, output.watched(params, line, stop)),
+        lambda line, stop: solver.trade_off(
+            problem, output.watched(params, line, stop).part(POINTS_SHARE)
+        ),
         "trade-off of loss against MiB moved",
         quiet=quiet,
     )

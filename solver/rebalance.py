@@ -130,14 +130,17 @@ def trade_off(
 ) -> tuple[Rebalanced, ...]:
     """Rebalance under several budgets of MiB, from none to all that is worth moving.
 
-    Each starts from the plan of the smaller budget. The time limit is for all together; a third of
-    it is for the one without a budget, which comes last in the result.
+    Each starts from the plan of the smaller budget. The time limit is for all together, and points
+    that it leaves no time for are left out; a third of it is for the one without a budget, which
+    comes last in the result.
     """
     params = (params or SolveParams()).begun()
     full = rebalance(instance, None, params.part(1 / 3))
     budgets = sorted({full.spent.mib * number // points for number in range(points)})
     found: list[Rebalanced] = []
     for done, mib in enumerate(budgets if full.result.plan is not None else ()):
+        if params.until.over:
+            break
         start = found[-1].result.plan if found else None
         part = params.part(1 / (len(budgets) - done))
         found.append(rebalance(instance, Budget(mib), part, start=start))
@@ -264,15 +267,23 @@ class _Rebalance:
                 yield Step(name, before, placement)
 
     def _ways(self, ordered: Ordered) -> Iterator[tuple[Plan, int]]:
-        """Valid plans on the way that the budget reaches, with the number of steps to each."""
+        """Valid plans on the way that the budget reaches, with the number of steps to each.
+
+        The farthest comes first; nearer ones are looked at as long as there is time.
+        """
         placements = dict(self.current.placements)
+        plans: list[Plan] = []
         for number, step in enumerate(ordered.steps, 1):
             placements[step.vm] = step.after
             if not self.budget.allows(spent_on(self.instance, ordered.steps[:number])):
+                break
+            plans.append(Plan(placements, ordered.copies))
+        until = self._last()
+        for number in range(len(plans), 0, -1):
+            if until.over:
                 return
-            plan = Plan(placements, ordered.copies)
-            if not violations(self.instance, plan):
-                yield plan, number
+            if not violations(self.instance, plans[number - 1]):
+                yield plans[number - 1], number
 
     def _fallen_back(self, result: Result, ordered: Ordered, hint: Plan | None) -> Rebalanced:
         """Return the best plan on the way, or the one known before."""

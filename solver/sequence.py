@@ -135,11 +135,18 @@ class _Sequencer:
         """Steps: VMs that start, then those that gain most for a second of copying."""
         steps = steps_between(self.instance, current, target)
         early = self.until.share(RANK_SHARE)
-        single = {s.vm: priced(self.instance, current, [s], early)[0] for s in steps}
+        without = replace(self.instance, current=None)
+        now = evaluate(without, current).loss_micro
+        gains: dict[str, int] = {}
+        for step in steps:
+            if early.over:
+                break
+            alone = Plan({**current.placements, step.vm: step.after}, current.copies)
+            gains[step.vm] = now - evaluate(without, alone).loss_micro
 
         def rank(step: Step) -> tuple[bool, float]:
-            one = single[step.vm]
-            return step.kind is not StepKind.START, -(one.gain_micro or 0) / max(1, one.micros)
+            micros = max(1, step_micros(self.instance, step))
+            return step.kind is not StepKind.START, -gains.get(step.vm, 0) / micros
 
         return sorted(steps, key=rank)
 
@@ -279,8 +286,8 @@ class _Sequencer:
         return tuple(self._reason(step) for step in self.pending.values())
 
     def _reason(self, step: Step) -> str:
-        fault = self.course.hindrance(self.plan, step)
-        if fault is None or self.over:
+        fault = None if self.over else self.course.hindrance(self.plan, step)
+        if fault is None:
             return f"VM {step.vm!r}: the time to look for an order was over"
         where = f"{fault.subject}: {fault.message}"
         if step.kind is StepKind.START:

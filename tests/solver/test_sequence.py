@@ -20,7 +20,7 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
-from numaplace.solver.deadline import Deadline
+from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.rules import BEST_FIT, FIRST_FIT, LEAST_LOSS
 from numaplace.solver.sequence import Ordered, order_moves, priced
@@ -315,3 +315,12 @@ def test_time_over() -> None:
     assert all("VM " in reason for reason in ordered.reasons)
     with pytest.raises(InputError):
         Vm("", 1, 1)
+
+
+def test_gains_that_there_is_no_time_for_are_none() -> None:
+    """What steps copy is told all the same."""
+    instance, before, after = tight_case(1)
+    steps = order_moves(instance, before, after).steps
+    timely, late = (priced(instance, before, steps, until) for until in (NEVER, Deadline.after(0)))
+    assert [one.gain_micro for one in late] == [None] * len(steps)
+    assert [one.micros for one in late] == [one.micros for one in timely]
