@@ -11,9 +11,17 @@ from numaplace.models.forms import Shape
 from numaplace.models.instance import Instance, Prices
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Competition, Cooperation, Scope
-from numaplace.models.topology import Device, Host
+from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.units import MICRO
-from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, MemoryMode, Vm
+from numaplace.models.vm import (
+    Cell,
+    CpuPolicy,
+    DevicePolicy,
+    DeviceRequest,
+    GuestNuma,
+    MemoryMode,
+    Vm,
+)
 from numaplace.solver.greedy.build import Candidate, build
 from numaplace.solver.greedy.engine import Engine
 from numaplace.solver.greedy.paging import Home
@@ -175,3 +183,47 @@ def test_rivals_affinity_and_devices_are_priced() -> None:
     # r(1, 0) = 3 and r(2, 0) = 2.5.
     expected = [250_000, 2 * 200_000, 250_000 + 750_000 + 2 * 150_000]
     assert _scored(here, Plan({"rival": _at(2, rival)}), "vm") == expected
+
+
+def test_a_dedicated_vm_may_dodge_a_rival_in_a_cache() -> None:
+    """It can take pCPUs of the node's other cache: nothing is sure, so nothing is scored."""
+    pcpus = tuple(PCpu(c, c, llc=c // 4) for c in range(8))
+    host = Host("h", (NumaNode(0, pcpus, 1024),))
+    own = CpuPolicy.DEDICATED
+    rival, vm = (Vm(name, 2, 256, cpu_policy=own) for name in ("rival", "vm"))
+    pair = (Competition("rival", "vm", 0.75, Scope.LLC),)
+    here = Instance((host,), (rival, vm), competitions=pair)
+    held = PlacedCell(0, 2, ((0, 256),), (0, 1))
+    assert _scored(here, Plan({"rival": Placement("h", (held,))}), "vm") == [0]
+    shared = replace(here, vms=(rival, replace(vm, cpu_policy=CpuPolicy.SHARED)))
+    assert _scored(shared, Plan({"rival": Placement("h", (held,))}), "vm") == [750_000]
+
+
+def test_a_rival_of_two_cells_is_met_on_both_nodes() -> None:
+    """And on no third."""
+    rival = Vm("rival", 2, 512, max_cells=2)
+    vm = Vm("vm", 1, 256)
+    pair = (Competition("rival", "vm", 0.75, Scope.NODE),)
+    here = Instance((SKEWED,), (rival, vm), competitions=pair)
+    cells = tuple(PlacedCell(node, 1, ((node, 256),)) for node in (0, 2))
+    placed = Plan({"rival": Placement("h", cells)})
+    assert _scored(here, placed, "vm") == [750_000, 0, 750_000]
+
+
+def test_what_fits_nowhere_is_not_tried() -> None:
+    """Overcommitted vCPUs, a device on another node, memory of the host less what balloons."""
+    nic = Device("0000:01:00.0", "nic", frozenset({1}), 2)
+    host = replace(SKEWED, devices=(nic,), vcpu_overcommit=1.5)
+    near = DeviceRequest("nic", policy=DevicePolicy.REQUIRED)
+    cases = [
+        (Vm("vm", 12, 256), [True] * 3),
+        (Vm("vm", 13, 256, max_cells=1), [False] * 3),
+        (Vm("vm", 1, 256, devices=(near,)), [False, True, False]),
+        (Vm("vm", 1, 3072, block_mib=1024), [True] * 3),
+        (Vm("vm", 1, 4096, block_mib=1024), [False] * 3),
+    ]
+    for vm, fits in cases:
+        state = Engine(Instance((host,), (vm,))).state
+        blocks = state.instance.form("vm").blocks
+        found = score(state, vm, places_for(state, vm)[0], vm.vcpus, blocks, 1)
+        assert found.fits.tolist() == fits
