@@ -19,7 +19,7 @@ from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.instances.formats.write_proxmox import write_proxmox
 from numaplace.instances.formats.write_xl import write_xl
 from numaplace.instances.lookup import check_writable, make_folder
-from numaplace.instances.reading import Reading
+from numaplace.instances.reading import Reading, together
 from numaplace.instances.sources import source_files
 from numaplace.instances.xmlspans import XmlText
 from numaplace.models.errors import InputError
@@ -96,11 +96,11 @@ def apply_plan(
     """
     notes: list[str] = []
     chosen = {} if affinity is None else {"affinity": affinity}
-    heard: list[tuple[str, str]] = []
+    heard: list[str] = []
 
     def write(vm: Vm, *source: str, **more: str) -> str:
         written = (_EDITORS | _OTHERS)[kind](instance, plan, vm, *source, **more, **chosen)
-        heard.extend((vm.name, n.removeprefix(f"VM {vm.name!r:.80}: ")) for n in written.notes)
+        heard.extend(written.notes)
         return written.item
 
     if sources:
@@ -114,7 +114,7 @@ def apply_plan(
             owner = plan.placements[vm.name].host if kind in _COMMANDS else vm.name
             texts[owner] = texts.get(owner, _HEADS.get(kind, "")) + write(vm)
         files = [AppliedFile(file_name(owner, kind), text) for owner, text in texts.items()]
-    return Reading(tuple(files), (*notes, *_together(heard)))
+    return Reading(tuple(files), (*notes, *together(heard)))
 
 
 def _chosen(instance: Instance, plan: Plan, names: Sequence[str], notes: list[str]) -> list[Vm]:
@@ -125,17 +125,6 @@ def _chosen(instance: Instance, plan: Plan, names: Sequence[str], notes: list[st
         more = f" and {len(missing) - _SHOWN_MAX} more" if len(missing) > _SHOWN_MAX else ""
         notes.append(f"not placed, so left out: {', '.join(missing[:_SHOWN_MAX])}{more}")
     return [vm for vm in instance.vms if vm.name in plan]
-
-
-def _together(heard: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Remarks about VMs, each once with the names of all VMs that it is about."""
-    names: dict[str, list[str]] = {}
-    for name, text in heard:
-        names.setdefault(text, []).append(name)
-    for text, about in names.items():
-        more = f" and {len(about) - _SHOWN_MAX} more" if len(about) > _SHOWN_MAX else ""
-        shown = ", ".join(repr(name) for name in about[:_SHOWN_MAX])
-        yield f"VM{'s' * (len(about) > 1)} {shown}{more}: {text}"
 
 
 def _placed(instance: Instance, plan: Plan, name: str) -> Vm:

@@ -20,7 +20,6 @@ XEN = "xl-cfg"
 PINNING = (XEN, "libvirt-domain", "proxmox")
 """Formats of VMs whose files pin them."""
 
-_SHOWN_MAX = 5
 _NOTHING = Found(Vm("nothing", 1, 1), (), (), (), None, 1)
 _SETS = ("hard_nodes", "soft_nodes", "memory_nodes")
 
@@ -64,25 +63,19 @@ def as_pinned(
     users = Counter(p for each in found.values() for p in frozenset[int]().union(*each.pins))
     exist = {pcpu.id for node in host.nodes for pcpu in node.pcpus} if host else set()
     result: list[Vm] = []
-    own: list[str] = []
-    freed: list[str] = []
     for origin in origins:
         for vm in origin.vms:
             said = found.get(vm.name, _NOTHING)
             if said.own and exist.issuperset(said.own) and all(users[p] == 1 for p in said.own):
                 vm = replace(vm, cpu_policy=CpuPolicy.DEDICATED)
-                own.append(vm.name)
+                reason = "each vCPU is pinned to a pCPU that no other pinned VM may use: dedicated"
+                notes.append(f"VM {vm.name!r}: {reason}")
             told = said.pins or any(getattr(vm, name) for name in _SETS)
             if told and not keep_pins and origin.kind in PINNING:
                 vm = replace(vm, hard_nodes=None, soft_nodes=None, memory_nodes=None)
-                freed.append(vm.name)
+                reason = "what its file pins it to is where it runs now, not where it must"
+                notes.append(f"VM {vm.name!r}: {reason}: --keep-pins")
             result.append(vm)
-    if own:
-        reason = "each vCPU is pinned to a pCPU that no other pinned VM may use: dedicated"
-        notes.append(f"{_named(own)}: {reason}")
-    if freed:
-        reason = "what its file pins it to is where it runs now, not where it must: --keep-pins"
-        notes.append(f"{_named(freed)}: {reason}")
     return tuple(result)
 
 
@@ -93,7 +86,7 @@ def present_plan(
     pinned = [name for name, said in found.items() if said.pins]
     if len(instance.hosts) > 1 and pinned:
         reason = "on which of several hosts it runs is not told, so no current plan is made"
-        notes.append(f"{_named(pinned)}: {reason}")
+        notes += (f"VM {name!r}: {reason}" for name in pinned)
     if len(instance.hosts) > 1 or not pinned:
         return instance.vms, None
     host = instance.hosts[0]
@@ -108,13 +101,12 @@ def present_plan(
             continue
         notes += reading.notes
         placements[name] = reading.item
+        if not found[name].bound:
+            reason = "nothing binds its memory: taken to lie on the nodes of its vCPUs"
+            notes.append(f"VM {name!r}: {reason}")
         cells = len(reading.item.cells)
         if cells > 1 and vm.guest_numa is not GuestNuma.EXPLICIT:
             vms[instance.vm_index[name]] = replace(vm, max_cells=cells)
-    unbound = [name for name in placements if not found[name].bound]
-    if unbound:
-        reason = "nothing binds its memory: taken to lie on the nodes of its vCPUs"
-        notes.append(f"{_named(unbound)}: {reason}")
     return tuple(vms), Plan(placements) if placements else None
 
 
@@ -144,8 +136,3 @@ def _less(node: NumaNode, mib: int) -> NumaNode:
         return node
     mib = min(mib, node.pool_mib(PageSize.SMALL))
     return replace(node, reserved_mib=node.reserved_mib + mib)
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN_MAX} more" if len(names) > _SHOWN_MAX else ""
-    return f"VM{'s' * (len(names) > 1)} {', '.join(map(repr, names[:_SHOWN_MAX]))}{more}"
