@@ -107,6 +107,7 @@ def present_plan(
         cells = len(reading.item.cells)
         if cells > 1 and vm.guest_numa is not GuestNuma.EXPLICIT:
             vms[instance.vm_index[name]] = replace(vm, max_cells=cells)
+            notes.append(f"VM {name!r}: may be cut into {cells} cells, as it is now")
     return tuple(vms), Plan(placements) if placements else None
 
 

@@ -100,6 +100,7 @@ def test_cells_are_as_many_as_now(tmp_path: Path) -> None:
     assert violations(reading.item, reading.item.current) == []
     assert list(reading.item.current.placements) == ["two"]
     told = "\n".join(reading.notes)
+    assert "VM 'two': may be cut into 2 cells, as it is now" in told
     assert "VM 'wide': where it runs now is not kept: vCPU 0 is kept on nodes 0-3" in told
 
 
