@@ -87,6 +87,12 @@ POLL_S = 0.05
 GRACE_S = 0.3
 """Seconds for code that is not Python to end by itself after its deadline."""
 
+# Seconds of a core that checking and printing take, about, and the share of the time that may be
+# kept for them where other work has the machine; less than a moment says nothing of how busy it is.
+AFTER_S = 0.4
+RESERVE_SHARE = 0.25
+MOMENT_S = 0.1
+
 left_running: list[threading.Thread] = []
 """Threads that did not come back in time: a process should end without waiting for them."""
 
@@ -135,10 +141,24 @@ class CommandClock:
         """Count from the start of the process: interpreter, imports and reading take time too."""
         self.began = time.monotonic() - _process_age_s()
 
-    def deadline(self, seconds: float, should_stop: Callable[[], bool] | None = None) -> Deadline:
-        """Return the deadline some seconds after the command began, from now in a library."""
-        began = time.monotonic() if self.began is None else self.began
-        return Deadline(began + seconds, should_stop)
+    def deadline(
+        self,
+        seconds: float,
+        should_stop: Callable[[], bool] | None = None,
+        *,
+        after_s: float = AFTER_S,
+    ) -> Deadline:
+        """Return the deadline some seconds after the command began, from now in a library.
+
+        It is earlier if checking and printing, `after_s` seconds of a core, would take it too far;
+        where the machine is busy, they are as slow as the start was.
+        """
+        now = time.monotonic()
+        if self.began is None:
+            return Deadline(now + seconds, should_stop)
+        slow = max(1.0, (now - self.began) / max(MOMENT_S, time.process_time()))
+        reserve_s = min(RESERVE_SHARE * seconds, max(0.0, after_s * slow - AFTER_S))
+        return Deadline(self.began + seconds - reserve_s, should_stop)
 
 
 COMMAND_CLOCK = CommandClock()

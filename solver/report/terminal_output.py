@@ -20,13 +20,14 @@ from numaplace.models.errors import printable
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.solver.compare import Row, compare
-from numaplace.solver.deadline import COMMAND_CLOCK
+from numaplace.solver.deadline import AFTER_S, COMMAND_CLOCK
 from numaplace.solver.interrupt import ABORTED, become_command, run_interruptibly
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.report.terminal_progress import ProgressLine
 
 _PIPES = hasattr(signal, "SIGPIPE")
+AFTER_S_PER_THING = 1e-4
 T = TypeVar("T")
 
 
@@ -168,9 +169,19 @@ def on_terminal(
             os._exit(ABORTED)
 
 
-def watched(params: SolveParams, line: ProgressLine, stop: Callable[[], bool]) -> SolveParams:
-    """Return parameters that report to a line and end with the command's time, or at a wish."""
-    until = COMMAND_CLOCK.deadline(params.time_limit_s, stop)
+def watched(
+    params: SolveParams,
+    line: ProgressLine,
+    stop: Callable[[], bool],
+    instance: Instance | None = None,
+) -> SolveParams:
+    """Return parameters that report to a line and end with the command's time, or at a wish.
+
+    What it takes to check and print a plan for `instance` is kept of the time.
+    """
+    things = 0 if instance is None else len(instance.places) + 2 * len(instance.vms)
+    after_s = AFTER_S + AFTER_S_PER_THING * things
+    until = COMMAND_CLOCK.deadline(params.time_limit_s, stop, after_s=after_s)
     return replace(params, on_progress=line.report, should_stop=stop, deadline=until)
 
 
@@ -179,7 +190,7 @@ def solve_on_terminal(
 ) -> Result:
     """Solve an instance as `on_terminal` does work."""
     return on_terminal(
-        lambda line, stop: solve(instance, solver, watched(params, line, stop)),
+        lambda line, stop: solve(instance, solver, watched(params, line, stop, instance)),
         f"{solver} plans {instance.name}".rstrip(),
         quiet=quiet,
     )

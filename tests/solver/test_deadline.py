@@ -55,15 +55,22 @@ def test_parameters_start_their_clock_once() -> None:
     assert begun.until.should_stop is params.should_stop
 
 
-def test_a_command_counts_from_the_start_of_its_process() -> None:
+def test_a_command_counts_from_the_start_of_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Imports and reading are part of the time; in a library the clock starts with the call."""
     clock = CommandClock()
     assert 4 < clock.deadline(5).left_s <= 5
     clock.start()
     assert clock.began is not None
     assert clock.began <= time.monotonic()
+    monkeypatch.setattr(time, "process_time", lambda: 3.0)
     clock.began = time.monotonic() - 3
     assert 1 < clock.deadline(5).left_s <= 2
+    monkeypatch.setattr(time, "process_time", lambda: 1.5)  # half a core: as much again is kept
+    assert 6.5 < clock.deadline(10).left_s <= 6.6
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)
+    assert 4.4 < clock.deadline(10).left_s <= 4.5
 
 
 def test_work_that_is_late_is_left_alone() -> None:
