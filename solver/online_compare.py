@@ -152,8 +152,8 @@ class Job:
         return f"{self.case.name}: {self.policy or f'optimum of {self.goal}'}"
 
 
-SOLVES_SHARE = 0.8
-"""Of the time; the rest is for policies and for starting processes."""
+SOLVES_SHARE, JOBS_SHARE = 0.8, 0.85
+"""Of the time, for solves and for all jobs; the rest is for starting and ending processes."""
 
 
 def compare_online(
@@ -190,7 +190,7 @@ def compare_online(
     solves = sum(job.goal is not None for job in open_jobs)
     each_s = SOLVES_SHARE * until.left_s * min(processes, max(1, solves)) / max(1, solves)
     work = partial(run_job, replace(setup, share_s=each_s))
-    ends = replace(until, should_stop=should_stop)
+    ends = replace(until.share(JOBS_SHARE), should_stop=should_stop)
     for job, record in run_jobs(
         open_jobs, work, processes=processes, should_stop=lambda: ends.over
     ):
