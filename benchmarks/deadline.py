@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from numaplace.instances.formats.json_io import write_instance
+from numaplace.instances.formats.document.io import write_instance
 from numaplace.instances.generate import GenerateParams, generate_instance
 from numaplace.instances.presets import MIXED
 from numaplace.instances.shapes import Fabric, HostShape

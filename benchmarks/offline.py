@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 from ortools.sat.python import cp_model
 
-from numaplace.instances.formats.trace_csv import read_trace
+from numaplace.instances.formats.tables.trace_csv import read_trace
 from numaplace.instances.windows import drop_oversized, peak_load, windows
 from numaplace.models.fleet import Fleet
 from numaplace.models.result import SolveStatus
 from numaplace.models.schedule import Goal
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.trace import Trace, split_above
-from numaplace.solver.offline import OfflineResult, solve_offline
+from numaplace.solver.offline.solve import OfflineResult, solve_offline
 
 GIB = 1024
 HOUR_MS = 3_600_000

@@ -18,10 +18,10 @@ import numpy as np
 from numaplace.instances.fleet_source import parse_fleet
 from numaplace.models.fleet import Fleet, split_to_fit
 from numaplace.models.trace import Trace, make_trace
-from numaplace.solver.online.offer import Offer
-from numaplace.solver.online.replay import decide
-from numaplace.solver.online.rules import RULES, choose
-from numaplace.solver.online.state import FleetState
+from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.replay import decide
+from numaplace.solver.placing.trace_rules import RULES, choose
+from numaplace.solver.placing.trace_state import FleetState
 
 SHARED = Path(__file__).resolve().parents[2] / "shared/data/traces/huawei-east-1-part1.csv"
 FILL = 0.9

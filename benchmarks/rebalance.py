@@ -20,8 +20,8 @@ from numaplace.models.plan import Plan
 from numaplace.models.units import MICRO
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
-from numaplace.solver.rebalance import Rebalanced, rebalance
 from numaplace.solver.registry import solve
+from numaplace.solver.replan.rebalance import Rebalanced, rebalance
 
 VMS, GONE = 100, 25
 MOVES = (10, 20, 40)

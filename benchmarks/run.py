@@ -127,7 +127,7 @@ def pairs60(args: argparse.Namespace) -> None:
 
 def fit(_: argparse.Namespace) -> None:
     """Target 3: fit of one VM of 8 cells by matching, also when it does not fit."""
-    from numaplace.solver.greedy.matching import match
+    from numaplace.solver.placing.matching import match
 
     rows = []
     for nodes in (16, 24, 36, 64):
@@ -159,7 +159,7 @@ def _fit_cases(nodes: int) -> dict[str, list[int]]:
 def _engine_fit() -> None:
     """Decide a whole VM of 8 unequal cells with memory by the online engine."""
     from numaplace.models.vm import Cell, GuestNuma
-    from numaplace.solver.greedy.engine import Engine
+    from numaplace.solver.placing.engine import Engine
 
     rows = []
     for shape in ("16n", "24n", "64n"):

@@ -15,7 +15,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.vm import Vm
-from numaplace.solver.simulate import Simulated, simulate_plan
+from numaplace.solver.simulator.plans import Simulated, simulate_plan
 
 SECONDS = 5.0
 MESSAGES = (0.0, 0.1, 0.3, 1.0, 2.0)

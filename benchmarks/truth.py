@@ -21,7 +21,7 @@ from numaplace.instances.presets import MIXED
 from numaplace.instances.shapes import HostShape
 from numaplace.models.instance import Instance
 from numaplace.models.relations import Competition, Cooperation, Scope
-from numaplace.solver.truth import Quality, Verdict, correlation, disagreements, judge
+from numaplace.solver.simulator.truth import Quality, Verdict, correlation, disagreements, judge
 
 SHAPES = (
     HostShape(cores_per_node=4, threads_per_core=2, node_mib=32768),
@@ -91,8 +91,8 @@ def main(options: argparse.Namespace) -> None:
             f"| {terms or '-'} |"
         )
     if options.plot:
-        from numaplace.solver.report.figure_file import figure_bytes, picture_format
-        from numaplace.solver.report.scatter_figure import Prediction, scatter_figure
+        from numaplace.report.figures.figure_file import figure_bytes, picture_format
+        from numaplace.report.figures.scatter_figure import Prediction, scatter_figure
 
         points = [Prediction(v.name, v.predicted, v.simulated, str(v.quality)) for v in verdicts]
         options.plot.write_bytes(figure_bytes(scatter_figure(points), picture_format(options.plot)))

@@ -12,12 +12,12 @@ import typer
 from typer.core import TyperGroup
 
 from numaplace import __version__
+from numaplace.commands import output
+from numaplace.commands.exit_codes import ABORTED, BAD_INPUT, NOT_WRITTEN, OK
+from numaplace.commands.manual import EPILOG, HELP, ORDER
 from numaplace.commands.options import option
 from numaplace.models.errors import InputError, WriteError, printable
 from numaplace.solver.deadline import COMMAND_CLOCK, left_running
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import ABORTED, BAD_INPUT, NOT_WRITTEN, OK
-from numaplace.solver.report.manual import EPILOG, HELP, ORDER
 
 # Newer versions of typer bring a click of their own; this is the usage error of either.
 UsageError: Any = typer.BadParameter.__base__

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numaplace.commands import output
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import BROKEN_RULES
 from numaplace.commands.options import ForceOpt, InstanceArg, PlanArg, option
 from numaplace.commands.shown import hand_over
 from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
@@ -19,8 +21,6 @@ from numaplace.models.plan import Plan
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.verify import violations
 from numaplace.models.vm import VCPUS_MAX
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import BROKEN_RULES
 
 if TYPE_CHECKING:
     from numaplace.models.topology import Host
@@ -83,7 +83,7 @@ def apply(
 
 def _obeying(problem: Instance, path: Path) -> Plan:
     """Read a plan; if it breaks rules, say so and end with the exit code of `check`."""
-    from numaplace.instances.formats.json_io import read_plan
+    from numaplace.instances.formats.document.io import read_plan
 
     plan = read_plan(path)
     found = violations(problem, plan)
@@ -106,7 +106,7 @@ def numad(
     Without --taken, memory is what sysfs says is free now, and all pCPUs count as idle.
     """
     from numaplace.instances.ranges import format_ids
-    from numaplace.solver.numad import advise
+    from numaplace.solver.placing.numad import advise
 
     vcpus, memory_mib = _wish(wanted)
     if (taken is None) != (instance is None):

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from numaplace.commands import output
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
     SOLVER,
     ForceOpt,
@@ -22,10 +24,8 @@ from numaplace.commands.options import (
 )
 from numaplace.commands.shown import hand_over
 from numaplace.models.cost import evaluate
+from numaplace.report.tables import plain
 from numaplace.solver.params import SolveParams
-from numaplace.solver.report import plain
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import OK, exit_code
 
 
 @app.command(rich_help_panel="Questions")
@@ -47,10 +47,10 @@ def balloon(
     on another node do. VMs that give have a memory_min_mib.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import plan_text
-    from numaplace.instances.formats.json_plain import plan_to_dict
-    from numaplace.solver.balloon import balloon_targets
-    from numaplace.solver.report.terminal_balloon import balloon_plain, balloon_views
+    from numaplace.instances.formats.document.io import plan_text
+    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.report.tables.terminal_balloon import balloon_plain, balloon_views
+    from numaplace.solver.replan.balloon import balloon_targets
 
     lookup.check_writable(document=out, inputs=[instance, plan], overwrite=force)
     problem = lookup.find_instance(instance)

@@ -6,6 +6,7 @@ from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from numaplace.commands import output
 from numaplace.commands.app import app
 from numaplace.commands.options import (
     ForceOpt,
@@ -18,8 +19,7 @@ from numaplace.commands.options import (
     option,
 )
 from numaplace.commands.shown import hand_over
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report import terminal_views as views
+from numaplace.report.tables import terminal_views as views
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
@@ -32,8 +32,8 @@ def _deliver(
     instance: Instance, out: Path | None, *, force: bool, as_json: bool, quiet: bool
 ) -> None:
     """Show what is in an instance and write it to a file; without a file, print it."""
-    from numaplace.instances.formats.json_io import instance_text
-    from numaplace.instances.formats.json_plain import instance_to_dict
+    from numaplace.instances.formats.document.io import instance_text
+    from numaplace.instances.formats.document.plain import instance_to_dict
 
     as_json = as_json or out is None
     hand_over(
@@ -50,7 +50,7 @@ def _deliver(
 
 
 _SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
-_KINDS = names_of("numaplace.instances.formats.json_schema", "KINDS")
+_KINDS = names_of("numaplace.instances.formats.document.schema", "KINDS")
 _KIND = argument("What it describes.", "instance|plan", _KINDS)
 _PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
 _CHANGES = option("Change it; may be given again.", "--set", metavar="KEY=VALUE")
@@ -150,7 +150,7 @@ def generate(
 @app.command(rich_help_panel="Instances")
 def schema(kind: Annotated[str, _KIND], as_json: JsonOpt = True) -> None:
     """Print the JSON schema of files that hold instances, or plans."""
-    from numaplace.instances.formats.json_schema import json_schema
+    from numaplace.instances.formats.document.schema import json_schema
 
     output.print_json(json_schema(kind))
 
@@ -163,7 +163,7 @@ def catalog(
 ) -> None:
     """List the instances that come with numaplace, with their optimum; or print one as JSON."""
     from numaplace.instances.catalog import list_catalog, load_catalog
-    from numaplace.instances.formats.json_plain import instance_to_dict
+    from numaplace.instances.formats.document.plain import instance_to_dict
 
     if name is not None:
         output.print_json(instance_to_dict(load_catalog(name)))

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from numaplace.report.figures.figure_file import drawable
 from numaplace.solver.params import MilpBackend
 from numaplace.solver.registry import EXACT, ONLINE
-from numaplace.solver.report.figure_file import drawable
 
 
 def names_of(module: str, table: str) -> Callable[[str], list[str]]:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from numaplace.commands import traces
+from numaplace.commands import output, traces
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
     SOLVER,
     SOLVER_LIST,
@@ -31,15 +32,13 @@ from numaplace.commands.shown import File, Shown, drawn, hand_over
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
-from numaplace.solver.compare import solver_names
+from numaplace.report.figures.compare_figure import compare_figure
+from numaplace.report.figures.placement_figure import placement_figure
+from numaplace.report.tables import plain
+from numaplace.report.tables import terminal_views as views
+from numaplace.report.tables.terminal_compare import comparison_table
+from numaplace.solver.compare.solvers import solver_names
 from numaplace.solver.params import MilpBackend, SolveParams
-from numaplace.solver.report import plain
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report import terminal_views as views
-from numaplace.solver.report.compare_figure import compare_figure
-from numaplace.solver.report.exit_codes import BROKEN_RULES, OK, exit_code
-from numaplace.solver.report.placement_figure import placement_figure
-from numaplace.solver.report.terminal_compare import comparison_table
 
 COMPARED = "first_fit,greedy,cpsat"
 
@@ -66,8 +65,8 @@ def solve(
     Ctrl-C ends the search and keeps the best plan found; a second Ctrl-C aborts.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import plan_text
-    from numaplace.instances.formats.json_plain import plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text
+    from numaplace.instances.formats.document.plain import plan_to_dict
 
     lookup.check_writable([picture], document=out, inputs=[instance, hint], overwrite=force)
     problem = lookup.find_instance(instance)
@@ -196,7 +195,7 @@ def check(
     instance: InstanceArg, plan: PlanArg, as_json: JsonOpt = False, quiet: QuietOpt = False
 ) -> None:
     """Check a plan against every rule, and say what it loses; exit code 1 if it breaks a rule."""
-    from numaplace.instances.formats.json_io import read_plan
+    from numaplace.instances.formats.document.io import read_plan
     from numaplace.instances.lookup import find_instance
 
     problem, checked = find_instance(instance), read_plan(plan)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from numaplace.commands import output
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import INFEASIBLE, NO_PLAN, OK
 from numaplace.commands.options import (
     CurrentOpt,
     ForceOpt,
@@ -28,8 +30,6 @@ from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.vm import CELLS_MAX
 from numaplace.solver.params import SolveParams
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import INFEASIBLE, NO_PLAN, OK
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
@@ -74,11 +74,11 @@ def room(
     that does not run (--vm), or a new one (--vcpus, --memory-mib). Exit code 3 if no moves help.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import plan_text
-    from numaplace.instances.formats.json_plain import plan_to_dict
-    from numaplace.solver.report.questions_plain import room_plain
-    from numaplace.solver.report.terminal_questions import room_views
-    from numaplace.solver.room import Goal, make_room
+    from numaplace.instances.formats.document.io import plan_text
+    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.report.tables.questions_plain import room_plain
+    from numaplace.report.tables.terminal_questions import room_views
+    from numaplace.solver.replan.room import Goal, make_room
 
     lookup.check_writable(document=out, inputs=[instance, file, current], overwrite=force)
     if goal not in list(Goal):
@@ -138,9 +138,9 @@ def sharing(
     host: how much that would save, and at how many remote reads.
     """
     from numaplace.instances.lookup import find_instance
-    from numaplace.solver.report.questions_plain import sharing_plain
-    from numaplace.solver.report.terminal_questions import sharing_views
-    from numaplace.solver.sharing import compare_sharing
+    from numaplace.report.tables.questions_plain import sharing_plain
+    from numaplace.report.tables.terminal_questions import sharing_views
+    from numaplace.solver.compare.sharing import compare_sharing
 
     _check_exact(solver)
     problem = find_instance(instance)
@@ -183,10 +183,10 @@ def guest_numa(
     live migration to another kind of host, where it keeps the topology it was told at boot.
     """
     from numaplace.instances.lookup import find_instance
-    from numaplace.solver.guest_moved import what_if as work_out
-    from numaplace.solver.guest_numa import all_guest_choices, wide_vms
-    from numaplace.solver.report.questions_plain import guest_plain
-    from numaplace.solver.report.terminal_questions import guest_views
+    from numaplace.report.tables.questions_plain import guest_plain
+    from numaplace.report.tables.terminal_questions import guest_views
+    from numaplace.solver.compare.guest_moved import what_if as work_out
+    from numaplace.solver.compare.guest_numa import all_guest_choices, wide_vms
 
     _check_exact(solver)
     if max_cells is not None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numaplace.commands import output
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
     CurrentOpt,
     ForceOpt,
@@ -24,14 +26,12 @@ from numaplace.commands.options import (
 from numaplace.commands.shown import File, drawn, hand_over
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.moves import Budget
+from numaplace.report.figures.figure_file import drawable
 from numaplace.solver.params import SolveParams
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import OK, exit_code
-from numaplace.solver.report.figure_file import drawable
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
-    from numaplace.solver.rebalance import Rebalanced
+    from numaplace.solver.replan.rebalance import Rebalanced
 
 MINUTE_S = 60.0
 CURVE_SHARE, POINTS_SHARE = 0.3, 0.85
@@ -67,11 +67,11 @@ def rebalance(
     With --curve, the trade-off of loss against MiB moved is drawn as well.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_io import plan_text
-    from numaplace.instances.formats.json_plain import plan_to_dict
-    from numaplace.solver.report.curve_figure import curve_figure
-    from numaplace.solver.report.moves_plain import curve_plain, rebalanced_plain
-    from numaplace.solver.report.terminal_moves import rebalance_views
+    from numaplace.instances.formats.document.io import plan_text
+    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.report.figures.curve_figure import curve_figure
+    from numaplace.report.tables.moves_plain import curve_plain, rebalanced_plain
+    from numaplace.report.tables.terminal_moves import rebalance_views
 
     lookup.check_writable([curve], document=out, inputs=[instance, current], overwrite=force)
     problem = _problem(lookup.find_running(instance, current), pays_back)
@@ -121,7 +121,7 @@ def _run(
     problem: Instance, budget: Budget, params: SolveParams, *, curve: bool, quiet: bool
 ) -> tuple[Rebalanced, tuple[Rebalanced, ...]]:
     """Rebalance, and once more under several budgets if the curve is asked for."""
-    from numaplace.solver import rebalance as solver
+    from numaplace.solver.replan import rebalance as solver
 
     found = output.on_terminal(
         lambda line, stop: solver.rebalance(

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from numaplace.commands import output
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
     SOLVER,
     ForceOpt,
@@ -23,10 +25,8 @@ from numaplace.commands.options import (
 from numaplace.commands.shown import hand_over
 from numaplace.models.errors import InputError, WriteError
 from numaplace.models.verify import violations
+from numaplace.report.tables import plain
 from numaplace.solver.params import SolveParams
-from numaplace.solver.report import plain
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.exit_codes import OK, exit_code
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
@@ -56,8 +56,8 @@ def report(
     there is no plan, the report tells why.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.json_plain import plan_to_dict
-    from numaplace.solver.report.html_report import html_report
+    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.report.html.report import html_report
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))
@@ -94,8 +94,8 @@ def _plain(
     problem: Instance, plan: Plan | None, before: Plan | None, result: Result | None, out: Path
 ) -> plain.Plain:
     from numaplace.models.cost import evaluate
-    from numaplace.solver.plan_diff import differences
-    from numaplace.solver.report.questions_plain import move_plain
+    from numaplace.report.tables.questions_plain import move_plain
+    from numaplace.solver.replan.diff import differences
 
     costs = {"before": before, "after": plan}
     moves = differences(problem, before, plan) if before is not None and plan is not None else ()

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numaplace.commands import interrupt, output
 from numaplace.models.errors import WriteError
-from numaplace.solver import interrupt
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report.figure_file import figure_bytes, picture_format
+from numaplace.report.figures.figure_file import figure_bytes, picture_format
 
 File = tuple[Path | None, Callable[[], str | bytes]]
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from numaplace.commands import output
 from numaplace.commands.app import app
+from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
     ForceOpt,
     InstanceArg,
@@ -24,21 +26,19 @@ from numaplace.commands.options import (
 from numaplace.commands.shown import drawn, hand_over
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.verify import violations
+from numaplace.report.tables import plain
+from numaplace.report.tables import terminal_views as views
 from numaplace.solver.params import SolveParams
-from numaplace.solver.report import plain
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report import terminal_views as views
-from numaplace.solver.report.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.from_plan import Affinity
-from numaplace.solver.talk import Configuration
+from numaplace.solver.simulator.talk import Configuration
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
     from numaplace.models.plan import Plan
-    from numaplace.solver.simulated_runs import Repeated, RunOptions
-    from numaplace.solver.talk import Workload
-    from numaplace.solver.talk_run import Experiment, Setup
+    from numaplace.solver.simulator.runs import Repeated, RunOptions
+    from numaplace.solver.simulator.talk import Workload
+    from numaplace.solver.simulator.talk_run import Experiment, Setup
 
 PANEL = "Simulations"
 PLANNER = "greedy"
@@ -92,7 +92,7 @@ def simulate(
     was simulated by then.
     """
     from numaplace.instances import lookup
-    from numaplace.solver.simulated_runs import PLANNERS, RunOptions
+    from numaplace.solver.simulator.runs import PLANNERS, RunOptions
 
     lookup.check_writable([timeline], inputs=[instance, plan], overwrite=force)
     check_real("simulation", "--timeline-ms", timeline_ms, 1, TIMELINE_MS_MAX)
@@ -167,7 +167,7 @@ def _checked(
     problem: Instance, path: Path, options: RunOptions, *, as_json: bool, quiet: bool
 ) -> Planned:
     """Read a plan; one that breaks a rule is shown as `check` does, and ends the command."""
-    from numaplace.instances.formats.json_io import read_plan
+    from numaplace.instances.formats.document.io import read_plan
 
     plan = read_plan(path)
     found = violations(problem, plan)
@@ -202,14 +202,14 @@ def _planned(
 
 
 def _afloat(problem: Instance, planned: Planned) -> Planned:
-    from numaplace.solver.simulated_runs import floating
+    from numaplace.solver.simulator.runs import floating
 
     plan = floating(problem, planned.plan)
     return Planned(plan, f"hosts of the {planned.origin}, memory striped", planned.options)
 
 
 def _run(problem: Instance, planned: Planned, *, quiet: bool) -> Repeated:
-    from numaplace.solver.simulated_runs import run_repeatedly
+    from numaplace.solver.simulator.runs import run_repeatedly
 
     wanted = planned.options.repetitions
 
@@ -228,8 +228,8 @@ def _run(problem: Instance, planned: Planned, *, quiet: bool) -> Repeated:
 
 
 def _timeline(problem: Instance, planned: Planned, span_ms: float) -> Any:
-    from numaplace.solver.report.timeline_figure import timeline_figure
-    from numaplace.solver.simulated_runs import timelines
+    from numaplace.report.figures.timeline_figure import timeline_figure
+    from numaplace.solver.simulator.runs import timelines
 
     found = output.on_terminal(
         lambda _line, stop: timelines(
@@ -246,9 +246,9 @@ def _timeline(problem: Instance, planned: Planned, span_ms: float) -> Any:
 def _show(
     problem: Instance, planned: Planned, repeated: Repeated, *, as_json: bool, quiet: bool
 ) -> None:
-    from numaplace.instances.formats.json_plain import plan_to_dict
-    from numaplace.solver.report.simulation_plain import simulation_plain
-    from numaplace.solver.report.terminal_simulation import simulation_views
+    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.report.tables.simulation_plain import simulation_plain
+    from numaplace.report.tables.terminal_simulation import simulation_views
 
     missing = [vm.name for vm in problem.vms if vm.name not in planned.plan]
     if as_json:
@@ -289,11 +289,11 @@ def talk(
     """
     from numaplace.instances import lookup
     from numaplace.models.errors import check_int
-    from numaplace.solver.report.simulation_plain import talk_csv, talk_plain
-    from numaplace.solver.report.talk_figure import talk_figure
-    from numaplace.solver.report.terminal_simulation import talk_views
-    from numaplace.solver.talk import CALIBRATED
-    from numaplace.solver.talk_run import Setup
+    from numaplace.report.figures.talk_figure import talk_figure
+    from numaplace.report.tables.simulation_plain import talk_csv, talk_plain
+    from numaplace.report.tables.terminal_simulation import talk_views
+    from numaplace.solver.simulator.talk import CALIBRATED
+    from numaplace.solver.simulator.talk_run import Setup
 
     lookup.check_writable([csv, plot], overwrite=force)
     check_int("talk", "--workers", workers, 0, 1024)
@@ -329,8 +329,8 @@ def _counts(text: str) -> tuple[int, ...]:
 
 def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
     """Calibrate, and print what was found; JSON has it in any case."""
-    from numaplace.solver.report.terminal_simulation import workload_view
-    from numaplace.solver.talk import calibrate
+    from numaplace.report.tables.terminal_simulation import workload_view
+    from numaplace.solver.simulator.talk import calibrate
 
     work = output.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=quiet)
     if not as_json and not quiet:
@@ -339,7 +339,7 @@ def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
 
 
 def _run_talk(setup: Setup, processes: int, *, quiet: bool) -> Experiment:
-    from numaplace.solver.talk_run import run_talk
+    from numaplace.solver.simulator.talk_run import run_talk
 
     return output.on_terminal(
         lambda line, stop: run_talk(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from numaplace.commands import output
 from numaplace.commands.app import app
 from numaplace.commands.options import JsonOpt, QuietOpt, TimeOpt, option
+from numaplace.report.tables import plain
+from numaplace.report.tables import terminal_views as views
 from numaplace.solver.params import SolveParams
-from numaplace.solver.report import plain
-from numaplace.solver.report import terminal_output as output
-from numaplace.solver.report import terminal_views as views
 
 
 @app.command(rich_help_panel="More")
@@ -21,9 +21,9 @@ def demo(
     quiet: QuietOpt = False,
 ) -> None:
     """Take a guided tour: three instances, what solvers make of them, pictures to look at."""
+    from numaplace.commands.demo import INSTANCES, tour
     from numaplace.instances import files, lookup
-    from numaplace.instances.formats.json_io import write_plan
-    from numaplace.solver.report.terminal_demo import INSTANCES, tour
+    from numaplace.instances.formats.document.io import write_plan
 
     lookup.make_folder(out)
     rows = tour(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from numaplace.commands import output
 from numaplace.commands.app import app
 from numaplace.commands.options import (
     ForceOpt,
@@ -22,15 +23,14 @@ from numaplace.commands.shown import Shown, drawn, hand_over
 from numaplace.models.errors import InputError, check_int, check_real
 from numaplace.solver.deadline import COMMAND_CLOCK
 from numaplace.solver.registry import EXACT
-from numaplace.solver.report import terminal_output as output
 
 if TYPE_CHECKING:
-    from numaplace.instances.formats.trace_csv import TraceReport
+    from numaplace.instances.formats.tables.trace_csv import TraceReport
     from numaplace.models.fleet import Fleet
     from numaplace.models.schedule import Goal
     from numaplace.models.trace import Trace
-    from numaplace.solver.online.replay import Replay
-    from numaplace.solver.online_compare import Case
+    from numaplace.solver.compare.policies import Case
+    from numaplace.solver.placing.replay import Replay
 
 PANEL = "Traces"
 MIB_PER_GIB = 1024
@@ -46,7 +46,7 @@ PoliciesOpt = Annotated[
     str,
     _trace_option(
         "Names of policies, with commas, or all.",
-        autocompletion=names_of("numaplace.solver.online.rules", "RULES"),
+        autocompletion=names_of("numaplace.solver.placing.trace_rules", "RULES"),
     ),
 ]
 ColumnsOpt = Annotated[
@@ -98,7 +98,7 @@ class TraceOptions:
 def read_fleet_and_trace(path: Path, options: TraceOptions) -> tuple[Fleet, Trace, TraceReport]:
     """Read both, split VMs, and say on standard error what was left out."""
     from numaplace.instances.fleet_source import parse_fleet
-    from numaplace.instances.formats.trace_csv import parse_columns, read_trace
+    from numaplace.instances.formats.tables.trace_csv import parse_columns, read_trace
     from numaplace.instances.windows import drop_oversized
     from numaplace.models.fleet import split_to_fit
     from numaplace.models.trace import split_above, with_predictions
@@ -170,10 +170,10 @@ def replay(
     vmid, cpu, memory, time and type (0 create, 1 delete). Ctrl-C shows what was replayed by then.
     """
     from numaplace.instances.lookup import check_writable
-    from numaplace.solver.online.rules import rule_names
-    from numaplace.solver.report.online_plain import replay_plain
-    from numaplace.solver.report.replay_figure import replay_figure
-    from numaplace.solver.report.terminal_online import replay_views
+    from numaplace.report.figures.replay_figure import replay_figure
+    from numaplace.report.tables.online_plain import replay_plain
+    from numaplace.report.tables.terminal_online import replay_views
+    from numaplace.solver.placing.trace_rules import rule_names
 
     check_writable([plot], inputs=[trace, *hosts], overwrite=force)
     names = rule_names(policies)
@@ -197,8 +197,8 @@ def replay(
 
 def _replay_all(trace: Trace, fleet: Fleet, names: list[str], *, quiet: bool) -> dict[str, Replay]:
     from numaplace.models.schedule import REJECTED, faults
-    from numaplace.solver.online.replay import replay as run
-    from numaplace.solver.online.rules import RULES
+    from numaplace.solver.placing.replay import replay as run
+    from numaplace.solver.placing.trace_rules import RULES
 
     def work(line: Any, stop: Any) -> dict[str, Replay]:
         found: dict[str, Replay] = {}
@@ -243,12 +243,12 @@ def compare_trace(
     path: Path, trace_options: TraceOptions, options: OnlineOptions, *, quiet: bool
 ) -> Shown:
     """Set online policies against the offline optimum on windows of a trace."""
-    from numaplace.solver.online.rules import RULES, rule_names
-    from numaplace.solver.online_compare import Setup, compare_online
-    from numaplace.solver.report.gap_figure import gap_figure
-    from numaplace.solver.report.online_plain import comparison_csv, comparison_plain
-    from numaplace.solver.report.terminal_online import comparison_views
-    from numaplace.solver.store import Store
+    from numaplace.report.figures.gap_figure import gap_figure
+    from numaplace.report.tables.online_plain import comparison_csv, comparison_plain
+    from numaplace.report.tables.terminal_online import comparison_views
+    from numaplace.solver.compare.policies import Setup, compare_online
+    from numaplace.solver.compare.store import Store
+    from numaplace.solver.placing.trace_rules import RULES, rule_names
 
     names = rule_names(options.policies)
     goals = _goals(options.goals)
@@ -304,7 +304,7 @@ def _cases(
     trace: Trace, fleet: Fleet, options: OnlineOptions, loads: list[float | None], seed: int
 ) -> list[Case]:
     from numaplace.instances.windows import windows
-    from numaplace.solver.online_compare import Case
+    from numaplace.solver.compare.policies import Case
 
     cases: list[Case] = []
     for load in loads:

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from numaplace.instances.files import STDIN, read_text
-from numaplace.instances.formats.libvirt_domain import WRAPPER, in_one
+from numaplace.instances.formats.libvirt.domain import WRAPPER, in_one
+from numaplace.instances.formats.libvirt.write import write_libvirt
+from numaplace.instances.formats.openstack.write import write_openstack
+from numaplace.instances.formats.proxmox.write import write_proxmox
 from numaplace.instances.formats.registry import holds_vms, vm_format
 from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
-from numaplace.instances.formats.write_libvirt import write_libvirt
-from numaplace.instances.formats.write_openstack import write_openstack
 from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
-from numaplace.instances.formats.write_proxmox import write_proxmox
-from numaplace.instances.formats.write_xl import write_xl
+from numaplace.instances.formats.xen.write import write_xl
 from numaplace.instances.lookup import check_writable, make_folder
 from numaplace.instances.reading import Reading, together
 from numaplace.instances.sources import source_files

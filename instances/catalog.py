@@ -7,8 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from numaplace.instances.formats.json_io import parse_instance
-from numaplace.instances.formats.json_text import parse_json
+from numaplace.instances.formats.document.io import parse_instance
+from numaplace.instances.formats.document.json_text import parse_json
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from numaplace.instances.assumed import assumptions, misfits
 from numaplace.instances.files import STDIN
-from numaplace.instances.formats.json_io import read_instance
+from numaplace.instances.formats.document.io import read_instance
 from numaplace.instances.formats.registry import (
     HOST_FORMATS,
     NUMAPLACE,

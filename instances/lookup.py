@@ -13,7 +13,7 @@ from typing import Any
 from numaplace.instances.assumed import ASSUMABLE
 from numaplace.instances.catalog import list_catalog, load_catalog
 from numaplace.instances.files import STDIN, same_file
-from numaplace.instances.formats.json_io import YAML_SUFFIXES, read_instance, read_plan
+from numaplace.instances.formats.document.io import YAML_SUFFIXES, read_instance, read_plan
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.generate import GenerateParams
 from numaplace.instances.importer import Source, parse_source

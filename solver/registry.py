@@ -19,9 +19,9 @@ from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Vm
 from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
+from numaplace.solver.formulation.prepare import Prepared
+from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
 from numaplace.solver.params import SolveParams
-from numaplace.solver.prepare import Prepared
-from numaplace.solver.reasons import NO_TIME, reason_alone
 
 EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
@@ -98,7 +98,7 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
 
 def _in_place(instance: Instance, result: Result, plan: Plan) -> Result:
     """Return a result in which VMs that do not move keep their pCPUs and devices."""
-    kept = import_module("numaplace.solver.stay").keep_in_place(instance, plan)
+    kept = import_module("numaplace.solver.replan.stay").keep_in_place(instance, plan)
     if kept == plan:
         return result
     bounds = {stage.stage: stage.bound for stage in result.stages}
@@ -145,7 +145,7 @@ def _load(name: str) -> Solver:
         return cast(Solver, import_module("numaplace.solver.cpsat.solve").solve_cpsat)
     if name == "milp":
         return cast(Solver, import_module("numaplace.solver.milp.solve").solve_milp)
-    return cast(Solver, import_module("numaplace.solver.greedy.solver").GREEDY_SOLVERS[name])
+    return cast(Solver, import_module("numaplace.solver.placing.solver").GREEDY_SOLVERS[name])
 
 
 def _usable(instance: Instance, hint: Plan) -> Plan | None:
@@ -193,8 +193,8 @@ def _first_pass(params: SolveParams) -> Deadline:
 
 def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Plan | None:
     """Return the best online plan, improved by local search; None if there is none."""
-    greedy = import_module("numaplace.solver.greedy.solver")
-    improve = import_module("numaplace.solver.greedy.improve").improve
+    greedy = import_module("numaplace.solver.placing.solver")
+    improve = import_module("numaplace.solver.placing.improve").improve
     until = params.until
     quick = replace(params, explain=False, deadline=_first_pass(params))
     starts = [greedy.solve_greedy(instance, quick)]

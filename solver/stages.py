@@ -14,8 +14,8 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.solver.base import checked_cost, make_result, no_plan, objective_of, stages_of
 from numaplace.solver.deadline import Deadline, OutOfTimeError
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import Progress, SolveParams
-from numaplace.solver.prepare import Prepared
 from numaplace.solver.value_bound import value_bound
 
 # A stage that only prepares the next must leave time for it.

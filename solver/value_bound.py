@@ -29,7 +29,7 @@ from numaplace.models.instance import Place
 from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.deadline import OutOfTimeError
-from numaplace.solver.prepare import Prepared
+from numaplace.solver.formulation.prepare import Prepared
 
 INSTANTS_MAX = 8
 ROUNDS = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.json_io import read_instance
+from numaplace.instances.formats.document.io import read_instance
 from numaplace.models.result import SolveStatus
 from numaplace.solver import solve
 

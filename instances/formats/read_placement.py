@@ -18,12 +18,14 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats import libvirt_domain, proxmox, xl_cfg
-from numaplace.instances.formats.libvirt_numa import guest_cells
-from numaplace.instances.formats.libvirt_size import text_bytes, to_mib
-from numaplace.instances.formats.xl_cpus import parse_affinity, pcpus_of, restricts
-from numaplace.instances.formats.xl_text import XlSetting, XlValue, parse_xl_text
-from numaplace.instances.formats.xl_vnuma import parse_vnuma
+from numaplace.instances.formats.libvirt import domain as libvirt_domain
+from numaplace.instances.formats.libvirt.numa import guest_cells
+from numaplace.instances.formats.libvirt.size import text_bytes, to_mib
+from numaplace.instances.formats.proxmox import conf as proxmox
+from numaplace.instances.formats.xen import xl_cfg
+from numaplace.instances.formats.xen.xl_cpus import parse_affinity, pcpus_of, restricts
+from numaplace.instances.formats.xen.xl_text import XlSetting, XlValue, parse_xl_text
+from numaplace.instances.formats.xen.xl_vnuma import parse_vnuma
 from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.xmlfile import line_of

@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from numaplace.instances.files import STDIN
-from numaplace.instances.formats import (
-    flavours_csv,
-    hwloc_xml,
-    json_io,
-    libvirt_capabilities,
-    libvirt_domain,
-    lscpu,
-    numactl,
-    openstack,
-    proxmox,
-    sysfs,
-    xl_cfg,
-    xl_info,
-)
+from numaplace.instances.formats.document import io as json_io
+from numaplace.instances.formats.hwloc import xml as hwloc_xml
+from numaplace.instances.formats.libvirt import capabilities as libvirt_capabilities
+from numaplace.instances.formats.libvirt import domain as libvirt_domain
+from numaplace.instances.formats.linux import lscpu, numactl, sysfs
+from numaplace.instances.formats.openstack import flavours as openstack
+from numaplace.instances.formats.proxmox import conf as proxmox
+from numaplace.instances.formats.tables import flavours_csv
+from numaplace.instances.formats.xen import xl_cfg, xl_info
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError

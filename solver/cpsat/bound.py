@@ -1,4 +1,4 @@
-"""The bound of `numaplace.solver.bounds`, worked out by OR-tools.
+"""The bound of `numaplace.solver.formulation.bounds`, worked out by OR-tools.
 
 A tier is a linear set-partitioning problem solved by column generation: sets come from a list of
 all that fit a node or, where that is too long, from a beam search, and at the end from an exact
@@ -17,10 +17,10 @@ from ortools.sat.python import cp_model
 
 from numaplace.models.instance import Instance
 from numaplace.models.units import MICRO
-from numaplace.solver.bounds import Relaxation, Tier, relax
 from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError
-from numaplace.solver.node_sets import (
+from numaplace.solver.formulation.bounds import Relaxation, Tier, relax
+from numaplace.solver.formulation.node_sets import (
     COLUMNS_MAX,
     Columns,
     Ints,

@@ -15,7 +15,7 @@ from numaplace.models.units import MILLI, PageSize
 from numaplace.models.verify import Rule
 from numaplace.models.vm import CpuPolicy, ThreadPolicy
 from numaplace.solver.cpsat.variables import Linear, Variables
-from numaplace.solver.prepare import Option, whole_cores
+from numaplace.solver.formulation.prepare import Option, whole_cores
 
 
 class Constraints:

@@ -19,9 +19,9 @@ from numaplace.models.verify import Rule
 from numaplace.solver.cpsat.model import Formulation
 from numaplace.solver.cpsat.search import new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
+from numaplace.solver.formulation.prepare import Prepared
+from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
 from numaplace.solver.params import SolveParams
-from numaplace.solver.prepare import Prepared
-from numaplace.solver.reasons import NO_TIME, reason_alone
 
 # Seconds for one check of a conflict, and for all explanations of a result.
 CHECK_S = 2.0

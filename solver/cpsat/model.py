@@ -12,9 +12,9 @@ from numaplace.solver.cpsat.objective import Objective
 from numaplace.solver.cpsat.search import TimedModel, new_solver
 from numaplace.solver.cpsat.variables import Linear, Variables
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.decide import decisions_of, values_of
-from numaplace.solver.extract import extract_plan, read_decisions
-from numaplace.solver.prepare import Prepared
+from numaplace.solver.formulation.decide import decisions_of, values_of
+from numaplace.solver.formulation.extract import extract_plan, read_decisions
+from numaplace.solver.formulation.prepare import Prepared
 
 
 class Formulation:

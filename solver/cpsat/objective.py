@@ -13,8 +13,8 @@ from numaplace.models.vm import Vm
 from numaplace.solver.cpsat.migration import Migration
 from numaplace.solver.cpsat.pairs import Pairs
 from numaplace.solver.cpsat.variables import ZERO, Linear, Variables
-from numaplace.solver.linear_terms import LinearTerms
-from numaplace.solver.option_rates import load_milli, memory_rate
+from numaplace.solver.formulation.linear_terms import LinearTerms
+from numaplace.solver.formulation.option_rates import load_milli, memory_rate
 
 
 class Objective:

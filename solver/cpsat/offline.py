@@ -13,7 +13,7 @@ from ortools.sat.python import cp_model
 
 from numaplace.models.result import SolveStatus
 from numaplace.solver.cpsat.search import new_solver
-from numaplace.solver.offline_program import Answer, Program, Run
+from numaplace.solver.offline.program import Answer, Program, Run
 
 POLL_S = 0.05
 TURN_S = 1.5
@@ -28,7 +28,7 @@ STATUS = {
 
 
 def run_program(program: Program, run: Run) -> Answer:
-    """Maximise a program with CP-SAT, see `numaplace.solver.offline_program.Engine`."""
+    """Maximise a program with CP-SAT, see `numaplace.solver.offline.program.Engine`."""
     if run.over:
         return Answer(SolveStatus.UNKNOWN)
     model, variables = _model(program)

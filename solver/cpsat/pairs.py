@@ -12,8 +12,8 @@ from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.units import to_micro
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.cpsat.variables import ZERO, Linear, Variables
-from numaplace.solver.option_rates import cooperation_rate, split_rate, talk_rate
-from numaplace.solver.prepare import Option
+from numaplace.solver.formulation.option_rates import cooperation_rate, split_rate, talk_rate
+from numaplace.solver.formulation.prepare import Option
 
 
 class Pairs:

@@ -10,7 +10,7 @@ from ortools.sat.python import cp_model
 from numaplace.models.instance import Place
 from numaplace.models.relations import SharingGroup
 from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.prepare import DeviceOption, Option, Prepared, most_cores
+from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, most_cores
 
 Linear = cp_model.LinearExpr | int
 ZERO: Linear = 0

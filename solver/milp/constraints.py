@@ -17,9 +17,9 @@ from numaplace.models.instance import Place
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, ThreadPolicy
+from numaplace.solver.formulation.prepare import Option, whole_cores
 from numaplace.solver.milp.rows import add_at_most
 from numaplace.solver.milp.variables import Linear, Variables
-from numaplace.solver.prepare import Option, whole_cores
 
 
 class Constraints:

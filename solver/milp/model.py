@@ -6,15 +6,15 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.decide import decisions_of, values_of
-from numaplace.solver.extract import extract_plan, read_decisions
+from numaplace.solver.formulation.decide import decisions_of, values_of
+from numaplace.solver.formulation.extract import extract_plan, read_decisions
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.milp.backend import Task
 from numaplace.solver.milp.constraints import Constraints
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.milp.objective import Objective
 from numaplace.solver.milp.rows import TimedProblem, add_at_most
 from numaplace.solver.milp.variables import Linear, Variables
-from numaplace.solver.prepare import Prepared
 
 
 class Formulation:

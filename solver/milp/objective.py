@@ -18,10 +18,10 @@ from numaplace.models.cost import Term
 from numaplace.models.instance import Place
 from numaplace.models.units import MICRO, MILLI, ceil_div
 from numaplace.models.vm import Vm
-from numaplace.solver.linear_terms import LinearTerms
+from numaplace.solver.formulation.linear_terms import LinearTerms
+from numaplace.solver.formulation.option_rates import load_milli, memory_rate
 from numaplace.solver.milp.pairs import Pairs
 from numaplace.solver.milp.variables import Linear, Variables
-from numaplace.solver.option_rates import load_milli, memory_rate
 
 ELSEWHERE = -1
 """No node of a host."""

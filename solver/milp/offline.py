@@ -11,11 +11,11 @@ from numaplace.solver.milp.backend import Task, whole_bound
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.milp.rows import add_at_most
 from numaplace.solver.milp.variables import Linear
-from numaplace.solver.offline_program import Answer, Program, Run, rounded
+from numaplace.solver.offline.program import Answer, Program, Run, rounded
 
 
 def run_program(program: Program, run: Run) -> Answer:
-    """Maximise a program with HiGHS, see `numaplace.solver.offline_program.Engine`.
+    """Maximise a program with HiGHS, see `numaplace.solver.offline.program.Engine`.
 
     Bounds rest on floating point: they are rounded with a margin. Values are whole numbers that
     obey every row exactly, or there are none.

@@ -11,10 +11,10 @@ from numaplace.models.cores import node_llcs
 from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.units import to_micro
 from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.solver.formulation.option_rates import cooperation_rate, split_rate, talk_rate
+from numaplace.solver.formulation.prepare import Option
+from numaplace.solver.formulation.tree import Level
 from numaplace.solver.milp.variables import Linear, Variables
-from numaplace.solver.option_rates import cooperation_rate, split_rate, talk_rate
-from numaplace.solver.prepare import Option
-from numaplace.solver.tree import Level
 
 Domain = tuple[int, int]
 

@@ -14,7 +14,7 @@ import pulp
 
 from numaplace.models.relations import SharingGroup
 from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.prepare import DeviceOption, Option, Prepared, most_cores
+from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, most_cores
 
 # PuLP ships no types: a variable, an affine expression or a number.
 Linear = Any

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from numaplace.instances.formats.json_io import read_instance, read_plan
+from numaplace.instances.formats.document.io import read_instance, read_plan
 from numaplace.instances.formats.registry import vm_format
 from numaplace.tests.cli.conftest import Run, document
 from numaplace.tests.instances.formats.placements import read_xl_placement

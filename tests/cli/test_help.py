@@ -9,10 +9,10 @@ import pytest
 
 from numaplace import __version__
 from numaplace.cli import app
+from numaplace.commands.manual import ORDER
 from numaplace.instances.catalog import list_catalog
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.solver.registry import SOLVER_NAMES
-from numaplace.solver.report.manual import ORDER
 from numaplace.tests.cli.conftest import Run
 
 COMMANDS = (

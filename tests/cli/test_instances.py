@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from numaplace.instances.catalog import list_catalog
-from numaplace.instances.formats.json_io import read_instance
+from numaplace.instances.formats.document.io import read_instance
 from numaplace.tests.cli.conftest import Run
 from numaplace.tests.instances.formats.sysfs_tree import machine, write_tree
 

@@ -11,7 +11,7 @@ import pytest
 
 from numaplace.models.cost import Term
 from numaplace.models.units import MICRO
-from numaplace.solver.report.words import loss as loss_words
+from numaplace.report.tables.words import loss as loss_words
 from numaplace.tests.cli.conftest import Run
 
 

@@ -126,7 +126,7 @@ def test_a_signal_hands_over_the_plan(tmp_path: Path, signals: list[signal.Signa
 
 STUBBORN = """\
 import sys, time
-import numaplace.solver.report.terminal_output as output
+import numaplace.commands.output as output
 def stubborn(instance, solver, params):
     print('ready', file=sys.stderr, flush=True)
     while not ({again} and params.stopped):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from numaplace.instances.catalog import load_catalog
-from numaplace.instances.formats.json_io import instance_to_dict, read_plan
+from numaplace.instances.formats.document.io import instance_to_dict, read_plan
 from numaplace.models.verify import violations
 from numaplace.tests.cli.conftest import Run
 

@@ -194,7 +194,7 @@ def test_talk_has_all_points(run: Run, tmp_path: Path) -> None:
 
 def test_talk_recalibrates(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parameters found come first, and are those that the runs are made with."""
-    import numaplace.solver.talk as module
+    import numaplace.solver.simulator.talk as module
 
     monkeypatch.setattr(module, "calibrate", lambda: module.Workload(125.0, 0.25, 0.75))
     command = [

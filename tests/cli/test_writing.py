@@ -89,7 +89,7 @@ def test_a_folder_that_goes_away_meanwhile(
     run: Run, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was there when the command began; the plan is on standard output."""
-    import numaplace.solver.report.terminal_output as output
+    import numaplace.commands.output as output
 
     (files / "gone").mkdir()
     solve = output.solve

@@ -10,9 +10,9 @@ import pytest
 
 from numaplace.instances import catalog
 from numaplace.instances.catalog import list_catalog, load_catalog
-from numaplace.instances.formats.json_io import instance_to_dict
-from numaplace.instances.formats.json_schema import json_schema
-from numaplace.instances.formats.json_text import dump_json
+from numaplace.instances.formats.document.io import instance_to_dict
+from numaplace.instances.formats.document.json_text import dump_json
+from numaplace.instances.formats.document.schema import json_schema
 from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between

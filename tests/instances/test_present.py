@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from numaplace.instances.applying import apply_plan
-from numaplace.instances.formats.json_io import (
+from numaplace.instances.formats.document.io import (
     instance_from_dict,
     read_instance,
     write_instance,
 )
-from numaplace.instances.formats.json_plain import instance_to_dict
+from numaplace.instances.formats.document.plain import instance_to_dict
 from numaplace.instances.formats.write_placed import ApplyFormat, placed_vm
 from numaplace.instances.importer import Source, import_instance
 from numaplace.instances.reading import Reading

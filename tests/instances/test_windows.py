@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from numaplace.instances.formats.trace_csv import read_trace
+from numaplace.instances.formats.tables.trace_csv import read_trace
 from numaplace.instances.windows import (
     FACTOR_MAX,
     Window,

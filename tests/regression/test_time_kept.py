@@ -17,9 +17,9 @@ from numaplace.models.vm import Vm
 from numaplace.solver import registry
 from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError
-from numaplace.solver.greedy.solver import solve_greedy
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import SolveParams
-from numaplace.solver.prepare import Prepared
+from numaplace.solver.placing.solver import solve_greedy
 from numaplace.solver.registry import EXACT, solve
 from numaplace.tests.builders import make_host
 

@@ -13,9 +13,9 @@ from numaplace.models.topology import Device, Host
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, DevicePolicy, DeviceRequest, ThreadPolicy, Vm
 from numaplace.solver.deadline import Deadline
+from numaplace.solver.formulation.prepare import Prepared
+from numaplace.solver.formulation.reasons import reason_alone
 from numaplace.solver.params import SolveParams
-from numaplace.solver.prepare import Prepared
-from numaplace.solver.reasons import reason_alone
 from numaplace.solver.registry import solve
 from numaplace.solver.value_bound import value_bound
 from numaplace.tests.builders import make_host, make_node

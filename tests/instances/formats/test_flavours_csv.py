@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from numaplace.instances.formats.flavours_csv import read_vms
+from numaplace.instances.formats.tables.flavours_csv import read_vms
 from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, DevicePolicy, GuestNuma, Vm
 from numaplace.tests.instances.formats.vm_files import VMS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.hwloc_xml import read_host, sniff
+from numaplace.instances.formats.hwloc.xml import read_host, sniff
 from numaplace.tests.instances.formats.host_shape import (
     caches,
     cores,

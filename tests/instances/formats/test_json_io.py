@@ -13,9 +13,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numaplace.instances.formats import json_schema as schema
-from numaplace.instances.formats import yaml_text
-from numaplace.instances.formats.json_io import (
+from numaplace.instances.formats.document import schema, yaml_text
+from numaplace.instances.formats.document.io import (
     instance_from_dict,
     instance_to_dict,
     plan_from_dict,
@@ -25,8 +24,8 @@ from numaplace.instances.formats.json_io import (
     write_instance,
     write_plan,
 )
-from numaplace.instances.formats.json_text import dump_json, json_line, parse_json
-from numaplace.instances.formats.yaml_text import dump_yaml, parse_yaml, yaml_line
+from numaplace.instances.formats.document.json_text import dump_json, json_line, parse_json
+from numaplace.instances.formats.document.yaml_text import dump_yaml, parse_yaml, yaml_line
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance, Prices
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from numaplace.instances.formats.libvirt_capabilities import read_host, sniff
+from numaplace.instances.formats.libvirt.capabilities import read_host, sniff
 from numaplace.tests.instances.formats.host_shape import (
     caches,
     cores,

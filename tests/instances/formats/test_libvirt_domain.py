@@ -7,8 +7,8 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from numaplace.instances.formats.libvirt_domain import read_vms
-from numaplace.instances.formats.libvirt_size import size_bytes
+from numaplace.instances.formats.libvirt.domain import read_vms
+from numaplace.instances.formats.libvirt.size import size_bytes
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError
 from numaplace.models.units import PageSize

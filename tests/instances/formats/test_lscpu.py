@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats import lscpu
+from numaplace.instances.formats.linux import lscpu
 from numaplace.instances.hostmemory import HostReading
 from numaplace.tests.instances.formats.host_shape import caches, cores, cpus_by_node, sockets
 

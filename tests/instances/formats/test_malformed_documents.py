@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.json_io import read_instance, read_plan
+from numaplace.instances.formats.document.io import read_instance, read_plan
 from numaplace.models.errors import InputError
 
 DATA = Path(__file__).parents[2] / "data" / "malformed"

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats import (
-    hwloc_xml,
-    libvirt_capabilities,
-    lscpu,
-    numactl,
-    sysfs,
-    xl_info,
-)
+from numaplace.instances.formats.hwloc import xml as hwloc_xml
+from numaplace.instances.formats.libvirt import capabilities as libvirt_capabilities
+from numaplace.instances.formats.linux import lscpu, numactl, sysfs
+from numaplace.instances.formats.xen import xl_info
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host

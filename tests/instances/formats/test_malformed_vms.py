@@ -10,13 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numaplace.instances.formats import (
-    flavours_csv,
-    libvirt_domain,
-    openstack,
-    proxmox,
-    xl_cfg,
-)
+from numaplace.instances.formats.libvirt import domain as libvirt_domain
+from numaplace.instances.formats.openstack import flavours as openstack
+from numaplace.instances.formats.proxmox import conf as proxmox
+from numaplace.instances.formats.tables import flavours_csv
+from numaplace.instances.formats.xen import xl_cfg
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.openstack import read_vms
+from numaplace.instances.formats.openstack.flavours import read_vms
 from numaplace.instances.reading import Reading
 from numaplace.models.units import PageSize
 from numaplace.models.vm import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.proxmox import read_vms
+from numaplace.instances.formats.proxmox.conf import read_vms
 from numaplace.instances.reading import Reading
 from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm

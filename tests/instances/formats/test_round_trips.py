@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.catalog import load_catalog
-from numaplace.instances.formats import libvirt_domain, openstack, proxmox, xl_cfg
+from numaplace.instances.formats.libvirt import domain as libvirt_domain
+from numaplace.instances.formats.openstack import flavours as openstack
+from numaplace.instances.formats.proxmox import conf as proxmox
 from numaplace.instances.formats.write_placed import (
     Affinity,
     ApplyFormat,
@@ -21,6 +23,7 @@ from numaplace.instances.formats.write_placed import (
     main_node,
     placed_vm,
 )
+from numaplace.instances.formats.xen import xl_cfg
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan

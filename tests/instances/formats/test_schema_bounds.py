@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from numaplace.instances.formats.json_schema import json_schema
+from numaplace.instances.formats.document.schema import json_schema
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Prices
 from numaplace.models.plan import PlacedCell, TakenDevice

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.sysfs import read_host, sniff
+from numaplace.instances.formats.linux.sysfs import read_host, sniff
 from numaplace.instances.hostmemory import Free
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.formats.host_shape import (

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from numaplace.instances.formats import lscpu, numactl, xl_info
+from numaplace.instances.formats.linux import lscpu, numactl
+from numaplace.instances.formats.xen import xl_info
 from numaplace.instances.hostmemory import Free
 from numaplace.models.topology import Device
 from numaplace.tests.instances.formats.host_shape import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.trace_csv import parse_columns, read_trace
+from numaplace.instances.formats.tables.trace_csv import parse_columns, read_trace
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.formats.trace_files import TRACES, write
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numaplace.instances.formats import trace_rows
-from numaplace.instances.formats.trace_csv import parse_columns, read_trace
-from numaplace.instances.formats.trace_rows import Problem
+from numaplace.instances.formats.tables import trace_rows
+from numaplace.instances.formats.tables.trace_csv import parse_columns, read_trace
+from numaplace.instances.formats.tables.trace_rows import Problem
 from numaplace.models.errors import InputError
 from numaplace.models.trace import ARRAYS, NEVER_MS, NO_NODE, Trace, with_predictions
 from numaplace.tests.instances.formats.trace_files import EVENTS, HEADER, TRACES, write

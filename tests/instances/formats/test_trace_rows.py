@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numaplace.instances.formats.trace_csv import read_trace
-from numaplace.instances.formats.trace_rows import Problem
+from numaplace.instances.formats.tables.trace_csv import read_trace
+from numaplace.instances.formats.tables.trace_rows import Problem
 from numaplace.models.errors import InputError
 from numaplace.models.trace import NEVER_MS
 from numaplace.tests.instances.formats.trace_files import EVENTS, HEADER, TRACES, write

@@ -10,8 +10,8 @@ import pytest
 
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.catalog import load_catalog
-from numaplace.instances.formats.libvirt_domain import read_vms
-from numaplace.instances.formats.write_libvirt import write_libvirt
+from numaplace.instances.formats.libvirt.domain import read_vms
+from numaplace.instances.formats.libvirt.write import write_libvirt
 from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance

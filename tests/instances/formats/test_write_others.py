@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from numaplace.instances.formats.openstack.write import write_openstack
 from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
-from numaplace.instances.formats.write_openstack import write_openstack
 from numaplace.instances.formats.write_placed import Affinity
 from numaplace.models.errors import InputError
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice

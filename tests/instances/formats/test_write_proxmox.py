@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from numaplace.instances.formats.proxmox.write import write_proxmox
 from numaplace.instances.formats.write_placed import Affinity
-from numaplace.instances.formats.write_proxmox import write_proxmox
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice

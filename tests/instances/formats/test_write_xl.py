@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numaplace.instances.formats.write_placed import Affinity
-from numaplace.instances.formats.write_xl import write_xl
-from numaplace.instances.formats.write_xl_text import XlText, format_xl
-from numaplace.instances.formats.xl_text import XlValue, parse_xl_text
+from numaplace.instances.formats.xen.write import write_xl
+from numaplace.instances.formats.xen.write_text import XlText, format_xl
+from numaplace.instances.formats.xen.xl_text import XlValue, parse_xl_text
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice

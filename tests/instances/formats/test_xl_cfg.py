@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaplace.instances.formats.xl_cfg import read_vms
-from numaplace.instances.formats.xl_cpus import named_nodes, parse_affinity, pcpus_of, restricts
+from numaplace.instances.formats.xen.xl_cfg import read_vms
+from numaplace.instances.formats.xen.xl_cpus import named_nodes, parse_affinity, pcpus_of, restricts
 from numaplace.models.errors import InputError
 from numaplace.models.vm import Cell, GuestNuma, Vm
 from numaplace.tests.instances.formats.vm_files import SHARED, VMS, small_host

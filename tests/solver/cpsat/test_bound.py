@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from numaplace.solver.bounds import relax
 from numaplace.solver.cpsat.bound import loss_bound, sets_bound, tier_bound
 from numaplace.solver.deadline import Deadline
-from numaplace.solver.node_sets import SetCosts
+from numaplace.solver.formulation.bounds import relax
+from numaplace.solver.formulation.node_sets import SetCosts
 from numaplace.tests.oracle import brute_force
-from numaplace.tests.solver.test_bounds import best_pair_loss, random_pairs
+from numaplace.tests.solver.formulation.test_bounds import best_pair_loss, random_pairs
 from numaplace.tests.strategies import FEATURES, random_small_instance
 
 PLAIN = frozenset({"cooperation", "competition", "distances", "modes", "balloon", "smt"})

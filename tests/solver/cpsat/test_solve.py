@@ -14,10 +14,10 @@ from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.cpsat.explain import explained
 from numaplace.solver.cpsat.model import Formulation, loss_of
 from numaplace.solver.cpsat.solve import solve_cpsat
-from numaplace.solver.decide import decisions_of
-from numaplace.solver.extract import extract_plan
+from numaplace.solver.formulation.decide import decisions_of
+from numaplace.solver.formulation.extract import extract_plan
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import Progress, SolveParams
-from numaplace.solver.prepare import Prepared
 from numaplace.tests.builders import crowd, make_host, make_instance
 from numaplace.tests.strategies import random_small_instance
 

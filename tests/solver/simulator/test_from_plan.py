@@ -8,8 +8,8 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Cooperation
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
-from numaplace.solver.simulate import simulate_plan
 from numaplace.solver.simulator.from_plan import Affinity, scenarios, striped
+from numaplace.solver.simulator.plans import simulate_plan
 
 NODES = tuple(
     NumaNode(n, tuple(PCpu(10 * n + c, core=10 * n + c, socket=n // 2) for c in range(4)), 4096)

@@ -1,0 +1,90 @@
+"""A guided tour: what one-at-a-time placement loses, what the optimum is, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from rich.rule import Rule
+from rich.text import Text
+
+from numaplace.commands.output import show, solve_on_terminal, width
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Result
+from numaplace.report.figures.compare_figure import compare_figure
+from numaplace.report.figures.figure_file import can_draw, figure_bytes
+from numaplace.report.figures.placement_figure import placement_figure
+from numaplace.report.picture.terminal import plan_view
+from numaplace.report.tables.terminal_compare import comparison_table
+from numaplace.report.tables.terminal_tables import loss_table
+from numaplace.report.tables.terminal_views import Views, instance_views
+from numaplace.solver.compare.solvers import Row, rows_of
+from numaplace.solver.params import SolveParams
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SOLVERS = ("first_fit", "xen", "greedy", "cpsat")
+FORMATS = ("png", "svg")
+INSTANCES = ("talk-10", "devices", "cxl")
+
+Write = Callable[[str, bytes], None]
+WritePlan = Callable[[str, Plan], None]
+
+
+def tour(
+    instances: Sequence[tuple[str, Instance]],
+    params: SolveParams,
+    write: Write,
+    write_plan: WritePlan,
+    *,
+    quiet: bool = False,
+) -> tuple[Row, ...]:
+    """Plan each instance with several solvers; print and draw what comes of it.
+
+    Parameters
+    ----------
+    instances
+        Pairs (name, instance).
+    params
+        Parameters of each solve.
+    write
+        Writes a picture of that name.
+    write_plan
+        Writes a plan to a file of that name.
+    quiet
+        Whether to print nothing.
+    """
+    rows: list[Row] = []
+    for name, instance in instances:
+        results = _results(instance, params, quiet=quiet)
+        rows += rows_of(name, instance, [(params.seed, result) for result in results])
+        best = results[-1]
+        if best.plan is None or best.cost is None:
+            continue
+        if not quiet:
+            compared = comparison_table(rows[-len(results) :], width())
+            show([*_views(name, instance, best), compared, Text()])
+        write_plan(f"{name}-plan.json", best.plan)
+        if can_draw():
+            _draw(write, f"{name}-plan", placement_figure(best.plan, instance, best))
+    if can_draw():
+        _draw(write, "comparison", compare_figure(rows))
+    return tuple(rows)
+
+
+def _draw(write: Write, name: str, figure: Figure) -> None:
+    for kind in FORMATS:
+        write(f"{name}.{kind}", figure_bytes(figure, kind))
+
+
+def _results(instance: Instance, params: SolveParams, *, quiet: bool) -> Sequence[Result]:
+    return [solve_on_terminal(instance, solver, params, quiet=quiet) for solver in SOLVERS]
+
+
+def _views(name: str, instance: Instance, best: Result) -> Views:
+    assert best.plan is not None and best.cost is not None
+    head = Rule(Text(name, "bold"), align="left")
+    picture = plan_view(best.plan, instance, width())
+    return [head, *instance_views(instance, vms=False), picture, loss_table(best.cost)]

@@ -1,0 +1,1 @@
+"""Instances and plans as JSON and YAML."""

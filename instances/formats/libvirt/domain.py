@@ -1,0 +1,270 @@
+"""VMs from libvirt domain XML: one ``<domain>``, several in a row, or in a ``<domains>``.
+
+============================ =================================================================
+domain XML                   Vm
+============================ =================================================================
+name                         name
+vcpu                         vcpus: the maximum, also where ``current`` is less
+memory, currentMemory        memory_mib = memory; memory_min_mib = currentMemory if less, unless
+                             ``memballoon`` is ``none``; rounded up to whole MiB
+memoryBacking/hugepages      page_size; without a ``page`` 2M
+vcpu@cpuset, vcpupin         hard_nodes: nodes of all these pCPUs on `host`
+numatune/memory, memnode     memory_mode (restrictive = strict), memory_nodes; cells joined
+cpu/numa/cell                cells, unequal ones too; memory devices, and cells without vCPUs,
+                             added to theirs; with cells their sum is the memory
+hostdev, interface (PCI)     devices by address, one function each, policy preferred
+mdev, vdpa, NVMe disks,      left out with a note
+networks but ``default``
+cpu/topology                 checked only
+nosharepages, locked,        left out with a note
+emulatorpin, iothreadpin,
+maxMemory
+============================ =================================================================
+
+Everything else (disks, consoles, firmware) does not matter to placement and is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from numaplace.instances.files import read_text
+from numaplace.instances.formats.balloon import balloon_floor, whole_pages
+from numaplace.instances.formats.libvirt.numa import (
+    guest_cells,
+    memory_binding,
+    page_size,
+    pinned_pcpus,
+    placed_cells,
+)
+from numaplace.instances.formats.libvirt.size import KIB, MIB, text_bytes, to_mib
+from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.formats.xen.c_number import parse_c_whole
+from numaplace.instances.pci_address import pci_address
+from numaplace.instances.reading import Reading, located
+from numaplace.instances.xmlfile import (
+    attribute,
+    child,
+    error_at,
+    file_of,
+    line_of,
+    parse_xml,
+    whole_attribute,
+    whole_text,
+)
+from numaplace.models.errors import InputError
+from numaplace.models.instance import VMS_MAX
+from numaplace.models.topology import Host
+from numaplace.models.vm import VCPUS_MAX, DeviceRequest, GuestNuma, Vm
+
+_NEXT_ROOT = re.compile(r"</dom\w+>\s*(?:<[?!][^>]*>\s*)*<dom\w+[\s>]")
+_DECLARATION = re.compile(r"<\?xml[^>]*\?>|<!DOCTYPE[^>\[]*>")
+_FIRST_TAG = re.compile(r"<([A-Za-z][\w.-]*)")
+_ROUNDING = 4 * MIB
+"""How far currentMemory may exceed memory; libvirt takes it as rounding."""
+
+WRAPPER = "<domains>"
+_LEFT_OUT = {
+    "memoryBacking/nosharepages": "its pages must not be shared: put it in no sharing group",
+    "memoryBacking/locked": "locked memory is not kept",
+    "cputune/emulatorpin": "pins of emulator threads are left out",
+    "cputune/iothreadpin": "pins of I/O threads are left out",
+    "maxMemory": "room for memory to be plugged in later is not counted",
+    "devices/memory": "memory devices count as memory that is there from the start",
+}
+
+
+def sniff(head: str, path: Path) -> bool:
+    """Tell whether the beginning of a file looks like libvirt domain XML."""
+    plain = re.sub(r"<!--.*?(?:-->|\Z)", "", head, flags=re.DOTALL)
+    first = _FIRST_TAG.search(plain)
+    return first is not None and first[1] in ("domain", "domains", "domstatus", "domainsnapshot")
+
+
+def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
+    """Return the VMs of a file with libvirt domains.
+
+    Parameters
+    ----------
+    path
+        The file.
+    host
+        Where they are to run: needed to turn pCPUs into nodes; without it they are left out.
+
+    Raises
+    ------
+    InputError
+        With file and line, for what libvirt would refuse or a `Vm` cannot say.
+    """
+    domains = domains_of(read_text(path), str(path))
+    vms: dict[str, Vm] = {}
+    notes: list[str] = []
+    for domain in domains:
+        with located(str(path), line_of(domain)):
+            reading = _vm(domain, host)
+        if reading.item.name in vms:
+            raise error_at(child(domain, "name"), "", f"{reading.item.name!r} occurs twice")
+        vms[reading.item.name] = reading.item
+        notes.extend(reading.notes)
+    return Reading(tuple(vms.values()), tuple(notes))
+
+
+def domains_of(text: str, file: str) -> list[Element]:
+    """Domains of a document, or of several in a row (``virsh dumpxml`` into one file)."""
+    try:
+        root = parse_xml(text, file)
+    except InputError:
+        if _NEXT_ROOT.search(text) is None:
+            raise
+        root = parse_xml(in_one(text), file)
+    domains = [root] if root.tag == "domain" else root.findall("domain")
+    for wrapper in () if root.tag == "domain" else root:
+        domains += wrapper.findall("domain") if wrapper.tag != "domain" else ()
+    if not domains:
+        raise error_at(root, "", "is no <domain> and holds none")
+    if len(domains) > VMS_MAX:
+        raise error_at(root, "", f"holds more than {VMS_MAX} domains")
+    return domains
+
+
+def in_one(text: str) -> str:
+    """Return documents in a row as one; all but what stands in front is where it was."""
+    plain = _DECLARATION.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+    return f"{WRAPPER}{plain}</domains>"
+
+
+def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
+    name = (child(domain, "name").text or "").strip()
+    notes: list[str] = []
+    vcpus = _vcpus(name, domain, notes)
+    guest = guest_cells(name, domain, vcpus, notes)
+    element = domain.find("memory")
+    stated = None if element is None else text_bytes(element)
+    cells, memory = placed_cells(name, domain, guest, stated, notes)
+    memory_mib = sum(cell.memory_mib for cell in cells) or to_mib(memory)
+    if memory_mib * MIB != memory:
+        notes.append(f"VM {name!r}: memory of {memory // KIB} KiB rounded up to {memory_mib} MiB")
+    pages = page_size(name, domain, guest, notes)
+    parts = whole_pages(name, [c.memory_mib for c in cells] or [memory_mib], pages, notes)
+    cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(cells, parts, strict=False))
+    memory_mib = sum(parts)
+    binding = memory_binding(name, domain, guest, notes)
+    least_mib = _least_mib(name, domain, memory, notes)
+    vm = Vm(
+        name,
+        vcpus,
+        memory_mib,
+        memory_min_mib=balloon_floor(name, memory_mib, least_mib, pages, binding.mode, notes),
+        page_size=pages,
+        memory_mode=binding.mode,
+        memory_nodes=binding.nodes,
+        guest_numa=GuestNuma.EXPLICIT if cells else GuestNuma.NONE,
+        cells=cells,
+        devices=_devices(domain),
+    )
+    notes += [
+        f"VM {name!r}: {reason}"
+        for element, reason in _LEFT_OUT.items()
+        if domain.find(element) is not None
+    ]
+    notes += [f"VM {name!r}: {reason}" for reason in _devices_left_out(domain)]
+    pinned = resolve_pins(vm, CpuPins(hard=pinned_pcpus(domain, vcpus)), host)
+    return Reading(pinned.item, (*notes, *pinned.notes))
+
+
+def _vcpus(name: str, domain: Element, notes: list[str]) -> int:
+    vcpu = domain.find("vcpu")
+    if vcpu is None:
+        return 1
+    vcpus = whole_text(vcpu, 1, VCPUS_MAX)
+    if vcpu.get("placement", "static") not in ("static", "auto"):
+        reason = f"{vcpu.get('placement')!r:.20} is neither static nor auto"
+        raise error_at(vcpu, "placement", reason)
+    if "current" in vcpu.attrib:
+        current = whole_attribute(vcpu, "current", 1, vcpus)
+        if current < vcpus:
+            notes.append(f"VM {name!r}: starts with {current} vCPUs and may get {vcpus}; all count")
+    topology = domain.find("cpu/topology")
+    if topology is not None:
+        product = 1
+        for part in ("sockets", "dies", "clusters", "cores", "threads"):
+            if part in ("sockets", "cores", "threads") or part in topology.attrib:
+                product *= whole_attribute(topology, part, 1, VCPUS_MAX)
+        if product != vcpus:
+            reason = f"makes {product} vCPUs (sockets, cores, threads...), <vcpu> is {vcpus}"
+            raise error_at(topology, "", reason)
+    return vcpus
+
+
+def _least_mib(name: str, domain: Element, memory: int, notes: list[str]) -> int | None:
+    """What the VM may be ballooned to in MiB; None if it keeps all its memory."""
+    current = domain.find("currentMemory")
+    if current is None:
+        return None
+    size = text_bytes(current)
+    if size > memory + _ROUNDING:
+        reason = f"{size // KIB} KiB is above the memory, {memory // KIB} KiB"
+        raise error_at(current, "", reason)
+    if size == 0:  # libvirt takes it as not said
+        return None
+    balloon = domain.find("devices/memballoon")
+    if balloon is not None and balloon.get("model") == "none":
+        if size < memory:
+            notes.append(f"VM {name!r}: has no balloon device and keeps all its memory")
+        return None
+    return to_mib(size)
+
+
+def _devices_left_out(domain: Element) -> Iterator[str]:
+    """Devices of the host it uses, of which the file does not tell enough to ask for them."""
+    left: dict[str, None] = {}
+    for element in domain.iterfind("devices/hostdev"):
+        if element.get("type") == "mdev":
+            address = element.find("source/address")
+            left[f"mediated device {'' if address is None else address.get('uuid', '')}"] = None
+    for element in domain.iterfind("devices/interface"):
+        source = element.find("source")
+        origin = {} if source is None else source.attrib
+        if element.get("type") == "vdpa":
+            left[f"vDPA interface {origin.get('dev', '')}"] = None
+        elif element.get("type") == "network" and origin.get("network", "default") != "default":
+            left[f"interface of network {origin['network']!r}, a pool of devices maybe,"] = None
+    for element in domain.iterfind("devices/disk"):
+        if element.get("type") == "nvme":
+            left["NVMe disk passed through"] = None
+    for what in left:
+        yield f"{what.strip()} is left out: ask for it with 'devices' if its node matters"
+
+
+def _devices(domain: Element) -> tuple[DeviceRequest, ...]:
+    """PCI devices of the host that are passed through."""
+    sources = [
+        child(element, "source")
+        for element in domain.iterfind("devices/hostdev")
+        if element.get("type") == "pci"
+    ]
+    sources += [
+        child(element, "source")
+        for element in domain.iterfind("devices/interface")
+        if element.get("type") == "hostdev"
+    ]
+    requests: dict[str, DeviceRequest] = {}
+    for source in sources:
+        address = child(source, "address")
+        limits = {"domain": 0xFFFFFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
+        numbers = [_number(address, part, high) for part, high in limits.items()]
+        text = pci_address(*numbers)
+        if text in requests:
+            raise error_at(address, "", f"PCI device {text} is passed through twice")
+        requests[text] = DeviceRequest(text)
+    return tuple(requests.values())
+
+
+def _number(address: Element, part: str, high: int) -> int:
+    text = address.get("domain", "0") if part == "domain" else attribute(address, part)
+    with located(file_of(address) or "", line_of(address)):
+        return parse_c_whole(text, thing="<address>", field=part, low=0, high=high)

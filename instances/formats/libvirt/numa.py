@@ -1,0 +1,245 @@
+"""The NUMA parts of a libvirt domain: guest cells, memory binding, page size, pins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from xml.etree.ElementTree import Element
+
+from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes, to_mib
+from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
+from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.xmlfile import (
+    attribute,
+    child,
+    error_at,
+    file_of,
+    line_of,
+    whole_attribute,
+)
+from numaplace.models.units import PageSize
+from numaplace.models.vm import CELLS_MAX, VCPUS_MAX, Cell, MemoryMode
+
+_PAGES = {4 * KIB: PageSize.SMALL, 2 * MIB: PageSize.HUGE_2M, 1024 * MIB: PageSize.HUGE_1G}
+_MODES = {
+    "strict": MemoryMode.STRICT,
+    "preferred": MemoryMode.PREFERRED,
+    "interleave": MemoryMode.INTERLEAVE,
+    "restrictive": MemoryMode.STRICT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GuestCell:
+    """A guest NUMA cell as the file numbers it; memory in bytes."""
+
+    id: int
+    vcpus: frozenset[int]
+    memory: int
+    element: Element
+
+
+def id_list(element: Element, name: str, exclusions: bool = True) -> frozenset[int]:
+    """Return the ids an attribute lists (``1-4,^3``); `InputError` if it lists none."""
+    ids = parse_ids(
+        attribute(element, name),
+        thing=f"<{element.tag}>",
+        field=name,
+        exclusions=exclusions,
+        file=file_of(element),
+        line=line_of(element),
+    )
+    if not ids:
+        raise error_at(element, name, "names none")
+    return ids
+
+
+def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tuple[GuestCell, ...]:
+    """Return the cells of ``cpu/numa`` by id; vCPUs that none names are in the first.
+
+    Cells may be without vCPUs.
+
+    Raises
+    ------
+    InputError
+        For ids or vCPUs that occur twice or do not exist.
+    """
+    cells: dict[int, GuestCell] = {}
+    seen: set[int] = set()
+    for order, element in enumerate(domain.iterfind("cpu/numa/cell")):
+        number = whole_attribute(element, "id") if "id" in element.attrib else order
+        if number in cells:
+            raise error_at(element, "id", f"{number} occurs twice")
+        if len(cells) == CELLS_MAX:
+            raise error_at(element, "", f"is one cell more than {CELLS_MAX}, the most that is read")
+        own = id_list(element, "cpus") if element.get("cpus") else frozenset[int]()
+        if own & seen:
+            raise error_at(element, "cpus", f"vCPU {min(own & seen)} is in another cell too")
+        if max(own, default=0) >= vcpus:
+            raise error_at(element, "cpus", f"vCPU {max(own)} does not exist, <vcpu> is {vcpus}")
+        seen |= own
+        size = size_bytes(element, element.get("unit"), attribute(element, "memory"), "memory")
+        cells[number] = GuestCell(number, own, size, element)
+    missing = frozenset(range(vcpus)) - seen
+    if cells and missing:
+        first = min(cells)
+        cells[first] = replace(cells[first], vcpus=cells[first].vcpus | missing)
+        told = f"vCPUs {format_ids(missing)}, which no guest NUMA cell names,"
+        notes.append(f"VM {name!r}: {told} are in cell {first}, as libvirt has it")
+    return tuple(cells[number] for number in sorted(cells))
+
+
+def placed_cells(
+    name: str,
+    domain: Element,
+    cells: tuple[GuestCell, ...],
+    memory: int | None,
+    notes: list[str],
+) -> tuple[tuple[Cell, ...], int]:
+    """Return cells with memory devices (DIMMs) added to theirs, and the domain's memory in bytes.
+
+    Memory of a cell without vCPUs counts with the last cell before it that has some.
+
+    Parameters
+    ----------
+    memory
+        What ``<memory>`` says in bytes; libvirt goes by the sum of the cells and devices.
+
+    Raises
+    ------
+    InputError
+        If there is neither memory nor a cell, or a device's cell does not exist.
+    """
+    extra: dict[int, int] = {}
+    devices = 0
+    for element in domain.iterfind("devices/memory/target"):
+        size = text_bytes(child(element, "size"))
+        devices += size
+        node = element.find("node")
+        if cells and node is not None:
+            number = (node.text or "").strip()
+            known = {str(cell.id): cell.id for cell in cells}
+            if number not in known:
+                raise error_at(node, "", f"guest NUMA cell {number!r:.20} does not exist")
+            extra[known[number]] = extra.get(known[number], 0) + size
+    if not cells:
+        if memory is None:
+            raise error_at(domain, "memory", "is missing")
+        return (), memory
+    stated = sum(cell.memory for cell in cells)
+    if memory is not None and memory != stated + devices:
+        notes.append(
+            f"VM {name!r}: its memory is the {(stated + devices) // KIB} KiB of its guest NUMA "
+            f"cells and memory devices, as libvirt has it; <memory> is {memory // KIB} KiB"
+        )
+    sizes: dict[int, int] = {}
+    home = next(index for index, cell in enumerate(cells) if cell.vcpus)
+    for index, cell in enumerate(cells):
+        home = index if cell.vcpus else home
+        sizes[home] = sizes.get(home, 0) + cell.memory + extra.get(cell.id, 0)
+    bare = frozenset(cell.id for cell in cells if not cell.vcpus)
+    if bare:
+        notes.append(
+            f"VM {name!r}: memory of guest NUMA cells {format_ids(bare)}, which have no vCPUs, "
+            "counts with the cells before them"
+        )
+    placed = tuple(Cell(len(cells[at].vcpus), to_mib(size)) for at, size in sizes.items())
+    return placed, stated + devices
+
+
+def memory_binding(
+    name: str, domain: Element, cells: tuple[GuestCell, ...], notes: list[str]
+) -> Binding:
+    """Return what ``numatune`` says of the memory, cells joined.
+
+    Raises
+    ------
+    InputError
+        For unknown modes or cells, or cells bound twice.
+    """
+    memory = domain.find("numatune/memory")
+    general = None if memory is None else _binding(name, memory, "strict", notes)
+    bound: dict[int, Binding] = {}
+    for element in domain.iterfind("numatune/memnode"):
+        number = whole_attribute(element, "cellid")
+        if number in bound:
+            raise error_at(element, "cellid", f"{number} occurs twice")
+        if number not in {cell.id for cell in cells}:
+            raise error_at(element, "cellid", f"guest NUMA cell {number} does not exist")
+        attribute(element, "nodeset")
+        bound[number] = _binding(name, element, "strict", notes)
+    if not bound:
+        return general or UNBOUND
+    return join_bindings(name, [bound.get(cell.id, general) for cell in cells], notes)
+
+
+def _binding(name: str, element: Element, default: str, notes: list[str]) -> Binding:
+    word = element.get("mode", default)
+    if word not in _MODES:
+        raise error_at(element, "mode", f"{word!r:.20} is none of {', '.join(_MODES)}")
+    if word == "restrictive":
+        notes.append(f"VM {name!r}: memory mode 'restrictive' is taken as strict")
+    automatic = element.get("placement") == "auto"
+    if automatic:
+        notes.append(f"VM {name!r}: numad was to choose its memory nodes; left to the solver")
+    nodes = None if automatic or "nodeset" not in element.attrib else id_list(element, "nodeset")
+    return Binding(_MODES[word], nodes)
+
+
+def page_size(
+    name: str, domain: Element, cells: tuple[GuestCell, ...], notes: list[str]
+) -> PageSize:
+    """Return the size of the pages that back the memory.
+
+    Raises
+    ------
+    InputError
+        For sizes other than 4K, 2M and 1G, and for several sizes in one VM.
+    """
+    huge = domain.find("memoryBacking/hugepages")
+    if huge is None:
+        return PageSize.SMALL
+    pages = huge.findall("page")
+    if not pages:
+        notes.append(f"VM {name!r}: huge pages of the host's default size are taken as 2M")
+        return PageSize.HUGE_2M
+    sizes: set[PageSize] = set()
+    covered: set[int] = set()
+    for page in pages:
+        size = size_bytes(page, page.get("unit"), attribute(page, "size"), "size")
+        if size not in _PAGES:
+            raise error_at(page, "size", f"{size // KIB} KiB is none of 4K, 2M and 1G")
+        sizes.add(_PAGES[size])
+        whole = frozenset(cell.id for cell in cells) or frozenset({0})
+        covered |= id_list(page, "nodeset") if "nodeset" in page.attrib else whole
+    if len(sizes) > 1 or not {cell.id for cell in cells} <= covered:
+        reason = "pages of several sizes in one VM are not supported"
+        raise error_at(huge, "page", reason)
+    return sizes.pop()
+
+
+def pinned_pcpus(domain: Element, vcpus: int) -> frozenset[int] | None:
+    """PCPUs that the vCPUs are pinned to, all together; None if some vCPU may run anywhere.
+
+    ``vcpu@cpuset`` holds for every vCPU without a ``vcpupin``.
+
+    Raises
+    ------
+    InputError
+        For vCPUs that do not exist or are pinned twice.
+    """
+    vcpu = domain.find("vcpu")
+    common: frozenset[int] | None = None
+    if vcpu is not None and "cpuset" in vcpu.attrib and vcpu.get("placement") != "auto":
+        common = id_list(vcpu, "cpuset")
+    pins: dict[int, frozenset[int]] = {}
+    for element in domain.iterfind("cputune/vcpupin"):
+        number = whole_attribute(element, "vcpu", high=VCPUS_MAX)
+        if number in pins:
+            raise error_at(element, "vcpu", f"{number} is pinned twice")
+        if number >= vcpus:
+            raise error_at(element, "vcpu", f"vCPU {number} does not exist, <vcpu> is {vcpus}")
+        pins[number] = id_list(element, "cpuset")
+    pinned = frozenset[int]().union(*pins.values())
+    if len(pins) == vcpus:
+        return pinned
+    return None if common is None else pinned | common

@@ -1,0 +1,1 @@
+"""What Linux and its tools say of a host."""

@@ -1,0 +1,256 @@
+"""A planned VM as a Proxmox VE configuration: a given one edited, or what a plan decides.
+
+===================== ==========================================================================
+plan                  VM conf
+===================== ==========================================================================
+vCPUs                 sockets x cores
+their pCPUs           affinity: one list for all threads of the VM
+memory, ballooning    memory; balloon is the least it keeps
+page size             hugepages
+guest cells, memory   numa: 1 and a numaN line for each; a guest without cells of its own has one
+devices               hostpciN
+===================== ==========================================================================
+
+Snapshots, comments and all other lines stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from numaplace.instances.formats.pins import changed_pins
+from numaplace.instances.formats.proxmox.conf import NUMA_MAX
+from numaplace.instances.formats.write_placed import (
+    Affinity,
+    NumberedCell,
+    PlacedVm,
+    amounts_note,
+    exchanged_devices,
+    hard_only,
+    placed_vm,
+)
+from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.units import PageSize
+from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+
+NEW = "new configuration"
+HOSTPCI_MAX = 16
+_POLICIES = {
+    MemoryMode.STRICT: "bind",
+    MemoryMode.PREFERRED: "preferred",
+    MemoryMode.INTERLEAVE: "interleave",
+}
+_PAGES = {PageSize.HUGE_2M: "2", PageSize.HUGE_1G: "1024"}
+_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):[ \t]*(.*?)\s*")
+
+
+def write_proxmox(
+    instance: Instance,
+    plan: Plan,
+    vm: Vm,
+    source: str | None = None,
+    *,
+    file: str = NEW,
+    affinity: Affinity = Affinity.HARD,
+) -> Reading[str]:
+    """Return the configuration of a planned VM.
+
+    Parameters
+    ----------
+    source
+        Its configuration so far, that `proxmox.read_vms` reads; None: a new one, without disks
+        and network.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place the VM, or Proxmox would refuse or not do what it says.
+    """
+    placed = placed_vm(instance, plan, vm)
+    notes = [*placed.notes, *hard_only(placed, affinity, "Proxmox")]
+    conf = _Conf(source or "")
+    if source is None:
+        conf.set("name", vm.name)
+        notes.append(f"{placed.thing}: the new configuration has no disks and no network")
+    if "memory" in (conf.value("hotplug") or "").split(","):
+        reason = f"{file}: memory hotplug does not go with cells of the plan's size"
+        raise placed.error("hotplug", reason)
+    _apply_vcpus(conf, placed)
+    notes += _apply_memory(conf, placed)
+    notes += _apply_numa(conf, placed)
+    notes += _apply_affinity(conf, placed)
+    _apply_devices(conf, placed)
+    return Reading(conf.result(), tuple(notes))
+
+
+class _Conf:
+    """Lines of a configuration; keys are those before the first section."""
+
+    def __init__(self, text: str) -> None:
+        self.newline = "\r\n" if "\r\n" in text else "\n"
+        lines = text.splitlines(keepends=True) if text else []
+        stop = next((i for i, line in enumerate(lines) if line.startswith("[")), len(lines))
+        while stop and not lines[stop - 1].strip():
+            stop -= 1  # empty lines belong to the section behind them
+        self.lines, self.rest = lines[:stop], lines[stop:]
+        if self.lines and not self.lines[-1].endswith("\n"):
+            self.lines[-1] += self.newline
+
+    def _at(self, key: str) -> int | None:
+        for index, line in enumerate(self.lines):
+            match = _LINE.fullmatch(line)
+            if match and match[1] == key:
+                return index
+        return None
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys like ``numa0``."""
+        found = [match[1] for line in self.lines if (match := _LINE.fullmatch(line))]
+        return [key for key in found if re.fullmatch(prefix + "[0-9]+", key)]
+
+    def value(self, key: str) -> str | None:
+        """Value of a key, None if it has none."""
+        index = self._at(key)
+        match = None if index is None else _LINE.fullmatch(self.lines[index])
+        return match[2] if match else None
+
+    def set(self, key: str, value: str) -> None:
+        """Set a key; its line stays as it is if it says the same."""
+        index = self._at(key)
+        line = f"{key}: {value}{self.newline}"
+        if index is None:
+            self.lines.append(line)
+        elif self.value(key) != value:
+            self.lines[index] = line
+
+    def remove(self, key: str) -> None:
+        """Take a key away."""
+        index = self._at(key)
+        if index is not None:
+            del self.lines[index]
+
+    def result(self) -> str:
+        """Return the text with all changes."""
+        return "".join([*self.lines, *self.rest])
+
+
+def _apply_vcpus(conf: _Conf, placed: PlacedVm) -> None:
+    vcpus = placed.vm.vcpus
+    old = int(conf.value("sockets") or "1") * int(conf.value("cores") or "1")
+    if old != vcpus or conf.value("cores") is None:
+        conf.set("sockets", "1")
+        conf.set("cores", str(vcpus))
+        if old != vcpus:
+            conf.remove("vcpus")
+
+
+def _apply_memory(conf: _Conf, placed: PlacedVm) -> list[str]:
+    memory = str(placed.vm.memory_mib)
+    if (conf.value("memory") or "").removeprefix("current=") != memory:
+        conf.set("memory", memory)
+    if placed.ballooned:
+        conf.set("balloon", str(placed.target_mib))
+        if conf.value("shares") == "0":
+            conf.remove("shares")
+        reason = f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"
+        return [f"{placed.thing}: {reason}"]
+    least = int(conf.value("balloon") or "0")
+    if 0 < least < placed.target_mib and placed.vm.balloon_mib:
+        return [placed.keeps_note(least)]
+    if least not in (0, placed.target_mib):
+        conf.set("balloon", memory)
+    return []
+
+
+def _apply_numa(conf: _Conf, placed: PlacedVm) -> list[str]:
+    notes: list[str] = []
+    groups = [(cell,) for cell in placed.cells] if placed.shows_cells else [placed.cells]
+    if len(groups) > NUMA_MAX:
+        reason = f"Proxmox has numa0 to numa{NUMA_MAX - 1}, the plan {len(groups)} guest cells"
+        raise placed.error("cells", reason)
+    conf.set("numa", "1")
+    wanted = {f"numa{number}" for number in range(len(groups))}
+    for key in conf.keys("numa"):
+        if key not in wanted:
+            conf.remove(key)
+    was = [(key, _hostnodes(conf.value(key))) for key in sorted(wanted)]
+    for number, cells in enumerate(groups):
+        conf.set(f"numa{number}", _numa_line(placed, cells))
+        notes += amounts_note(placed, cells, "Proxmox")
+    notes += changed_pins(
+        placed.thing, ((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
+    )
+    if placed.vm.page_size is PageSize.SMALL:
+        conf.remove("hugepages")
+    else:
+        conf.set("hugepages", _PAGES[placed.vm.page_size])
+    return notes
+
+
+def _numa_line(placed: PlacedVm, cells: tuple[NumberedCell, ...]) -> str:
+    nodes = frozenset[int]().union(*(cell.memory_nodes for cell in cells))
+    parts = {
+        "cpus": _semicolons(vcpu for cell in cells for vcpu in cell.vcpus),
+        "hostnodes": _semicolons(nodes),
+        "memory": str(sum(cell.size_mib for cell in cells)),
+        "policy": _POLICIES[placed.binding(nodes).mode],
+    }
+    return ",".join(f"{key}={value}" for key, value in parts.items())
+
+
+def _hostnodes(line: str | None) -> str | None:
+    """Nodes that a numaN line binds its memory to."""
+    found = re.search(r"\bhostnodes=([0-9;-]+)", line or "")
+    return f"node {found[1].replace(';', ',')}" if found else None
+
+
+def _semicolons(ids: Iterable[int]) -> str:
+    return format_ids(ids).replace(",", ";")
+
+
+def _apply_affinity(conf: _Conf, placed: PlacedVm) -> list[str]:
+    was = conf.value("affinity")
+    conf.set("affinity", _affinity_text(placed))
+    notes = changed_pins(placed.thing, [("affinity", was, conf.value("affinity") or "")])
+    if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
+        reason = "Proxmox has one pCPU list for all threads; which vCPU holds which is left out"
+        return [*notes, f"{placed.thing}: {reason}"]
+    if len(set(placed.pcpus)) > 1:
+        reason = "Proxmox has one pCPU list for all threads; its cells are not kept apart"
+        return [*notes, f"{placed.thing}: {reason}"]
+    return list(notes)
+
+
+def _affinity_text(placed: PlacedVm) -> str:
+    """The pCPU of each vCPU one by one, or a set that cannot be mistaken for that."""
+    if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
+        return ",".join(placed.pins)
+    first, *rest = format_ids(placed.all_pcpus).split(",")
+    return ",".join([first if "-" in first else f"{first}-{first}", *rest])
+
+
+def _apply_devices(conf: _Conf, placed: PlacedVm) -> None:
+    spelt: dict[str, tuple[str, str]] = {}
+    for key in conf.keys("hostpci"):
+        for item in (conf.value(key) or "").split(","):
+            option, sign, value = item.partition("=")
+            if sign and option.strip() not in ("", "host"):
+                continue
+            for word in (value if sign else item).split(";"):
+                address, _ = parse_pci_functions(word, thing=placed.thing, field=key)
+                spelt[address] = (key, word.strip())
+    exchanged, added = exchanged_devices(placed, list(spelt))
+    for old, new in exchanged.items():
+        key, word = spelt[old]
+        conf.set(key, (conf.value(key) or "").replace(word, new, 1))
+    used = {int(key[7:]) for key in conf.keys("hostpci")}
+    free = [number for number in range(HOSTPCI_MAX) if number not in used]
+    if len(added) > len(free):
+        raise placed.error("devices", f"Proxmox takes {HOSTPCI_MAX} PCI devices at most")
+    for number, address in zip(free, added, strict=False):
+        conf.set(f"hostpci{number}", address)

@@ -1,0 +1,1 @@
+"""Tables as CSV: sizes of VMs, and traces."""

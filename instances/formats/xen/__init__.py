@@ -1,0 +1,1 @@
+"""Xen: xl's hosts and configurations."""

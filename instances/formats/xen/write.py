@@ -1,0 +1,239 @@
+"""A planned VM as an xl configuration (xl.cfg): a given one edited, or what a plan decides.
+
+==================== ===========================================================================
+plan                 xl.cfg
+==================== ===========================================================================
+vCPUs                vcpus (maxvcpus is left out unless both together say the same)
+their pCPUs          cpus (hard), cpus_soft (soft): one text, or one for each vCPU; both
+                     unless told otherwise
+memory, ballooning   memory (after ballooning), maxmem
+guest cells          vnuma: pnode is the node most of a cell's pages are on; not for PV guests,
+                     not with ballooning (Xen refuses both)
+devices              pci
+==================== ===========================================================================
+
+Xen spreads the memory of a guest without vnuma evenly over the nodes its vCPUs are kept on; but
+since 4.12 ``cpus`` alone does not say so: automatic placement then chooses nodes of its own.
+"""
+
+from __future__ import annotations
+
+from numaplace.instances.formats.pins import changed_pins
+from numaplace.instances.formats.write_placed import (
+    Affinity,
+    PlacedVm,
+    exchanged_devices,
+    guest_distances,
+    main_node,
+    node_sums,
+    placed_vm,
+)
+from numaplace.instances.formats.xen.c_number import parse_c_whole
+from numaplace.instances.formats.xen.write_text import XlText
+from numaplace.instances.formats.xen.xl_text import XlValue
+from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.topology import MIB_MAX
+from numaplace.models.units import PageSize
+from numaplace.models.vm import VCPUS_MAX, CpuPolicy, MemoryMode, Vm
+
+NEW = "new configuration"
+
+
+def write_xl(
+    instance: Instance,
+    plan: Plan,
+    vm: Vm,
+    source: str | None = None,
+    *,
+    file: str = NEW,
+    affinity: Affinity = Affinity.BOTH,
+) -> Reading[str]:
+    """Return the xl configuration of a planned VM.
+
+    Parameters
+    ----------
+    source
+        Its configuration so far, that `xl_cfg.read_vms` reads; None: a new one, without disks and
+        network.
+    file
+        What `source` is called in errors.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place the VM, or Xen would refuse or not do what it says.
+    """
+    placed = placed_vm(instance, plan, vm)
+    notes = list(placed.notes)
+    text = XlText(source or "", file)
+    if source is None:
+        text.set("name", vm.name)
+        if placed.shows_cells:
+            text.set("type", "hvm")
+        notes.append(f"{placed.thing}: the new configuration has no disks and no network")
+    hvm = _is_hvm(text) or (source is None and placed.shows_cells)
+    _apply_vcpus(text, placed)
+    notes += _apply_memory(text, placed, hvm)
+    notes += _apply_affinity(text, placed, affinity)
+    notes += _apply_vnuma(text, placed, hvm)
+    notes += _memory_notes(placed, affinity)
+    _apply_devices(text, placed)
+    if vm.page_size is not PageSize.SMALL:
+        notes.append(f"{placed.thing}: xl cannot ask for {vm.page_size} pages")
+    return Reading(text.result(), tuple(notes))
+
+
+def _is_hvm(text: XlText) -> bool:
+    return _kind(text) == "hvm"
+
+
+def _kind(text: XlText) -> str:
+    """What a guest is: ``hvm``, ``pvh``, or else ``pv``."""
+    kind = text.value("type") or text.value("builder")
+    return kind if kind in ("hvm", "pvh") else "pv"
+
+
+def _apply_vcpus(text: XlText, placed: PlacedVm) -> None:
+    vcpus = placed.vm.vcpus
+    most = text.value("maxvcpus") or text.value("vcpus") or ("1" if text.settings else "0")
+    if isinstance(most, str) and _number(most, VCPUS_MAX) == vcpus:
+        return
+    text.set_number("vcpus", vcpus)
+    text.remove("maxvcpus")
+
+
+def _number(text: str, high: int) -> int:
+    return parse_c_whole(text, thing="xl configuration", field="number", low=0, high=high)
+
+
+def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> tuple[str, ...]:
+    if placed.ballooned and placed.shows_cells:
+        reason = "Xen refuses memory below maxmem together with vnuma, but the plan balloons it"
+        raise placed.error("memory", reason)
+    if placed.ballooned and hvm and placed.addresses:
+        reason = "Xen refuses memory below maxmem together with PCI devices in an HVM guest"
+        raise placed.error("memory", reason)
+    now = text.value("memory")
+    now_mib = _number(now, MIB_MAX) if isinstance(now, str) else 0
+    notes: tuple[str, ...] = ()
+    if 0 < now_mib < placed.target_mib and not placed.ballooned and placed.vm.balloon_mib:
+        notes = (placed.keeps_note(now_mib),)
+    else:
+        _set_mib(text, "memory", placed.target_mib)
+    if placed.ballooned or "maxmem" in text.settings:
+        _set_mib(text, "maxmem", placed.vm.memory_mib)
+    return notes
+
+
+def _set_mib(text: XlText, key: str, mib: int) -> None:
+    old = text.value(key)
+    if not isinstance(old, str) or _number(old, MIB_MAX) != mib:
+        text.set_number(key, mib)
+
+
+def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[str]:
+    masks = placed.pins
+    hard = placed.vm.hard_nodes
+    nodes = (node for node in placed.host.nodes if hard is not None and node.id in hard)
+    allowed = format_ids(pcpu.id for node in nodes for pcpu in node.pcpus)
+    now = {
+        "cpus": (allowed,) * len(masks) if affinity is Affinity.SOFT else masks,
+        "cpus_soft": ("",) * len(masks) if affinity is Affinity.HARD else masks,
+    }
+    was: list[tuple[str, str | None, str]] = []
+    for key, texts in now.items():
+        for vcpu, old in enumerate(_texts(text, key, len(texts))):
+            was.append((f"{key} of vCPU {vcpu}", old, texts[vcpu] or "all"))
+        if not any(texts):
+            text.remove(key)
+        else:
+            text.set(key, texts[0] if len(set(texts)) == 1 else texts)
+    notes = list(changed_pins(placed.thing, was))
+    if affinity is Affinity.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
+        notes.append(f"{placed.thing}: its pCPUs are only wished for: others may run on them")
+    return notes
+
+
+def _texts(text: XlText, key: str, vcpus: int) -> list[str | None]:
+    """What a key says of each vCPU; None where it says nothing, or ``all``."""
+    value = text.value(key) or ()
+    each = [value] * vcpus if isinstance(value, str) else [str(item) for item in value[:vcpus]]
+    return [None if word == "all" else word for word in each] + [None] * (vcpus - len(each))
+
+
+def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
+    if not placed.shows_cells:
+        text.remove("vnuma")
+        return []
+    if not hvm:
+        raise placed.error(
+            "vnuma", f'Xen refuses it for {_kind(text).upper()} guests: give type = "hvm"'
+        )
+    distances = guest_distances(placed)
+    vnodes: list[XlValue] = []
+    for cell, row in zip(placed.cells, distances, strict=True):
+        vnodes.append(
+            (
+                f"pnode={main_node(cell)}",
+                f"size={cell.size_mib}",
+                f"vcpus={format_ids(cell.vcpus)}",
+                f"vdistances={','.join(map(str, row))}",
+            )
+        )
+    text.set("vnuma", tuple(vnodes))
+    notes: list[str] = []
+    for number, cell in enumerate(placed.cells):
+        if len(cell.memory_nodes) > 1:
+            reason = f"a cell of vnuma has one node, the plan puts cell {number} on nodes"
+            notes.append(f"{placed.thing}: {reason} {format_ids(cell.memory_nodes)}")
+    return notes
+
+
+def _memory_notes(placed: PlacedVm, affinity: Affinity) -> list[str]:
+    """Where Xen puts memory in another way than planned."""
+    notes: list[str] = []
+    homes = frozenset(cell.node for cell in placed.cells)
+    if not placed.shows_cells:
+        if affinity is Affinity.HARD:
+            notes.append("without cpus_soft Xen (since 4.12) may put its memory on other nodes")
+        if placed.memory_nodes != homes:
+            nodes = format_ids(placed.memory_nodes)
+            reason = "Xen spreads it evenly over the nodes of its vCPUs"
+            notes.append(f"xl cannot put memory on node(s) {nodes}; {reason}")
+        elif len(homes) > 1:
+            sums = node_sums(placed.cells)
+            # Plans count in blocks of a 64th or less.
+            if max(sums.values()) - min(sums.values()) > sum(sums.values()) // 64 + 1:
+                told = ", ".join(f"{mib} MiB on {node}" for node, mib in sorted(sums.items()))
+                reason = f"Xen spreads its memory evenly over nodes {format_ids(homes)}"
+                notes.append(f"{reason} (planned: {told})")
+    if placed.vm.memory_mode is MemoryMode.STRICT:
+        notes.append("Xen falls back to other nodes where memory is short")
+    return [f"{placed.thing}: {note}" for note in notes]
+
+
+def _apply_devices(text: XlText, placed: PlacedVm) -> None:
+    old = text.value("pci")
+    items = [item for item in (old if isinstance(old, tuple) else ()) if isinstance(item, str)]
+    found = [_bdf(item) for item in items]
+    exchanged, added = exchanged_devices(placed, [address for address, _ in found])
+    if not exchanged and not added:
+        return
+    changed = [
+        item.replace(bdf, exchanged.get(address, bdf), 1)
+        for item, (address, bdf) in zip(items, found, strict=True)
+    ]
+    text.set("pci", (*changed, *added))
+
+
+def _bdf(item: str) -> tuple[str, str]:
+    """Address of a PCI specification, and how it is spelt there."""
+    parts = [part.strip() for part in item.split(",")]
+    named = [part[4:] for part in parts if part.startswith("bdf=")]
+    spelt = (named[0] if named else parts[0]).split("@")[0].strip("() ")
+    address, _ = parse_pci_functions(spelt, thing="xl configuration", field="pci")
+    return address, spelt

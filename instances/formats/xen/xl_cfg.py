@@ -1,0 +1,281 @@
+"""VMs from xl configuration files (xl.cfg), one VM a file.
+
+======================== =====================================================================
+xl.cfg                   Vm
+======================== =====================================================================
+name                     name (without it: the file's name)
+vcpus, maxvcpus          vcpus = maxvcpus, what Xen's own placement counts (default: vcpus, 1)
+memory, maxmem           memory_mib = maxmem (default: memory); memory_min_mib = memory if less
+cpus                     hard_nodes: nodes that are named, or the nodes of the pCPUs on `host`
+cpus_soft                soft_nodes, likewise
+vnuma                    cells (vcpus, size); the set of all pnodes becomes hard_nodes, with a note
+                         (which cell goes to which node is the solver's to say); vdistances is
+                         left out
+pci                      devices by address, one function each, policy preferred
+pool, cpu_weight, cap    left out with a note
+======================== =====================================================================
+
+Affinities that differ between vCPUs are joined, with a note. Other keys (disks, consoles) do not
+matter to placement and are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from numaplace.instances.files import STDIN, read_text
+from numaplace.instances.formats.balloon import balloon_floor
+from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.formats.xen.c_number import parse_c_whole
+from numaplace.instances.formats.xen.xl_cpus import (
+    Affinity,
+    check_size,
+    named_nodes,
+    parse_affinity,
+    pcpus_of,
+    restricts,
+)
+from numaplace.instances.formats.xen.xl_text import XlSetting, XlValue, parse_xl_text
+from numaplace.instances.formats.xen.xl_vnuma import VirtualNode, parse_vnuma
+from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.reading import Reading, located
+from numaplace.models.errors import InputError
+from numaplace.models.topology import MIB_MAX, Host
+from numaplace.models.units import PageSize
+from numaplace.models.vm import VCPUS_MAX, Cell, DeviceRequest, GuestNuma, MemoryMode, Vm
+
+LIMIT_BYTES = 2**20
+_LEFT_OUT = {
+    "pool": "is not kept: say with hard nodes or allowed hosts what the pool may use",
+    "cpu_weight": "is not kept: all VMs have the same share of contended pCPUs",
+    "cap": "is not kept: say with utilisation how much of its vCPUs it uses",
+}
+_HEAD = re.compile(
+    r"^[ \t]*(?:name|memory|maxmem|vcpus|maxvcpus|vnuma|cpus|builder|type)[ \t]*=[ \t]*['\"\[0-9]",
+    re.MULTILINE,
+)
+
+
+def sniff(head: str, path: Path) -> bool:
+    """Tell whether the beginning of a file looks like an xl configuration."""
+    first = head.lstrip()[:1]
+    return first not in ("<", "{", "[") and _HEAD.search(head) is not None
+
+
+def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
+    """Return the VM of an xl configuration file.
+
+    Parameters
+    ----------
+    path
+        The file; it is read, never executed.
+    host
+        Where it is to run: needed to turn pCPUs into nodes; without it they are left out.
+
+    Raises
+    ------
+    InputError
+        With file and line, for what xl would refuse or warn about.
+    """
+    file = str(path)
+    config = _Config(parse_xl_text(read_text(path, limit_bytes=LIMIT_BYTES), file), file)
+    notes: list[str] = []
+    for key, setting in config.settings.items():
+        if setting.earlier is not None:
+            lines = f"lines {setting.earlier} and {setting.line}"
+            notes.append(f"{key!r} is given in {lines}; the last counts")
+    name = config.text("name") or ("vm" if path == STDIN else path.stem)
+    config.thing = f"VM {name!r:.80}"
+    with located(file, config.line("vnuma")):
+        vnuma = parse_vnuma(config.items("vnuma"), config.thing)
+    with located(file):
+        vm = _vm(config, name, vnuma, notes)
+    vm = _on_pnodes(config, _pinned(config, vm, host, notes), vnuma, notes)
+    for key, reason in _LEFT_OUT.items():
+        if key in config.settings:
+            notes.append(f"VM {name!r}: {key!r} {reason}")
+    return Reading((vm,), tuple(notes))
+
+
+class _Config:
+    """Settings of one file, fetched by kind; errors name key and line."""
+
+    def __init__(self, settings: dict[str, XlSetting], file: str) -> None:
+        self.settings = settings
+        self.file = file
+        self.thing = "xl configuration"
+
+    def line(self, key: str) -> int | None:
+        return self.settings[key].line if key in self.settings else None
+
+    def error(self, key: str, reason: str) -> InputError:
+        return InputError(self.thing, key, reason, file=self.file, line=self.line(key))
+
+    def text(self, key: str) -> str | None:
+        if key not in self.settings:
+            return None
+        value = self.settings[key].value
+        if not isinstance(value, str):
+            raise self.error(key, "is a list, must be a single value")
+        return value
+
+    def whole(self, key: str, low: int, high: int) -> int | None:
+        text = self.text(key)
+        if text is None:
+            return None
+        with located(self.file, self.line(key)):
+            return parse_c_whole(text, thing=self.thing, field=key, low=low, high=high)
+
+    def items(self, key: str) -> tuple[XlValue, ...]:
+        if key not in self.settings:
+            return ()
+        value = self.settings[key].value
+        if isinstance(value, str):
+            raise self.error(key, "is a single value, must be a list")
+        return value
+
+
+def _vm(config: _Config, name: str, vnuma: tuple[VirtualNode, ...], notes: list[str]) -> Vm:
+    vcpus = config.whole("vcpus", 1, VCPUS_MAX) or 1
+    most = config.whole("maxvcpus", 1, VCPUS_MAX)
+    if most is not None and most < vcpus:
+        raise config.error("maxvcpus", f"{most} is below vcpus, {vcpus}")
+    cells = tuple(Cell(len(node.vcpus), node.size_mib) for node in vnuma)
+    total = sum(cell.vcpus for cell in cells) or most or vcpus
+    wanted = most if most is not None else vcpus
+    if total < wanted or (most is not None and total > most):
+        key = "vcpus" if most is None else "maxvcpus"
+        raise config.error("vnuma", f"its vcpus add up to {total}, {key} is {wanted}")
+    if total > vcpus:
+        notes.append(f"VM {name!r}: starts with {vcpus} vCPUs and may get {total}; all count")
+    memory_mib, least_mib = _memory(config, cells)
+    floor = balloon_floor(name, memory_mib, least_mib, PageSize.SMALL, MemoryMode.PREFERRED, notes)
+    return Vm(
+        name,
+        total,
+        memory_mib,
+        memory_min_mib=floor,
+        guest_numa=GuestNuma.EXPLICIT if cells else GuestNuma.NONE,
+        cells=cells,
+        devices=_devices(config, notes),
+    )
+
+
+def _memory(config: _Config, cells: tuple[Cell, ...]) -> tuple[int, int]:
+    """Nominal and least memory in MiB."""
+    start = config.whole("memory", 1, MIB_MAX)
+    most = config.whole("maxmem", 1, MIB_MAX)
+    whole = sum(cell.memory_mib for cell in cells)
+    if whole:
+        for key, mib in (("maxmem", most), ("memory", start)):
+            if mib is not None and mib != whole:
+                # Xen refuses populate-on-demand (memory < maxmem) together with vNUMA.
+                raise config.error(key, f"{mib} differs from the sizes in vnuma, {whole} together")
+        return whole, whole
+    if most is None and start is None:
+        raise config.error("memory", "is missing")
+    most = start if most is None else most
+    start = most if start is None else start
+    if most is None or start is None or start > most:
+        raise config.error("maxmem", f"{most} is below memory, {start}")
+    return most, start
+
+
+def _devices(config: _Config, notes: list[str]) -> tuple[DeviceRequest, ...]:
+    requests: dict[str, DeviceRequest] = {}
+    with located(config.file, config.line("pci")):
+        for item in config.items("pci"):
+            if not isinstance(item, str):
+                raise InputError(config.thing, "pci", "holds a list, must hold strings")
+            address, whole = parse_pci_functions(_bdf(item), thing=config.thing, field="pci")
+            if address in requests:
+                raise InputError(config.thing, "pci", f"device {address} is given twice")
+            if whole:
+                notes.append(
+                    f"{config.thing}: all functions of PCI slot {address[:-2]} are asked for; "
+                    "only function 0 is kept"
+                )
+            requests[address] = DeviceRequest(address)
+    return tuple(requests.values())
+
+
+def _bdf(item: str) -> str:
+    """The address in a PCI specification: the first part, or the value of ``bdf=``."""
+    parts = [part.strip() for part in item.split(",")]
+    named = [part[4:] for part in parts if part.startswith("bdf=")]
+    return (named[0] if named else parts[0]).split("@")[0].strip("() ")
+
+
+def _pinned(config: _Config, vm: Vm, host: Host | None, notes: list[str]) -> Vm:
+    """Return the VM with its affinities as hard and soft nodes."""
+    for key in ("cpus", "cpus_soft"):
+        with located(config.file, config.line(key)):
+            affinities = _affinities(config, key, vm.vcpus, notes)
+            if not affinities:
+                continue
+            named = [named_nodes(affinity) for affinity in affinities]
+            if None not in named:
+                nodes = frozenset[int]().union(*(ids for ids in named if ids is not None))
+                if not nodes:
+                    raise InputError(config.thing, key, "names no node")
+                hard = key == "cpus"
+                vm = replace(vm, hard_nodes=nodes) if hard else replace(vm, soft_nodes=nodes)
+                continue
+            if host is None:
+                continue
+            pcpus = frozenset[int]().union(*(pcpus_of(affinity, host) for affinity in affinities))
+            pins = CpuPins(hard=pcpus) if key == "cpus" else CpuPins(soft=pcpus)
+            reading = resolve_pins(vm, pins, host)
+            vm = reading.item
+            notes.extend(reading.notes)
+    return vm
+
+
+def _affinities(config: _Config, key: str, vcpus: int, notes: list[str]) -> list[Affinity]:
+    """Different affinities of the vCPUs; empty if some vCPU may run anywhere."""
+    if key not in config.settings:
+        return []
+    value = config.settings[key].value
+    texts = [value] if isinstance(value, str) else list(value[:vcpus])
+    affinities: dict[Affinity, None] = {}
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(config.thing, key, "holds a list, must hold strings or numbers")
+        affinities[parse_affinity(text, thing=config.thing, field=key)] = None
+    check_size(affinities, thing=config.thing, field=key)
+    if not isinstance(value, str):
+        if len(value) > vcpus:
+            reason = f"has {len(value)} entries for {vcpus} vCPUs; the rest is left out"
+            notes.append(f"{config.thing}: {key!r} {reason}")
+        if len(texts) < vcpus:
+            reason = "does not name every vCPU, so that some may run anywhere; left out"
+            notes.append(f"{config.thing}: {key!r} {reason}")
+            return []
+        if len(affinities) > 1:
+            reason = "differs between vCPUs; all of them together are taken"
+            notes.append(f"{config.thing}: {key!r} {reason}")
+    return list(affinities) if all(map(restricts, affinities)) else []
+
+
+def _on_pnodes(config: _Config, vm: Vm, vnuma: tuple[VirtualNode, ...], notes: list[str]) -> Vm:
+    """Return the VM kept on the host nodes that its virtual nodes are built on."""
+    if any(node.has_distances for node in vnuma):
+        notes.append(f"{config.thing}: the guest's own distances (vdistances) are not kept")
+    pnodes = frozenset(node.pnode for node in vnuma if node.pnode is not None)
+    if not pnodes:
+        return vm
+    if vm.hard_nodes is None:
+        notes.append(
+            f"{config.thing}: the pnodes of its vnuma became hard nodes {format_ids(pnodes)}; "
+            "which virtual node lies on which is left to the solver"
+        )
+        return replace(vm, hard_nodes=pnodes)
+    common = vm.hard_nodes & pnodes
+    notes.append(
+        f"{config.thing}: 'cpus' allows nodes {format_ids(vm.hard_nodes)}, its vnuma names pnodes "
+        f"{format_ids(pnodes)}; kept on {format_ids(common or vm.hard_nodes)}"
+    )
+    return replace(vm, hard_nodes=common or vm.hard_nodes)

@@ -1,0 +1,182 @@
+"""The picture of a plan: hosts, nodes, VMs, memory, devices, distances, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from numaplace.models.cost import evaluate
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Result
+from numaplace.models.verify import Violation
+from numaplace.report.figures.figure_file import FONT, new_figure
+from numaplace.report.picture.geometry import Arrow, Label, Picture, Shape, Style
+from numaplace.report.picture.layout import Caption, plan_picture
+from numaplace.report.picture.palette import (
+    FAINT,
+    INK,
+    LINES,
+    PAPER,
+    RESERVED,
+    WHITE,
+    darker,
+    heat_colour,
+    text_colour,
+    vm_colours,
+)
+from numaplace.report.tables.words import broken_words, cost_words, proof_words, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Fill, line, line width (points), line style, hatch; a fill of None is the owner's colour.
+_Look = tuple[str | None, str, float, str, str]
+_LOOKS: dict[Style, _Look] = {
+    Style.HOST: (PAPER, LINES, 0.8, "-", ""),
+    Style.SOCKET: ("#eceef2", "none", 0.0, "-", ""),
+    Style.NODE: (WHITE, FAINT, 0.8, "-", ""),
+    Style.BAR: ("none", FAINT, 0.6, "-", ""),
+    Style.TRACK: (WHITE, LINES, 0.6, ":", ""),
+    Style.LIMIT: ("none", INK, 1.4, "-", ""),
+    Style.CELL: (None, WHITE, 0.6, "-", ""),
+    Style.MEMORY: (None, WHITE, 0.6, "-", ""),
+    Style.AWAY: (WHITE, "owner", 0.6, "-", "/////"),
+    Style.COPY: (WHITE, FAINT, 0.6, "-", "...."),
+    Style.RESERVED: (RESERVED, WHITE, 0.6, "-", ""),
+    Style.POOL: ("none", INK, 1.1, "-", ""),
+    Style.LOSS: ("#d55e00", "none", 0.0, "-", ""),
+}
+_NO_OWNER = "#7d8794"
+# Arrows less wide than this run through the gutter between bars, and hardly bend.
+STEEP = 60.0
+# What lies over what: outlines over what they enclose, text over all.
+_OVER = {Style.BAR: 2.9, Style.POOL: 3.0, Style.LIMIT: 3.1}
+
+
+def placement_figure(
+    plan: Plan,
+    instance: Instance,
+    result: Result | None = None,
+    found: Sequence[Violation] = (),
+) -> Figure:
+    """Draw a plan, which must name only things that exist.
+
+    `result` is the solve it is from; `found` are the rules it breaks, which the title tells.
+    """
+    colours = vm_colours(vm.name for vm in instance.vms)
+    caption = plan_caption(plan, instance, result, found)
+    return drawn(plan_picture(plan, instance, caption), colours)
+
+
+def plan_caption(
+    plan: Plan, instance: Instance, result: Result | None, found: Sequence[Violation] = ()
+) -> Caption:
+    """Title and first line: broken rules, value, loss, gap and status."""
+    clauses = cost_words(instance, evaluate(instance, plan), len(plan))
+    title = instance.name or "Plan"
+    if result is None:
+        title += f", {broken_words(found)}" if found else ""
+        return Caption(title, (" · ".join(clauses),))
+    clauses += [proof_words(result), seconds(result.runtime_s)]
+    return Caption(f"{title}, planned by {result.solver}", (" · ".join(clauses),))
+
+
+def drawn(picture: Picture, colours: dict[str, str]) -> Figure:
+    """Draw a picture; `colours` are those of the owners."""
+    figure = new_figure(picture.width, picture.height)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(0, picture.width)
+    axes.set_ylim(picture.height, 0)
+    axes.axis("off")
+    for order, shape in enumerate(picture.shapes):
+        if shape.style is not Style.HEAT:
+            _draw_shape(axes, shape, colours, _OVER.get(shape.style, 1 + order * 1e-5))
+    _draw_heat(axes, [shape for shape in picture.shapes if shape.style is Style.HEAT])
+    for arrow in picture.arrows:
+        _draw_arrow(axes, arrow, colours)
+    hatched = [shape.box for shape in picture.shapes if shape.style in (Style.AWAY, Style.COPY)]
+    for label in picture.labels:
+        on_pattern = any(box.overlaps(label.box) for box in hatched)
+        _draw_label(axes, label, colours, on_pattern=on_pattern)
+    return figure
+
+
+def _draw_shape(axes: Axes, shape: Shape, colours: dict[str, str], over: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    own = colours.get(shape.owner, _NO_OWNER)
+    fill, line, width, style, hatch = _LOOKS[shape.style]
+    box = shape.box
+    axes.add_patch(
+        Rectangle(
+            (box.x, box.y),
+            box.width,
+            box.height,
+            facecolor=own if fill is None else fill,
+            edgecolor=own if line == "owner" else line,
+            linewidth=width,
+            linestyle=style,
+            hatch=hatch or None,
+            zorder=over,
+        )
+    )
+
+
+def _draw_heat(axes: Axes, shapes: Sequence[Shape]) -> None:
+    """Draw all fields of the heat maps at once: there may be thousands."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    fields = [Rectangle((s.box.x, s.box.y), s.box.width, s.box.height) for s in shapes]
+    fills = [heat_colour(shape.level) for shape in shapes]
+    axes.add_collection(
+        PatchCollection(fields, facecolors=fills, edgecolors=WHITE, linewidths=0.4, zorder=1)
+    )
+
+
+def _draw_arrow(axes: Axes, arrow: Arrow, colours: dict[str, str]) -> None:
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.patheffects import withStroke
+
+    steep = abs(arrow.end[0] - arrow.start[0]) < STEEP
+    bend = 0.03 if steep else 0.12
+    axes.add_patch(
+        FancyArrowPatch(
+            arrow.start,
+            arrow.end,
+            arrowstyle="-|>",
+            connectionstyle=f"arc3,rad={bend}",
+            mutation_scale=7,
+            linewidth=1.1,
+            color=darker(colours.get(arrow.owner, _NO_OWNER)),
+            path_effects=[withStroke(linewidth=2.4, foreground=WHITE)],
+            zorder=4,
+        )
+    )
+
+
+def _draw_label(axes: Axes, label: Label, colours: dict[str, str], *, on_pattern: bool) -> None:
+    colour = FAINT if label.faint else INK
+    if label.owner:
+        colour = text_colour(colours[label.owner])
+    elif label.level:
+        colour = text_colour(heat_colour(label.level))
+    text = axes.text(
+        label.x,
+        label.y,
+        label.text,
+        size=label.size,
+        color=colour,
+        family=FONT,
+        weight="bold" if label.bold else "normal",
+        horizontalalignment=label.align,
+        verticalalignment="center_baseline",
+        parse_math=False,
+        zorder=5,
+    )
+    if on_pattern:
+        from matplotlib.patheffects import withStroke
+
+        text.set_path_effects([withStroke(linewidth=2.2, foreground=WHITE)])

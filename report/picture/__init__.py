@@ -1,0 +1,1 @@
+"""The picture of a plan: where everything is, and its drawers."""

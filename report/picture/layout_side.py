@@ -1,0 +1,148 @@
+"""The panel beside the hosts: distances as a heat map, losses as bars, what patterns mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from numaplace.models.topology import Host
+from numaplace.models.units import SLIT_LOCAL
+from numaplace.report.picture.geometry import (
+    Box,
+    Label,
+    Picture,
+    Shape,
+    Style,
+    merged,
+    shortened,
+    text_width,
+)
+from numaplace.report.tables.words import loss, plural
+
+SIDE_WIDTH = 210.0
+TITLE = 9.0
+TEXT = 7.5
+LEAST = 4.5
+CELL_MAX = 24.0
+MAPS_MAX = 3
+MAP_NODES_MAX = 128
+BAR = 10.0
+
+MEANINGS = (
+    (Style.CELL, "vCPUs or memory of a VM"),
+    (Style.AWAY, "pages away from their vCPUs (arrow: to them)"),
+    (Style.COPY, "pages that a sharing group has in common"),
+    (Style.RESERVED, "memory reserved for the hypervisor"),
+    (Style.POOL, "pool of huge pages"),
+    (Style.LIMIT, "beside a CPU bar: its cores (or pCPUs)"),
+)
+
+
+def side_picture(hosts: Sequence[Host], losses: dict[str, int]) -> Picture:
+    """Lay out the panel.
+
+    Parameters
+    ----------
+    hosts
+        Hosts shown; equal distances are shown once.
+    losses
+        Loss in micro-vCPU by name of term.
+    """
+    parts = [_distances(host, count) for host, count in _kinds(hosts)[:MAPS_MAX]]
+    parts += [_losses(losses), _meanings()]
+    y = 0.0
+    moved: list[Picture] = []
+    for part in parts:
+        moved.append(part.moved(0, y))
+        y += part.height + 2 * TITLE
+    return merged(SIDE_WIDTH, y - 2 * TITLE, moved)
+
+
+def _kinds(hosts: Sequence[Host]) -> list[tuple[Host, int]]:
+    """Hosts with different distances to show, not too many, and how many there are of each."""
+    counts: dict[object, int] = {}
+    first: dict[object, Host] = {}
+    for host in hosts:
+        if 1 < len(host.nodes) <= MAP_NODES_MAX:
+            key = (host.relative, tuple(node.id for node in host.nodes))
+            counts[key] = counts.get(key, 0) + 1
+            first.setdefault(key, host)
+    return [(first[key], count) for key, count in counts.items()]
+
+
+def _distances(host: Host, count: int) -> Picture:
+    """Heat map: row and column for each node, numbers where there is room."""
+    ids = [str(node.id) for node in host.nodes]
+    edge = max(text_width(text, TEXT) for text in ids) + 5
+    side = min(CELL_MAX, (SIDE_WIDTH - edge) / len(ids))
+    measured = any(value > 0 for row in host.latency_ns for value in row)
+    what = "Latency over local latency" if measured else "Distance (10 = local)"
+    whose = host.name if count == 1 else f"{host.name} and {plural(count - 1, 'more host')}"
+    title = Label(0, TITLE / 2, what, TITLE, bold=True)
+    name = shortened(f"from row to column, {whose}", SIDE_WIDTH, TEXT)
+    labels = [title, Label(0, TITLE * 1.9, name, TEXT, faint=True)]
+    scale = 1 if measured else SLIT_LOCAL
+    texts = [[f"{scale * r:.3g}" for r in row] for row in host.relative]
+    widest = max(len(text) for row in texts for text in row)
+    size = min(TEXT, (side - 2) / (0.64 * widest))
+    farthest = max(max(row) for row in host.relative)
+    top = 4.2 * TITLE
+    shapes: list[Shape] = []
+    for a, row in enumerate(host.relative):
+        for b, r in enumerate(row):
+            box = Box(edge + b * side, top + a * side, side, side)
+            level = (r - 1) / (farthest - 1) if farthest > 1 else 0.0
+            shapes.append(Shape(box, Style.HEAT, level=level))
+            if size >= LEAST:
+                x, y = box.middle
+                labels.append(Label(x, y, texts[a][b], size, "center", level=level))
+    labels += _ticks(ids, edge, top, side)
+    return Picture(SIDE_WIDTH, top + side * len(ids), tuple(shapes), tuple(labels))
+
+
+def _ticks(ids: Sequence[str], edge: float, top: float, side: float) -> list[Label]:
+    """Node ids along the map, as many as have room."""
+    size = min(TEXT, max(0.8 * side, 5.5))
+    widest = max(text_width(text, size) for text in ids) + 2
+    across, down = (math.ceil(need / side) for need in (widest, size * 1.2))
+    labels: list[Label] = []
+    for index, text in enumerate(ids):
+        middle = (index + 0.5) * side
+        if index % across == 0:
+            labels.append(Label(edge + middle, top - size * 0.8, text, size, "center", faint=True))
+        if index % down == 0:
+            labels.append(Label(edge - 4, top + middle, text, size, "right", faint=True))
+    return labels
+
+
+def _losses(losses: dict[str, int]) -> Picture:
+    """Bars of the losses, the largest first."""
+    labels = [Label(0, TITLE / 2, "Loss in vCPUs", TITLE, bold=True)]
+    y = 1.6 * TITLE
+    if not losses:
+        labels.append(Label(0, y + TEXT / 2, "none: every VM runs as if alone", TEXT, faint=True))
+        return Picture(SIDE_WIDTH, y + TEXT, labels=tuple(labels))
+    shapes: list[Shape] = []
+    numbers = {name: loss(micro) for name, micro in losses.items()}
+    left = max(text_width(name, TEXT) for name in losses) + 6
+    room = SIDE_WIDTH - left - max(text_width(text, TEXT) for text in numbers.values()) - 6
+    for name, micro in losses.items():
+        width = max(1.0, room * micro / max(losses.values()))
+        shapes.append(Shape(Box(left, y, width, BAR * 0.8), Style.LOSS))
+        middle = y + BAR * 0.4
+        labels.append(Label(left - 4, middle, name, TEXT, "right"))
+        labels.append(Label(left + width + 4, middle, numbers[name], TEXT))
+        y += BAR * 1.2
+    return Picture(SIDE_WIDTH, y, tuple(shapes), tuple(labels))
+
+
+def _meanings() -> Picture:
+    labels = [Label(0, TITLE / 2, "Key", TITLE, bold=True)]
+    shapes: list[Shape] = []
+    y = 1.6 * TITLE
+    for style, meaning in MEANINGS:
+        height, width = (0.0, 6.0) if style is Style.LIMIT else (BAR, 18.0)
+        shapes.append(Shape(Box(18 - width, y + (BAR - height) / 2, width, height), style))
+        labels.append(Label(24, y + BAR / 2, meaning, TEXT))
+        y += BAR * 1.45
+    return Picture(SIDE_WIDTH, y, tuple(shapes), tuple(labels))

@@ -1,0 +1,1 @@
+"""Solvers, policies and variants side by side."""

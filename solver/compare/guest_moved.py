@@ -1,0 +1,218 @@
+"""A guest on another host than the one it booted on: what its old topology costs there.
+
+A guest keeps the topology it was told at boot. After a live migration its cells are mapped to the
+nodes of the other host as well as they can be: several cells on one node, or a cell split over
+nodes, which the guest does not know of. The terms are those of `models.cost` for pages at home,
+with cells told and parts placed told apart: vCPUs find a share g of their accesses in their told
+cell, wherever its parts are, and the rest spread over all memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from numaplace.models.forms import node_takes
+from numaplace.models.instance import Instance
+from numaplace.models.rates import Contention, contention, load_milli, slowdown
+from numaplace.models.topology import Host
+from numaplace.models.units import to_micro
+from numaplace.models.vm import Cell, Vm
+from numaplace.solver.compare.guest_numa import GuestAnswer, even_cells
+
+PARTS_MAX = 8
+STEPS_MAX = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a told cell that goes to one node; `cell` is the index of that cell."""
+
+    cell: int
+    vcpus: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Where the parts of a guest's cells go on a host of their own, and what that loses.
+
+    Parameters
+    ----------
+    parts, nodes
+        The parts, and the node id of each.
+    loss_micro
+        Remote accesses and CPU contention.
+    proven
+        Whether the search was exhaustive.
+    """
+
+    parts: tuple[Part, ...]
+    nodes: tuple[int, ...]
+    loss_micro: int
+    proven: bool
+
+
+def best_mapping(host: Host, vm: Vm, told: Sequence[Cell]) -> Mapped | None:
+    """Map the cells that a guest was told to the nodes of an empty host.
+
+    Parameters
+    ----------
+    host
+        The host it moves to.
+    vm
+        The guest; what matters are its sizes, utilisation, memory intensity and locality.
+    told
+        Its cells; a guest that was told nothing has one.
+
+    Returns
+    -------
+    Mapped or None
+        The best mapping, over all numbers of equal parts that its cells may be split into; None if
+        the host is too small.
+    """
+    most = max(1, min(PARTS_MAX, len(host.nodes)) // len(told))
+    best: Mapped | None = None
+    for pieces in range(1, most + 1):
+        if all(cell.vcpus >= pieces for cell in told):
+            found = _Search(host, vm, told, _split(told, pieces)).run()
+            # More parts must gain more than what the rounding of their pairs may feign.
+            if found and (
+                best is None or found.loss_micro < best.loss_micro - len(found.parts) ** 2
+            ):
+                best = found
+    return best
+
+
+def _split(told: Sequence[Cell], pieces: int) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    for index, cell in enumerate(told):
+        vcpus, more_vcpus = divmod(cell.vcpus, pieces)
+        mib, more_mib = divmod(cell.memory_mib, pieces)
+        parts += [
+            Part(index, vcpus + (at < more_vcpus), mib + (at < more_mib)) for at in range(pieces)
+        ]
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What each topology of a guest loses on another host, alone there.
+
+    Parameters
+    ----------
+    host
+        The other host.
+    mapped
+        For each choice of the answer, in its order: the best mapping of what the guest was told;
+        None if the host is too small.
+    right
+        The best that any topology, told at boot on this host, would lose; None as before.
+    """
+
+    host: Host
+    mapped: tuple[Mapped | None, ...]
+    right: Mapped | None
+
+    def wrong_micro(self, index: int) -> int | None:
+        """Cost of having been told the topology of a choice: its loss beyond the right one's."""
+        mapped = self.mapped[index]
+        if mapped is None or self.right is None:
+            return None
+        return mapped.loss_micro - self.right.loss_micro
+
+
+def what_if(host: Host, answer: GuestAnswer) -> WhatIf:
+    """Work out what a live migration to `host` makes of each choice."""
+    vm = answer.vm
+    mapped = tuple(
+        best_mapping(host, vm, choice.cells if choice.told else even_cells(vm, 1))
+        for choice in answer.choices
+    )
+    most = min(PARTS_MAX, len(host.nodes), vm.vcpus, vm.memory_mib // vm.page_size.mib)
+    fresh = [best_mapping(host, vm, even_cells(vm, count)) for count in range(1, most + 1)]
+    known = [found for found in (*mapped, *fresh) if found is not None]
+    return WhatIf(host, mapped, min(known, key=lambda found: found.loss_micro, default=None))
+
+
+class _Search:
+    """Depth-first search for the nodes of the parts; no term falls when a part is added."""
+
+    def __init__(self, host: Host, vm: Vm, told: Sequence[Cell], parts: tuple[Part, ...]) -> None:
+        self.host, self.vm, self.parts = host, vm, parts
+        self.rates = [[_rate(vm, told, a, b) for b in parts] for a in parts]
+        self.slow = [[slowdown(vm.memory_intensity, r) for r in row] for row in host.relative]
+        places = Instance((host,), ()).places
+        self.contention: list[Contention] = [contention(place) for place in places]
+        self.vcpus, self.mib = [0] * len(places), [0] * len(places)
+        self.at: list[int] = []
+        self.best: tuple[int, ...] | None = None
+        self.loss: int | None = None
+        self.steps = 0
+
+    def run(self) -> Mapped | None:
+        """Search; None if the parts do not fit."""
+        self._extend(0)
+        if self.best is None or self.loss is None:
+            return None
+        nodes = tuple(self.host.nodes[at].id for at in self.best)
+        return Mapped(self.parts, nodes, self.loss, self.steps <= STEPS_MAX)
+
+    def _extend(self, remote: int) -> None:
+        self.steps += 1
+        if self.best is not None and self.steps > STEPS_MAX:
+            return
+        loss = remote + self._contended()
+        if self.loss is not None and loss >= self.loss:
+            return
+        depth = len(self.at)
+        if depth == len(self.parts):
+            self.best, self.loss = tuple(self.at), loss
+            return
+        part = self.parts[depth]
+        # Equal parts of one cell are interchangeable: their nodes ascend.
+        first = self.at[-1] if depth and part == self.parts[depth - 1] else 0
+        for node in range(first, len(self.vcpus)):
+            if self._fits(node, part):
+                self._put(node, part, 1)
+                self._extend(remote + self._added(depth, node))
+                self._put(node, part, -1)
+
+    def _fits(self, node: int, part: Part) -> bool:
+        place = self.host.nodes[node]
+        vcpus, mib = self.vcpus[node] + part.vcpus, self.mib[node] + part.memory_mib
+        return node_takes(self.vm, vcpus, place, self.host) and mib <= place.pool_mib(
+            self.vm.page_size
+        )
+
+    def _put(self, node: int, part: Part, sign: int) -> None:
+        self.vcpus[node] += sign * part.vcpus
+        self.mib[node] += sign * part.memory_mib
+        if sign > 0:
+            self.at.append(node)
+        else:
+            self.at.pop()
+
+    def _added(self, depth: int, node: int) -> int:
+        """Loss of the part put last with those before it, both directions."""
+        return sum(
+            to_micro(self.rates[depth][other] * self.slow[node][at])
+            + to_micro(self.rates[other][depth] * self.slow[at][node])
+            for other, at in enumerate(self.at[:depth])
+        )
+
+    def _contended(self) -> int:
+        return sum(
+            line.loss(load_milli(self.vm, vcpus))
+            for line, vcpus in zip(self.contention, self.vcpus, strict=True)
+            if vcpus
+        )
+
+
+def _rate(vm: Vm, told: Sequence[Cell], a: Part, b: Part) -> float:
+    """Work of the vCPUs of `a` times the share of their accesses to the pages of `b`."""
+    locality = vm.guest_locality if len(told) > 1 else 0.0
+    share = (1.0 - locality) * b.memory_mib / vm.memory_mib
+    if a.cell == b.cell:
+        share += locality * b.memory_mib / told[a.cell].memory_mib
+    return a.vcpus * vm.utilisation * share

@@ -1,0 +1,342 @@
+"""Online policies against the optimal offline plan, on many windows of a trace, in parallel.
+
+Every job is run once: its record goes to a store at once, and a run that was interrupted goes on
+from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from numaplace import __version__
+from numaplace.models.fleet import Fleet
+from numaplace.models.result import SolveStatus
+from numaplace.models.schedule import Goal, faults, worth
+from numaplace.models.trace import ARRAYS, Ints, Trace
+from numaplace.solver.compare.jobs import run_jobs
+from numaplace.solver.compare.store import Record, Store
+from numaplace.solver.deadline import NEVER, Deadline
+from numaplace.solver.offline.solve import solve_offline
+from numaplace.solver.placing.replay import replay
+from numaplace.solver.placing.trace_rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A window of a trace.
+
+    Parameters
+    ----------
+    name
+        What to call it.
+    load
+        Load it was brought to, None if it was left as it is.
+    trace
+        Its VMs.
+    """
+
+    name: str
+    load: float | None
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """What is known of the best schedule of a case by one goal: value in vCPU ms, or VMs."""
+
+    case: str
+    goal: Goal
+    status: SolveStatus
+    objective: int
+    bound: int
+    seconds: float
+
+    @property
+    def proven(self) -> bool:
+        """Whether the objective is proven to be the best."""
+        return self.objective == self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """What one policy made of one case.
+
+    Parameters
+    ----------
+    case, load, policy
+        What ran.
+    vms
+        VMs of the case.
+    reached
+        By goal: vCPU ms, or VMs.
+    gaps
+        By goal, as a share of the bound: how far at most from the best schedule there is; exactly
+        so if that is proven. None if no bound is known.
+    proven
+        Goals whose optimum is proven.
+    full, fragmented
+        VMs rejected for want of room in the whole fleet, and in spite of it.
+    p50_us, p99_us
+        Time of a decision in microseconds.
+    """
+
+    case: str
+    load: float | None
+    policy: str
+    vms: int
+    reached: Mapping[Goal, int]
+    gaps: Mapping[Goal, float | None]
+    proven: frozenset[Goal]
+    full: int
+    fragmented: int
+    p50_us: float
+    p99_us: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows by case and policy, the optima, and how many jobs were left undone by an interrupt."""
+
+    rows: tuple[PolicyRow, ...]
+    optima: tuple[Optimum, ...]
+    missing: int = 0
+    reused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all jobs have in common.
+
+    Parameters
+    ----------
+    fleet, rules
+        Hosts, and policies by name.
+    goals
+        Goals whose optimum is wanted.
+    time_limit_s, workers, seed
+        Of each solve for an optimum.
+    share_s
+        What a solve gets of that where several share the time.
+    solver
+        ``cpsat`` or ``milp``.
+    """
+
+    fleet: Fleet
+    rules: Mapping[str, Rule]
+    goals: tuple[Goal, ...] = tuple(Goal)
+    time_limit_s: float = 60.0
+    workers: int = 1
+    seed: int = 0
+    solver: str = "cpsat"
+    share_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One policy, or one goal, on one case."""
+
+    case: Case
+    policy: str | None = None
+    goal: Goal | None = None
+    key: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.case.name}: {self.policy or f'optimum of {self.goal}'}"
+
+
+SOLVES_SHARE, JOBS_SHARE = 0.8, 0.85
+"""Of the time, for solves and for all jobs; the rest is for starting and ending processes."""
+
+
+def compare_online(
+    cases: Sequence[Case],
+    setup: Setup,
+    store: Store,
+    *,
+    processes: int = 1,
+    on_done: Callable[[int, int, str], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    until: Deadline = NEVER,
+) -> Comparison:
+    """Run every policy on every case, and solve every case for every goal.
+
+    Parameters
+    ----------
+    cases, setup
+        What to run.
+    store
+        Where records are and go; jobs whose record is there are not run again.
+    processes
+        Jobs that run at the same time.
+    on_done
+        Told the number of jobs done, of all jobs, and words for the last one.
+    should_stop
+        Asked often; once it answers True, jobs that have not begun are left out and solves end.
+    until
+        When all is to be done: solves share the time, what does not fit is left out.
+    """
+    jobs = list(_jobs(cases, setup))
+    open_jobs = [job for job in jobs if not _known(job, store.get(job.key), setup)]
+    done = len(jobs) - len(open_jobs)
+    reused = done
+    solves = sum(job.goal is not None for job in open_jobs)
+    each_s = SOLVES_SHARE * until.left_s * min(processes, max(1, solves)) / max(1, solves)
+    work = partial(run_job, replace(setup, share_s=each_s))
+    ends = replace(until.share(JOBS_SHARE), should_stop=should_stop)
+    for job, record in run_jobs(
+        open_jobs, work, processes=processes, should_stop=lambda: ends.over
+    ):
+        store.put(job.key, record)
+        done += 1
+        if on_done is not None:
+            on_done(done, len(jobs), str(job))
+    found = [(job, store.get(job.key)) for job in jobs]
+    least = replace(setup, time_limit_s=0.0)
+    known = [(job, record) for job, record in found if record and _known(job, record, least)]
+    optima = tuple(_optimum(job, record) for job, record in known if job.goal is not None)
+    by_case = {(optimum.case, optimum.goal): optimum for optimum in optima}
+    rows = tuple(_row(job, record, by_case) for job, record in known if job.policy is not None)
+    return Comparison(rows, optima, len(jobs) - done, reused)
+
+
+def _jobs(cases: Sequence[Case], setup: Setup) -> Iterator[Job]:
+    fleet = hashlib.sha256(repr(setup.fleet.shapes).encode()).hexdigest()
+    for case in cases:
+        trace = hashlib.sha256(repr(case.trace.names).encode())
+        for name in ARRAYS:
+            trace.update(np.ascontiguousarray(getattr(case.trace, name)).tobytes())
+        common = f"{__version__}/{fleet[:16]}/{trace.hexdigest()[:24]}"
+        for policy in setup.rules:
+            yield Job(case, policy=policy, key=f"{common}/policy:{policy}")
+        for goal in setup.goals:
+            yield Job(case, goal=goal, key=f"{common}/optimum:{goal}:{setup.solver}")
+
+
+POLICY_FIELDS = frozenset({"reached", "full", "fragmented", "p50_us", "p99_us"})
+OPTIMUM_FIELDS = frozenset({"status", "objective", "bound", "seconds", "time_limit_s"})
+
+
+def _known(job: Job, record: Record | None, setup: Setup) -> bool:
+    """Tell whether a record answers its job; an optimum not proven does if it had as much time.
+
+    A record that lacks a field is none: the job is run again.
+    """
+    if record is None:
+        return False
+    if job.policy is not None:
+        return record.keys() >= POLICY_FIELDS
+    if not record.keys() >= OPTIMUM_FIELDS:
+        return False
+    proven = record["bound"] == record["objective"]
+    return proven or bool(record["time_limit_s"] >= setup.time_limit_s)
+
+
+# ---- running ------------------------------------------------------------------------------------
+
+
+def run_job(setup: Setup, job: Job, should_stop: Callable[[], bool]) -> Record | None:
+    """Run one job; None if it was stopped before it came to its end."""
+    if job.policy is not None:
+        return _run_policy(job.case.trace, setup, job.policy, should_stop)
+    assert job.goal is not None
+    return _run_optimum(job.case.trace, setup, job.goal, should_stop)
+
+
+def _run_policy(
+    trace: Trace, setup: Setup, policy: str, should_stop: Callable[[], bool]
+) -> Record | None:
+    found = replay(trace, setup.fleet, setup.rules[policy], samples=1, should_stop=should_stop)
+    if not found.complete:
+        return None
+    for fault in faults(trace, setup.fleet, found.slots):
+        raise AssertionError(f"policy {policy} breaks a rule: {fault}")
+    micros = found.latency_ns / 1000
+    return {
+        "reached": {str(goal): number for goal, number in found.reached(trace).items()},
+        "full": found.full,
+        "fragmented": found.fragmented,
+        "p50_us": float(np.quantile(micros, 0.5)) if len(trace) else 0.0,
+        "p99_us": float(np.quantile(micros, 0.99)) if len(trace) else 0.0,
+    }
+
+
+def _run_optimum(
+    trace: Trace, setup: Setup, goal: Goal, should_stop: Callable[[], bool]
+) -> Record | None:
+    began = time.monotonic()
+    result = solve_offline(
+        trace,
+        setup.fleet,
+        goal,
+        time_limit_s=min(setup.time_limit_s, setup.share_s),
+        workers=setup.workers,
+        seed=setup.seed,
+        hint=_best_online(trace, setup, goal),
+        should_stop=should_stop,
+        solver=setup.solver,
+    )
+    if should_stop() and result.objective != result.bound:
+        return None
+    return {
+        "status": str(result.status),
+        "objective": result.objective,
+        "bound": result.bound,
+        "seconds": time.monotonic() - began,
+        "time_limit_s": setup.time_limit_s,
+    }
+
+
+def _best_online(trace: Trace, setup: Setup, goal: Goal) -> Ints | None:
+    """Schedule of the policy that reaches most, to start from."""
+    found = [replay(trace, setup.fleet, rule, samples=1).slots for rule in setup.rules.values()]
+    return max(found, key=lambda slots: worth(trace, slots, goal), default=None)
+
+
+# ---- records to rows ----------------------------------------------------------------------------
+
+
+def _optimum(job: Job, record: Mapping[str, Any]) -> Optimum:
+    assert job.goal is not None
+    return Optimum(
+        job.case.name,
+        job.goal,
+        SolveStatus(record["status"]),
+        record["objective"],
+        record["bound"],
+        record["seconds"],
+    )
+
+
+def _row(
+    job: Job, record: Mapping[str, Any], optima: Mapping[tuple[str, Goal], Optimum]
+) -> PolicyRow:
+    assert job.policy is not None
+    reached = {Goal(goal): int(number) for goal, number in record["reached"].items()}
+    known = {goal: optima.get((job.case.name, goal)) for goal in Goal}
+    return PolicyRow(
+        case=job.case.name,
+        load=job.case.load,
+        policy=job.policy,
+        vms=len(job.case.trace),
+        reached=reached,
+        gaps={goal: _gap(reached[goal], known[goal]) for goal in Goal},
+        proven=frozenset(goal for goal, optimum in known.items() if optimum and optimum.proven),
+        full=record["full"],
+        fragmented=record["fragmented"],
+        p50_us=record["p50_us"],
+        p99_us=record["p99_us"],
+    )
+
+
+def _gap(reached: int, optimum: Optimum | None) -> float | None:
+    if optimum is None:
+        return None
+    return (optimum.bound - reached) / optimum.bound if optimum.bound else 0.0

@@ -1,0 +1,164 @@
+"""From a formulation's decisions to a plan in names and MiB."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.vm import ThreadPolicy, Vm
+from numaplace.solver.formulation.pin import PinRequest, pin_group
+from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, whole_cores
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What a formulation decided.
+
+    Parameters
+    ----------
+    cells
+        Options taken.
+    pages
+        Blocks by option and place index, for options whose pages are not fixed.
+    devices
+        Functions by (VM, request index, device address); the VM's host tells the rest.
+    copies
+        Place indices with a copy, by (group name, host index).
+    cores
+        Cores (or threads) taken by (option taken, index of core group), for dedicated VMs.
+    """
+
+    cells: list[Option] = field(default_factory=list)
+    pages: dict[tuple[Option, int], int] = field(default_factory=dict)
+    devices: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    copies: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    cores: dict[tuple[Option, int], int] = field(default_factory=dict)
+
+
+class DecisionVariables(Protocol):
+    """Variables that both formulations have, under the same names.
+
+    `pages` has blocks of cells that are neither fixed nor loose, maybe without the home's;
+    `blocks_on` and `cores` may be expressions.
+    """
+
+    placed: dict[str, Any]
+    cell: dict[Option, Any]
+    lies: dict[str, dict[int, Any]]
+    taken: dict[str, Any]
+    pages: dict[Option, dict[int, Any]]
+    balloon: dict[Option, Any]
+    device: dict[DeviceOption, Any]
+    copy: dict[tuple[str, int], Any]
+    read: dict[tuple[Option, int], Any]
+    cores: dict[tuple[Option, int], Any]
+    free_cores: dict[tuple[Option, int], Any]
+
+    def blocks_on(self, option: Option) -> dict[int, Any]:
+        """Blocks of an option's cell by place index, if its pages are not loose."""
+        ...
+
+
+def read_decisions(
+    prepared: Prepared, variables: DecisionVariables, value: Callable[[Any], int]
+) -> Decisions:
+    """Read what a solved formulation decided; `value` tells the value of an expression."""
+    decisions = Decisions([option for option, cell in variables.cell.items() if value(cell)])
+    for option in decisions.cells:
+        pages = variables.lies.get(option.vm, {})
+        if option in variables.pages:
+            pages = variables.blocks_on(option)
+        decisions.pages.update({(option, at): value(blocks) for at, blocks in pages.items()})
+    taken = set(decisions.cells)
+    decisions.cores.update(
+        {key: value(cores) for key, cores in variables.cores.items() if key[0] in taken}
+    )
+    functions: dict[tuple[str, int, str], int] = defaultdict(int)
+    for choice, amount in variables.device.items():
+        functions[choice.vm, choice.request, choice.address] += value(amount)
+    decisions.devices.update(functions)
+    for (group, at), copy in variables.copy.items():
+        if value(copy):
+            host = prepared.instance.places[at].host_index
+            decisions.copies.setdefault((group, host), []).append(at)
+    return decisions
+
+
+def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
+    """Build the plan of `decisions`, with pCPUs for dedicated VMs."""
+    instance = prepared.instance
+    pcpus = _pin(prepared, decisions)
+    cells: dict[str, list[PlacedCell]] = defaultdict(list)
+    for option in sorted(decisions.cells, key=lambda o: (o.kind, o.place)):
+        kind, place = prepared.kind_of(option), prepared.place_of(option)
+        form = instance.form(option.vm)
+        memory = tuple(
+            (instance.places[at].node.id, blocks * form.block_mib)
+            for at, blocks in sorted(pages_of(prepared, decisions, option).items())
+            if blocks
+        )
+        cells[option.vm].append(
+            PlacedCell(
+                place.node.id,
+                kind.vcpus,
+                memory,
+                tuple(pcpus.get(option, ())),
+                kind.blocks * form.block_mib,
+            )
+        )
+    host_of = {option.vm: prepared.place_of(option).host.name for option in decisions.cells}
+    placements = {
+        vm.name: Placement(host_of[vm.name], tuple(cells[vm.name]), _devices(vm, decisions.devices))
+        for vm in instance.vms
+        if vm.name in cells
+    }
+    copies = tuple(
+        SharedCopy(group, instance.hosts[host].name, tuple(instance.places[i].node.id for i in at))
+        for (group, host), at in sorted(decisions.copies.items())
+        if at
+    )
+    return Plan(placements, copies)
+
+
+def pages_of(prepared: Prepared, decisions: Decisions, option: Option) -> dict[int, int]:
+    """Return the blocks of an option's cell by place index, fixed ones too."""
+    if prepared.fixed_pages(option):
+        return prepared.fixed_blocks(option)
+    vm = prepared.instance.vm(option.vm)
+    places = prepared.page_places(vm, prepared.place_of(option))
+    return {at.index: decisions.pages.get((option, at.index), 0) for at in places}
+
+
+def _devices(vm: Vm, taken: Mapping[tuple[str, int, str], int]) -> tuple[TakenDevice, ...]:
+    return tuple(
+        TakenDevice(vm.devices[request].kind, address, functions)
+        for (name, request, address), functions in sorted(taken.items())
+        if name == vm.name and functions
+    )
+
+
+def _pin(prepared: Prepared, decisions: Decisions) -> dict[Option, list[int]]:
+    """Return pCPU ids of each dedicated cell."""
+    instance = prepared.instance
+    requests: dict[tuple[int, int], list[PinRequest]] = defaultdict(list)
+    for (option, g), amount in decisions.cores.items():
+        if amount:
+            requests[option.place, g].append(PinRequest(option, instance.vm(option.vm), amount))
+    given: dict[Option, list[list[int]]] = defaultdict(list)
+    for (place, g), wanted in sorted(requests.items()):
+        group = prepared.core_groups(instance.places[place])[g]
+        for key, units in pin_group(instance, group, wanted).items():
+            assert isinstance(key, Option)
+            given[key] += units
+    return {option: _take(prepared, option, units) for option, units in given.items()}
+
+
+def _take(prepared: Prepared, option: Option, units: list[list[int]]) -> list[int]:
+    """Choose the pCPUs that run vCPUs among the cores (or threads) a cell has taken."""
+    vm, vcpus = prepared.instance.vm(option.vm), prepared.kind_of(option).vcpus
+    if whole_cores(vm) and vm.thread_policy is ThreadPolicy.ISOLATE:
+        return [core[0] for core in units][:vcpus]
+    return [pcpu for unit in units for pcpu in unit][:vcpus]

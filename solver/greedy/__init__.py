@@ -1,1 +1,0 @@
-"""Online placement, one virtual machine at a time."""

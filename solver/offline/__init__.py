@@ -1,0 +1,1 @@
+"""The optimum over time: every VM known beforehand."""

@@ -1,0 +1,180 @@
+"""The offline optimum over time: the best schedule when every VM is known beforehand.
+
+Each VM gets one slot from its start to its end, or is rejected; capacity holds at every instant;
+nothing migrates. It is the yardstick of the online scheduler. Back ends are imported when they are
+asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import cast
+
+import numpy as np
+
+from numaplace.models.errors import InputError
+from numaplace.models.fleet import Fleet
+from numaplace.models.result import SolveStatus
+from numaplace.models.schedule import REJECTED, Goal, faults, worth
+from numaplace.models.trace import Ints, Trace
+from numaplace.solver.offline.data import make_problem, possible, unscaled
+from numaplace.solver.offline.prefix import PrefixSearch
+from numaplace.solver.offline.program import Engine, Run
+from numaplace.solver.offline.search import Search
+
+OFFLINE_SOLVERS = ("cpsat", "milp")
+
+OnProgress = Callable[[int, int, float], None]
+"""Told objective, bound and seconds whenever one of the first two is better than before."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineResult:
+    """Outcome of one solve.
+
+    Parameters
+    ----------
+    goal
+        What was maximised.
+    status
+        ``optimal`` if bound and objective are the same, ``feasible`` otherwise.
+    objective, bound
+        What `slots` reaches, and what no schedule exceeds; whole numbers in the units of `Goal`.
+    slots
+        A slot, or `REJECTED`, for each VM.
+    runtime_s
+        Wall-clock seconds.
+    stats
+        Numbers of the search, for experts.
+    """
+
+    goal: Goal
+    status: SolveStatus
+    objective: int
+    bound: int
+    slots: Ints
+    runtime_s: float
+    stats: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def gap(self) -> float:
+        """Distance to the bound as a share of it."""
+        return 0.0 if self.bound == self.objective else 1 - self.objective / self.bound
+
+
+def solve_offline(
+    trace: Trace,
+    fleet: Fleet,
+    goal: Goal,
+    *,
+    time_limit_s: float = 60.0,
+    workers: int = 1,
+    seed: int = 0,
+    hint: Ints | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    on_progress: OnProgress | None = None,
+    solver: str = "cpsat",
+) -> OfflineResult:
+    """Find the best schedule of a trace and prove it, as far as the time limit allows.
+
+    Parameters
+    ----------
+    trace, fleet
+        The VMs, whose ends are all known, and where they go.
+    goal
+        What is maximised.
+    time_limit_s
+        Wall-clock seconds.
+    workers, seed
+        Threads, and the seed of everything random.
+    hint
+        A valid schedule to start from; the result is never worse.
+    should_stop
+        Asked often; once it answers True the best schedule so far is handed over.
+    on_progress
+        Told objective and bound as they get better; maybe from another thread.
+    solver
+        One of `OFFLINE_SOLVERS`.
+
+    Raises
+    ------
+    InputError
+        If there is no solver of that name, or the hint breaks a rule.
+    """
+    if solver not in OFFLINE_SOLVERS:
+        choice = ", ".join(OFFLINE_SOLVERS)
+        raise InputError("solver", "", f"{solver!r} is unknown, choose one of {choice}")
+    if hint is not None and (broken := next(faults(trace, fleet, hint), None)) is not None:
+        raise InputError("parameters", "hint", f"is no valid schedule: {broken}")
+    began = time.monotonic()
+    best = _Best(trace, fleet, goal, on_progress, began)
+    best.offer(np.full(len(trace), REJECTED) if hint is None else hint, best.bound)
+    run = Run(began + time_limit_s, workers, seed, should_stop or bool)
+    stats: dict[str, float] = {}
+    if time_limit_s > 0 and best.objective < best.bound:
+        module = import_module(f"numaplace.solver.{solver}.offline")
+        solve_stages = _solve_prefix if goal is Goal.PREFIX else _solve_weight
+        stats = solve_stages(best, cast(Engine, module.run_program), run)
+    return best.result(stats)
+
+
+class _Best:
+    """The best schedule and bound so far, in the units of the goal."""
+
+    def __init__(
+        self, trace: Trace, fleet: Fleet, goal: Goal, tell: OnProgress | None, began: float
+    ) -> None:
+        self.trace, self.fleet, self.goal = trace, fleet, goal
+        self._tell, self._began = tell, began
+        self.slots: Ints = np.full(len(trace), REJECTED)
+        self.objective = 0
+        self.bound = worth(trace, np.where(possible(trace, fleet), 0, REJECTED), goal)
+
+    def offer(self, slots: Ints, bound: int) -> None:
+        """Keep a schedule if it is better, and a bound if it is lower."""
+        broken = next(faults(self.trace, self.fleet, slots), None)
+        if broken is not None:
+            raise RuntimeError(f"a solver handed over a schedule that breaks a rule: {broken}")
+        objective = worth(self.trace, slots, self.goal)
+        better = objective > self.objective
+        if better:
+            self.slots, self.objective = slots, objective
+        if bound < self.bound or better:
+            self.bound = min(bound, self.bound)
+            if self._tell is not None:
+                self._tell(self.objective, self.bound, time.monotonic() - self._began)
+
+    def result(self, stats: dict[str, float]) -> OfflineResult:
+        """Return what is known."""
+        return OfflineResult(
+            self.goal,
+            SolveStatus.OPTIMAL if self.objective == self.bound else SolveStatus.FEASIBLE,
+            self.objective,
+            self.bound,
+            self.slots,
+            time.monotonic() - self._began,
+            stats,
+        )
+
+
+def _solve_weight(best: _Best, engine: Engine, run: Run) -> dict[str, float]:
+    """Maximise worth or number of VMs."""
+    trace = best.trace
+    value = trace.vcpu_ms if best.goal is Goal.VALUE else np.ones(len(trace), np.int64)
+    weight, unit = unscaled(value)
+    problem = make_problem(trace, best.fleet, weight)
+    search = Search(
+        problem, engine, run, best.slots, lambda slots, bound: best.offer(slots, bound * unit)
+    )
+    search.solve()
+    return search.stats
+
+
+def _solve_prefix(best: _Best, engine: Engine, run: Run) -> dict[str, float]:
+    """Maximise the number of first VMs that are all placed."""
+    search = PrefixSearch(best.trace, best.fleet, engine, run, best.offer)
+    search.solve(best.objective, best.bound)
+    return search.stats

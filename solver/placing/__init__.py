@@ -1,0 +1,1 @@
+"""Placing one virtual machine at a time: for plans, and for traces."""

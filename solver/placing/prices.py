@@ -1,0 +1,196 @@
+"""Prices of all that simple VMs can do, for annealing: by VM and place, by pair and kind of pair.
+
+A VM is *simple* if one node is all it needs: shared CPUs, one cell, its memory where its vCPUs
+are, no device, no sharing group, not tied to others' nodes. The others stay where they are; what
+they take and attract is part of the prices. Everything is in plain lists of integers, the fastest
+there is for single look-ups in Python.
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import combinations
+
+import numpy as np
+
+from numaplace.models import rates
+from numaplace.models.cores import node_llcs
+from numaplace.models.instance import Between
+from numaplace.models.relations import Scope
+from numaplace.models.units import MILLI, PageSize, to_micro
+from numaplace.models.vm import CpuPolicy, MemoryMode
+from numaplace.solver.placing.footprint import Footprint
+from numaplace.solver.placing.scores import (
+    affinity_loss,
+    migration_loss,
+    pair_loss,
+    places_for,
+)
+from numaplace.solver.placing.state import State
+
+FORBIDDEN = 1 << 50
+"""Price of what a rule forbids."""
+
+SAME_HOST, SAME_NODE, SAME_LLC = 1, 2, 4
+
+
+def simple_vms(state: State, *, scattered: bool) -> list[str]:
+    """Return the simple VMs placed; with `scattered` also those that spill or are ballooned."""
+    return [
+        name
+        for name, print_ in state.placed.items()
+        if _may_be_simple(state, print_) and (scattered or is_gathered(print_))
+    ]
+
+
+def _may_be_simple(state: State, print_: Footprint) -> bool:
+    vm, instance = print_.vm, state.instance
+    return (
+        vm.cpu_policy is CpuPolicy.SHARED
+        and instance.form(vm.name).max_cells == 1
+        and vm.memory_mode is not MemoryMode.INTERLEAVE
+        and vm.memory_nodes is None
+        and not vm.devices
+        and vm.name not in instance.group_of
+        and not state.board.togethers.get(vm.name)
+    )
+
+
+def is_gathered(print_: Footprint) -> bool:
+    """Tell whether a VM of one cell has all its memory where its vCPUs are."""
+    (place, mib), *others = print_.pages or ((-1, 0),)
+    return place == print_.homes[0][0] and not others and mib >= print_.vm.memory_mib
+
+
+class Prices:
+    """Simple VMs by index: where they are, what they need, and the prices of all they can do.
+
+    Parameters
+    ----------
+    state
+        Who is where; one row.
+    names
+        The simple VMs.
+
+    Attributes
+    ----------
+    scattered_micro
+        What the VMs lose now because not all their memory is where their vCPUs are; the prices
+        take it all as local, so places may be overfull to begin with.
+    kind
+        By two places, the number of all that a pair of VMs there feels.
+    pairs
+        By VM, its partners and their prices by kind.
+    price, options
+        By VM, its price at each place, and the places it may go to.
+    """
+
+    def __init__(self, state: State, names: list[str]) -> None:
+        self.board, self.names = state.board, names
+        prints = [state.placed[name] for name in names]
+        self.at = [print_.homes[0][0] for print_ in prints]
+        self.gathered = [is_gathered(print_) for print_ in prints]
+        self.cpu = [print_.vm.vcpus * MILLI for print_ in prints]
+        self.mib = [state.instance.form(print_.vm.name).own_mib for print_ in prints]
+        self.load = [print_.load[0][1] for print_ in prints]
+        self.demand = [
+            rates.demand_per_block(state.instance, print_.vm)
+            * state.instance.form(print_.vm.name).blocks
+            for print_ in prints
+        ]
+        self.cpu_free: list[int] = (self.board.cpu_capacity - state.cpu_used[0]).tolist()
+        free: dict[PageSize, list[int]] = {
+            size: (self.board.pool_mib[size] - state.mib_used[size][0]).tolist()
+            for size in PageSize
+        }
+        self.load_at: list[int] = state.load[0].tolist()
+        self.demand_at: list[int] = state.demand[0].tolist()
+        for v, print_ in enumerate(prints):
+            pool = free[print_.vm.page_size]
+            for place, mib in print_.pages:
+                pool[place] += mib
+            for place, demand in print_.demand:
+                self.demand_at[place] -= demand
+            pool[self.at[v]] -= self.mib[v]
+            self.demand_at[self.at[v]] += self.demand[v]
+        self.mib_free = [free[print_.vm.page_size] for print_ in prints]
+        self._number_kinds()
+        self._price_pairs()
+        self._price_places(state, prints)
+
+    def _number_kinds(self) -> None:
+        """Number pairs of places by all that a pair of VMs feels: distance, what they share."""
+        board, places = self.board, self.board.instance.places
+        distance = np.array([board.mean_r(place) for place in range(board.size)])
+        meets = np.eye(board.size, dtype=np.int64) * SAME_NODE
+        meets += (board.host_index[:, None] == board.host_index[None, :]) * SAME_HOST
+        for span in board.host_slice:
+            llcs = {place.index: node_llcs(place.node) for place in places[span]}
+            for a in llcs:
+                for b in llcs:
+                    if a != b and llcs[a] & llcs[b]:
+                        meets[a, b] += SAME_LLC
+        table = np.stack([distance.ravel(), meets.ravel().astype(np.float64)], axis=1)
+        kinds, numbers = np.unique(table, axis=0, return_inverse=True)
+        self.kinds = [(float(r), int(meet)) for r, meet in kinds]
+        self.kind: list[list[int]] = numbers.reshape(board.size, board.size).tolist()
+
+    def _price_pairs(self) -> None:
+        """Price each pair of simple VMs that feel each other, by kind of pair of places."""
+        instance = self.board.instance
+        index = {name: v for v, name in enumerate(self.names)}
+        rows: dict[tuple[int, int], list[int]] = {}
+
+        def add(first: str, second: str, price: list[int]) -> None:
+            if first in index and second in index and any(price):
+                pair = (index[first], index[second])
+                pair = (min(pair), max(pair))
+                row = rows.setdefault(pair, [0] * len(price))
+                rows[pair] = [a + b for a, b in zip(row, price, strict=True)]
+
+        for talk in instance.cooperations:
+            price = [to_micro(talk.weight * (r - 1.0)) for r, _ in self.kinds]
+            add(talk.first, talk.second, price)
+        for rival in instance.competitions:
+            add(rival.first, rival.second, self._if_met(rival.scope, to_micro(rival.weight)))
+        for rule in instance.aparts:
+            forbidden = self._if_met(rule.scope, FORBIDDEN)
+            members = [name for name in rule.vms if name in index]
+            for first, second in combinations(members, 2):
+                add(first, second, forbidden)
+        self.pairs: list[list[tuple[int, list[int]]]] = [[] for _ in self.names]
+        for (a, b), row in rows.items():
+            self.pairs[a].append((b, row))
+            self.pairs[b].append((a, row))
+
+    def _if_met(self, scope: Scope, price: int) -> list[int]:
+        bits = {
+            Scope.HOST: SAME_HOST,
+            Scope.NODE: SAME_NODE,
+            Scope.LLC: SAME_NODE | SAME_LLC,
+        }[scope]
+        return [price if meet & bits else 0 for _, meet in self.kinds]
+
+    def _price_places(self, state: State, prints: list[Footprint]) -> None:
+        """Price each simple VM at each place by itself and by the VMs that stay."""
+        others = copy.copy(state)
+        others.placed = {n: p for n, p in state.placed.items() if n not in set(self.names)}
+        stay_on_host = self.board.instance.between is not Between.NOTHING
+        self.scattered_micro = 0
+        self.price: list[list[int]] = []
+        self.options: list[list[int]] = []
+        for print_ in prints:
+            vm, form = print_.vm, self.board.instance.form(print_.vm.name)
+            mask, _ = places_for(others, vm)
+            if stay_on_host:
+                mask &= self.board.host_index == print_.host_index
+            mask &= self.board.cpu_capacity >= vm.vcpus * MILLI
+            mask &= self.board.pool_mib[vm.page_size] >= form.own_mib
+            here = print_.homes[0][0]
+            local = affinity_loss(self.board, vm, vm.vcpus) + migration_loss(
+                self.board, vm, form.blocks
+            )
+            self.scattered_micro += print_.own_micro - int(local[here])
+            price = local + pair_loss(others, vm, vm.vcpus, 1)
+            self.price.append(np.where(mask, price, FORBIDDEN).tolist())
+            self.options.append(np.flatnonzero(mask).tolist())

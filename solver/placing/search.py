@@ -1,0 +1,287 @@
+"""Find the best placement of one VM by a rule.
+
+Places are tried in order of a lower bound of the loss they add; the search ends when no bound is
+below the best exact loss. A VM of several cells is an assignment of cells to the nodes of a host.
+What its cells lose by lying far from each other is quadratic; trying every node as *anchor*, with
+the distance to it as a linear price, keeps that polynomial, and the exact loss decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from numaplace.models.forms import Shape
+from numaplace.models.instance import Between
+from numaplace.models.rates import load_milli
+from numaplace.models.vm import DevicePolicy, Vm
+from numaplace.solver.placing.board import Bools, Ints, Reals
+from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.matching import FORBIDDEN, assign
+from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.rules import PlacementRule
+from numaplace.solver.placing.scores import device_rates, places_for, score
+from numaplace.solver.placing.state import State
+
+TRIES_MAX = 64
+"""Exact losses worked out for one VM once a placement is known."""
+
+ANCHORS_MAX = 24
+WORSE_SHAPES_MAX = 2
+"""Shapes with more cells that may be no better before the search of shapes ends."""
+
+FORCED = 1e12
+"""Reward in micro-vCPU that makes an assignment use a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a VM may do to find memory."""
+
+    spill: bool
+    balloon: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A candidate and what it is compared by: the stage between value and loss, then the loss."""
+
+    first: int
+    candidate: Candidate
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Less is better."""
+        return self.first, self.candidate.loss
+
+
+class Search:
+    """Search of one VM's placement.
+
+    Parameters
+    ----------
+    state
+        Who is where.
+    vm
+        A VM that is not placed.
+    rule
+        What is best.
+    """
+
+    def __init__(self, state: State, vm: Vm, rule: PlacementRule) -> None:
+        self.state, self.vm, self.rule = state, vm, rule
+        self.form = state.instance.form(vm.name)
+        self.allowed, self.exactly = places_for(state, vm)
+        self.first = _stage_keys(state, vm) if rule.by_loss else np.zeros_like(state.host_vms)
+
+    def best(self) -> Candidate | None:
+        """Return the best placement found; None if the VM fits nowhere."""
+        if not self.allowed.any():
+            return None
+        passes = [Pass(spill=True, balloon=False)]
+        if not self.rule.by_loss:
+            passes.insert(0, Pass(spill=False, balloon=False))
+        if self.form.balloon_blocks:
+            passes.append(Pass(spill=True, balloon=True))
+        for how in passes:
+            found = self._best_shape(how)
+            if found is not None:
+                return found.candidate
+        return None
+
+    def _best_shape(self, how: Pass) -> Ranked | None:
+        best: Ranked | None = None
+        worse = 0
+        for shape in self.form.shapes:
+            if self.exactly is not None and shape.num_cells != len(self.exactly):
+                continue
+            found = self._one_cell(shape, how) if shape.num_cells == 1 else self._cells(shape, how)
+            if found is not None and not self.rule.by_loss:
+                return found
+            if found is not None and (best is None or found.key < best.key):
+                best, worse = found, 0
+            elif best is not None:
+                worse += 1
+            if best is not None and (worse >= WORSE_SHAPES_MAX or best.key == (0, 0)):
+                break
+        return best
+
+    # ---- one cell -----------------------------------------------------------------------------
+
+    def _one_cell(self, shape: Shape, how: Pass) -> Ranked | None:
+        kind = shape.types[0]
+        scores = score(
+            self.state,
+            self.vm,
+            self.allowed,
+            kind.vcpus,
+            kind.blocks,
+            1,
+            balloon=how.balloon,
+            spill=how.spill,
+        )
+        keys = np.where(scores.fits, self.rule.score(scores), FORBIDDEN)
+        first = self.first[self.state.board.host_index]
+        best: Ranked | None = None
+        tries = 0
+        for place in _ascending(keys, first):
+            bound = (int(first[place]), int(scores.loss[place]))
+            if best is not None and (bound >= best.key or tries >= TRIES_MAX):
+                break
+            found = self._build([Home(place, kind.vcpus, kind.blocks)], how)
+            if found is not None:
+                tries += 1
+                if best is None or found.key < best.key:
+                    best = found
+                if not self.rule.by_loss:
+                    break
+        return best
+
+    def _build(self, homes: Sequence[Home], how: Pass) -> Ranked | None:
+        candidate = build(self.state, self.vm, homes, balloon=how.balloon)
+        if candidate is None:
+            return None
+        return Ranked(int(self.first[candidate.footprint.host_index]), candidate)
+
+    # ---- several cells ------------------------------------------------------------------------
+
+    def _cells(self, shape: Shape, how: Pass) -> Ranked | None:
+        cells = shape.num_cells
+        keys: list[Reals] = []
+        for kind in shape.types:
+            scores = score(
+                self.state,
+                self.vm,
+                self.allowed,
+                kind.vcpus,
+                kind.blocks,
+                cells,
+                balloon=how.balloon,
+                spill=how.spill,
+            )
+            keys.append(np.where(scores.fits, self.rule.score(scores), FORBIDDEN))
+        best: Ranked | None = None
+        for bound, host_index in self._hosts(keys, cells):
+            if best is not None and bound >= best.key:
+                break
+            found = self._on_host(shape, how, host_index, keys)
+            if found is not None and not self.rule.by_loss:
+                return found
+            if found is not None and (best is None or found.key < best.key):
+                best = found
+        return best
+
+    def _hosts(self, keys: Sequence[Reals], cells: int) -> list[tuple[tuple[int, int], int]]:
+        """Hosts with nodes enough, with a lower bound, best first."""
+        least = np.minimum.reduce(keys)
+        found: list[tuple[tuple[int, int], int]] = []
+        for host_index, span in enumerate(self.state.board.host_slice):
+            here = least[span]
+            if len(here) >= cells:
+                bound = float(np.partition(here, cells - 1)[:cells].sum())
+                if bound < FORBIDDEN:
+                    found.append(((int(self.first[host_index]), int(bound)), host_index))
+        return sorted(found) if self.rule.by_loss else found
+
+    def _on_host(
+        self, shape: Shape, how: Pass, host_index: int, keys: Sequence[Reals]
+    ) -> Ranked | None:
+        span = self.state.board.host_slice[host_index]
+        costs = np.array([key[span] for key in keys])
+        demands = [kind.count for kind in shape.types]
+        best: Ranked | None = None
+        seen: set[tuple[Home, ...]] = set()
+        for anchor in self._anchors(costs, host_index):
+            priced = costs
+            if anchor is not None:
+                priced = costs + self._pull(shape, host_index, anchor)
+                priced[:, anchor] -= FORCED
+            given = assign(priced.tolist(), demands)
+            if given is None:
+                return None
+            homes = tuple(
+                Home(span.start + position, kind.vcpus, kind.blocks)
+                for kind, taken in zip(shape.types, given, strict=True)
+                for position in sorted(taken)
+            )
+            if homes in seen:
+                continue
+            seen.add(homes)
+            found = self._build(homes, how)
+            if found is not None and (best is None or found.key < best.key):
+                best = found
+            if best is not None and not self.rule.by_loss:
+                break
+        return best
+
+    def _anchors(self, costs: Reals, host_index: int) -> list[int | None]:
+        """Nodes to gather cells around; None for nowhere in particular."""
+        near = self._device_nodes(host_index)
+        usable = [p for p in range(costs.shape[1]) if costs[:, p].min() < FORBIDDEN]
+        usable.sort(key=lambda p: (not near[p], float(costs[:, p].min())))
+        return [None, *usable[:ANCHORS_MAX]]
+
+    def _device_nodes(self, host_index: int) -> Bools:
+        """Nodes of a host that a cell must use for the VM's required devices."""
+        span = self.state.board.host_slice[host_index]
+        near = np.zeros(span.stop - span.start, np.bool_)
+        for request in self.vm.devices:
+            if request.policy is not DevicePolicy.PREFERRED:
+                near |= device_rates(
+                    self.state.board, request.kind, request.policy, request.weight
+                )[0][span]
+        return near
+
+    def _pull(self, shape: Shape, host_index: int, anchor: int) -> Reals:
+        """Price of each node for each type of cell, if its other cells were at `anchor`.
+
+        A star with k - 1 pairs stands for all k (k - 1) / 2, hence the factor.
+        """
+        vm, form = self.vm, self.form
+        relative = self.state.board.relative(host_index)
+        prices: list[Reals] = []
+        for kind in shape.types:
+            share = (1.0 - vm.locality) * kind.blocks * form.block_mib / form.memory_mib
+            lost = MICRO_SHARE * kind.vcpus * vm.utilisation * share * shape.num_cells / 2
+            there, back = relative[:, anchor] - 1.0, relative[anchor, :] - 1.0
+            mu = vm.memory_intensity
+            slow = mu * there / (1.0 + mu * there) + mu * back / (1.0 + mu * back)
+            prices.append(lost * slow)
+        return np.array(prices)
+
+
+MICRO_SHARE = 1_000_000.0
+
+
+def _ascending(keys: Reals, first: Ints) -> Iterator[int]:
+    """Indices of finite keys, least first key, then least key first; lazily where that pays."""
+    if first.any():
+        for index in np.lexsort((keys, first)).tolist():
+            if keys[index] < FORBIDDEN:
+                yield index
+        return
+    keys = keys.copy()
+    while True:
+        index = int(keys.argmin())
+        if keys[index] == FORBIDDEN:
+            return
+        yield index
+        keys[index] = FORBIDDEN
+
+
+def _stage_keys(state: State, vm: Vm) -> Ints:
+    """What placing `vm` on each host does to the stage between value and loss."""
+    between = state.instance.between
+    if between is Between.FEWEST_HOSTS:
+        opened: Ints = (state.host_vms == 0).astype(np.int64)
+        return opened
+    if between is Between.BALANCE:
+        # The sum of cells is within rounding of the load of the whole VM.
+        load = load_milli(vm, vm.vcpus)
+        now = -(-state.host_load // state.board.host_threads)
+        after = state.peak(state.host_load, state.rows(vm.name)) + load
+        worst: Ints = np.maximum(now.max(), -(-after // state.board.host_threads))
+        return worst
+    return np.zeros_like(state.host_vms)

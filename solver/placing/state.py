@@ -1,0 +1,341 @@
+"""Who is where, what is left, and what one VM more would lose: the state of the online engine.
+
+Amounts in use are arrays by *row* and place. A row is an instant of the instance
+(`Instance.instants`), so that VMs may come and go in any order of decisions; or, with
+`online=True`, there is a single row, now: VMs are then placed in order of time and `finish` frees
+what they held. Without start and end times both are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from numaplace.models import rates
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Placement, Plan, SharedCopy
+from numaplace.models.relations import SharingGroup
+from numaplace.models.units import PageSize, to_micro
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
+from numaplace.solver.placing.board import Board, Ints
+from numaplace.solver.placing.corepool import CorePool
+from numaplace.solver.placing.footprint import Footprint, make_footprint
+
+REMEMBERED_MAX = 50_000
+
+CopyKey = tuple[str, int]
+"""Sharing group and host index."""
+
+
+class State:
+    """Placements of an instance and what they leave free.
+
+    Parameters
+    ----------
+    board
+        The instance as arrays.
+    online
+        One row, for VMs that are placed in order of start; else one row per instant. Not for
+        sharing groups whose members come and go: their copies take memory at other times too.
+
+    Attributes
+    ----------
+    remember
+        Keep footprints, for searches that try the same placements again and again.
+    """
+
+    def __init__(self, board: Board, *, online: bool = False) -> None:
+        self.board = board
+        self.instance: Instance = board.instance
+        self.online = online
+        self.rows_of = None if online else _rows_of(self.instance)
+        rows = 1 if online else max(1, len(self.instance.instants))
+        shape = (rows, board.size)
+        self.single_row = rows == 1
+        self.cpu_used: Ints = np.zeros(shape, np.int64)
+        self.mib_used = {size: np.zeros(shape, np.int64) for size in PageSize}
+        self.load: Ints = np.zeros(shape, np.int64)
+        self.demand: Ints = np.zeros(shape, np.int64)
+        self.past_load: Ints = np.zeros(board.size, np.int64)
+        self.past_demand: Ints = np.zeros(board.size, np.int64)
+        self.contention: Ints = np.zeros(board.size, np.int64)
+        self.host_load: Ints = np.zeros((rows, len(self.instance.hosts)), np.int64)
+        self.host_vms: Ints = np.zeros(len(self.instance.hosts), np.int64)
+        self.functions: dict[tuple[int, str], list[int]] = {}
+        self.placed: dict[str, Footprint] = {}
+        self.ended: set[str] = set()
+        self.copies: dict[CopyKey, frozenset[int]] = {}
+        self.remember = False
+        self._footprints: dict[tuple[str, Placement], Footprint] = {}
+        self._pools: dict[int, CorePool] = {}
+        self._room: dict[int, dict[tuple[ThreadPolicy, int], int]] = {}
+        self._groups = {group.name: group for group in self.instance.sharing}
+
+    # ---- rows -----------------------------------------------------------------------------
+
+    def rows(self, name: str) -> slice:
+        """Rows at which a VM exists."""
+        return slice(0, 1) if self.rows_of is None else self.rows_of[name]
+
+    def row_mask(self, name: str) -> int:
+        """Return the same rows as bits."""
+        rows = self.rows(name)
+        return int((1 << rows.stop) - (1 << rows.start))
+
+    def group_rows(self, group: SharingGroup) -> Ints:
+        """Rows at which a sharing group's copies take memory: a member, placed or not, exists."""
+        found = {r for name in group.vms for r in range(*self.rows(name).indices(1 << 30))}
+        return np.array(sorted(found), np.int64)
+
+    def peak(self, array: Ints, rows: slice) -> Ints:
+        """Largest value of each column over some rows."""
+        if self.single_row:
+            row: Ints = array[0]
+            return row
+        top: Ints = array[rows].max(axis=0)
+        return top
+
+    # ---- what is free -----------------------------------------------------------------------
+
+    def free_mib(self, place: int, size: PageSize, rows: slice | Ints) -> int:
+        """Memory free on a place at all of some rows."""
+        used = self.mib_used[size]
+        most = used.item(0, place) if self.single_row else int(used[rows, place].max())
+        return int(self.board.pool_mib[size].item(place)) - int(most)
+
+    def free_cpu(self, place: int, rows: slice) -> int:
+        """Part of `Board.cpu_capacity` free on a place at all of some rows."""
+        used = self.cpu_used
+        most = used.item(0, place) if self.single_row else int(used[rows, place].max())
+        return int(self.board.cpu_capacity.item(place)) - int(most)
+
+    def free_functions(self, host_index: int, address: str, has: int, rows: slice) -> int:
+        """Functions of a device free at all of some rows."""
+        used = self.functions.get((host_index, address))
+        return has if used is None else has - max(used[rows])
+
+    def room(self, place: int, policy: ThreadPolicy, mask: int) -> int:
+        """VCPUs of a dedicated VM that would find pCPUs on a place at all rows of a bit mask."""
+        known = self._room.setdefault(place, {})
+        if (policy, mask) not in known:
+            known[policy, mask] = self.pool(place).room(policy, mask)
+        return known[policy, mask]
+
+    def pool(self, place: int) -> CorePool:
+        """Cores of a place."""
+        if place not in self._pools:
+            self._pools[place] = CorePool(self.instance.places[place].node)
+        return self._pools[place]
+
+    # ---- changes ----------------------------------------------------------------------------
+
+    def footprint(self, vm: Vm, placement: Placement) -> Footprint:
+        """What `vm` takes at `placement`."""
+        key = (vm.name, placement)
+        known = self._footprints.get(key) if self.remember else None
+        if known is not None:
+            return known
+        held = [0] * len(placement.cells)
+        if vm.cpu_policy is CpuPolicy.DEDICATED:
+            for index, cell in enumerate(placement.cells):
+                place = self.instance.place_of[placement.host, cell.node].index
+                held[index] = len(self.pool(place).held(vm, cell.pcpus))
+        made = make_footprint(self.instance, vm, placement, tuple(held))
+        if self.remember:
+            if len(self._footprints) >= REMEMBERED_MAX:
+                self._footprints.clear()
+            self._footprints[key] = made
+        return made
+
+    def take(self, print_: Footprint, copies: Iterable[int] = ()) -> None:
+        """Place a VM; `copies` are places that get a copy of its sharing group's pages."""
+        name = print_.vm.name
+        self._add(print_, 1)
+        self.placed[name] = print_
+        self.host_vms[print_.host_index] += 1
+        for place, pcpus in self._pinned(print_):
+            self.pool(place).take(print_.vm, pcpus, self.row_mask(name))
+            self._room.pop(place, None)
+        group = self.instance.group_of.get(name)
+        if group is not None:
+            key = (group.name, print_.host_index)
+            self.set_copies(key, self.copies.get(key, frozenset()) | frozenset(copies))
+
+    def release(self, name: str) -> Footprint:
+        """Unplace a VM as if it had never been there; copies stay until `set_copies`."""
+        print_ = self.placed.pop(name)
+        self.host_vms[print_.host_index] -= 1
+        if name in self.ended:
+            self.ended.discard(name)
+        else:
+            self._add(print_, -1)
+        for place, pcpus in self._pinned(print_):
+            self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=True)
+            self._room.pop(place, None)
+        return print_
+
+    def finish(self, name: str) -> None:
+        """End a VM (online): what it held is free, but it stays in the plan and in the peaks."""
+        print_ = self.placed[name]
+        if name in self.ended:
+            return
+        np.maximum(self.past_load, self.load[0], out=self.past_load)
+        np.maximum(self.past_demand, self.demand[0], out=self.past_demand)
+        self._add(print_, -1)
+        for place, pcpus in self._pinned(print_):
+            self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=False)
+            self._room.pop(place, None)
+        self.ended.add(name)
+
+    def _pinned(self, print_: Footprint) -> list[tuple[int, tuple[int, ...]]]:
+        if print_.vm.cpu_policy is CpuPolicy.SHARED:
+            return []
+        cells = print_.placement.cells
+        return [(place, cell.pcpus) for (place, _), cell in zip(print_.homes, cells, strict=True)]
+
+    def _add(self, print_: Footprint, sign: int) -> None:
+        rows = self.rows(print_.vm.name)
+        where = 0 if self.single_row else rows
+        for array, amounts in (
+            (self.cpu_used, print_.cpu),
+            (self.load, print_.load),
+            (self.mib_used[print_.vm.page_size], print_.pages),
+            (self.demand, print_.demand),
+        ):
+            for place, amount in amounts:
+                array[where, place] += sign * amount
+        load = 0
+        for place, milli in print_.load:
+            load += milli
+            peak = self._peak_at(self.load, self.past_load, place)
+            self.contention[place] = self.board.contention[place].loss(peak)
+        self.host_load[where, print_.host_index] += sign * load
+        for address, count in print_.functions:
+            used = self.functions.setdefault((print_.host_index, address), [0] * len(self.load))
+            for row in range(rows.start, rows.stop):
+                used[row] += sign * count
+
+    def set_copies(self, key: CopyKey, places: frozenset[int]) -> None:
+        """Say which places hold a group's copies on a host."""
+        group = self._groups[key[0]]
+        before = self.copies.get(key, frozenset())
+        self._copy_memory(group, places - before, group.shared_mib)
+        self._copy_memory(group, before - places, -group.shared_mib)
+        if places:
+            self.copies[key] = places
+        else:
+            self.copies.pop(key, None)
+
+    def _copy_memory(self, group: SharingGroup, places: Iterable[int], mib: int) -> None:
+        used = self.mib_used[PageSize.SMALL]
+        rows = self.group_rows(group)
+        for place in places:
+            used[rows, place] += mib
+
+    # ---- what it costs ----------------------------------------------------------------------
+
+    def marginal(self, print_: Footprint, copies: Iterable[int] = ()) -> int:
+        """Loss in micro-vCPU that placing a VM (not placed now) would add, exactly."""
+        loss = print_.own_micro + self._pair_loss(print_)
+        rows = self.rows(print_.vm.name)
+        for place, milli in print_.load:
+            before, after = self._peaks(self.load, self.past_load, place, rows, milli)
+            contention = self.board.contention[place]
+            loss += contention.loss(after) - contention.loss(before)
+        for place, milli in print_.demand:
+            before, after = self._peaks(self.demand, self.past_demand, place, rows, milli)
+            at = self.instance.places[place]
+            loss += rates.bandwidth_loss(self.instance, at, after)
+            loss -= rates.bandwidth_loss(self.instance, at, before)
+        group = self.instance.group_of.get(print_.vm.name)
+        return loss if group is None else loss + self._sharing_loss(group, print_, copies)
+
+    def _peak_at(self, array: Ints, past: Ints, place: int) -> int:
+        now = array.item(0, place) if self.single_row else array[:, place].max()
+        return max(int(now), past.item(place))
+
+    def _peaks(
+        self, array: Ints, past: Ints, place: int, rows: slice, added: int
+    ) -> tuple[int, int]:
+        """Peak of a place at any time, without and with an amount added at some rows."""
+        before = self._peak_at(array, past, place)
+        now = array.item(0, place) if self.single_row else array[rows, place].max()
+        return before, max(before, int(now) + added)
+
+    def _pair_loss(self, print_: Footprint) -> int:
+        name, instance, loss = print_.vm.name, self.instance, 0
+        for talk, partner in self.board.cooperations.get(name, ()):
+            other = self.placed.get(partner.name)
+            if other is not None:
+                first, second = (print_, other) if partner.first else (other, print_)
+                for a, vcpus_a in first.homes:
+                    for b, vcpus_b in second.homes:
+                        at = (instance.places[a], instance.places[b])
+                        loss += rates.cooperation_rate(instance, talk, (vcpus_a, vcpus_b), at)
+        for rival, partner in self.board.competitions.get(name, ()):
+            other = self.placed.get(partner.name)
+            if other is not None:
+                mine = print_.domains(instance, rival.scope)
+                if not mine.isdisjoint(other.domains(instance, rival.scope)):
+                    loss += to_micro(rival.weight)
+        return loss
+
+    def _sharing_loss(self, group: SharingGroup, print_: Footprint, added: Iterable[int]) -> int:
+        old = self.copies.get((group.name, print_.host_index), frozenset())
+        new = old | frozenset(added)
+        loss = self.copy_loss(print_, new)
+        if old and new != old:
+            for name in group.vms:
+                other = self.placed.get(name)
+                if other is not None and other.host_index == print_.host_index:
+                    loss += self.copy_loss(other, new) - self.copy_loss(other, old)
+        return loss
+
+    def copy_loss(self, print_: Footprint, copies: frozenset[int]) -> int:
+        """Loss of a member that reads its group's pages at the nearest of `copies`."""
+        return sum(
+            min((rate for rate, _ in self.copy_rates(print_, home, vcpus, copies)), default=0)
+            for home, vcpus in print_.homes
+        )
+
+    def copy_rates(
+        self, print_: Footprint, home: int, vcpus: int, copies: Iterable[int]
+    ) -> list[tuple[int, int]]:
+        """Pairs (loss, place) for reading each copy from a home."""
+        places = self.instance.places
+        return [
+            (
+                rates.sharing_rate(self.instance, print_.vm, vcpus, places[home], places[at]),
+                at,
+            )
+            for at in copies
+        ]
+
+    # ---- what it is ---------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Return the plan, ended VMs included."""
+        index = self.instance.vm_index
+        names = sorted(self.placed, key=index.__getitem__)
+        places = self.instance.places
+        copies = tuple(
+            SharedCopy(
+                group,
+                self.instance.hosts[host].name,
+                tuple(places[place].node.id for place in sorted(where)),
+            )
+            for (group, host), where in sorted(self.copies.items())
+        )
+        return Plan({name: self.placed[name].placement for name in names}, copies)
+
+
+def _rows_of(instance: Instance) -> dict[str, slice]:
+    """Rows of each VM: it exists at consecutive instants."""
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for row, alive in enumerate(instance.instants):
+        for name in alive:
+            first.setdefault(name, row)
+            last[name] = row
+    return {name: slice(first[name], last[name] + 1) for name in first}

@@ -1,0 +1,1 @@
+"""Running hosts: from where everything is to where it should be."""

@@ -1,0 +1,288 @@
+"""Room for one more VM: the cheapest moves and balloon changes, or the proof that none help.
+
+If the VM fits with everything else left where it is, nothing moves. If not, one of two goals
+decides. ``moves``: the VMs give way whose moving and ballooning is cheapest; where those go, and
+whether their pages go along, is then decided by what they lose there, all others being left alone.
+``loss``: the least loss of the whole plan, which holds migration and ballooning; a move may also be
+made because it gains more than it costs. All VMs that run keep running.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import islice, permutations
+from typing import TypeVar
+
+from numaplace.models.cost import Term, evaluate
+from numaplace.models.errors import InputError
+from numaplace.models.instance import Between, Instance, Prices
+from numaplace.models.plan import Placement, Plan, SharedCopy
+from numaplace.models.relations import Apart, SharingGroup, Together
+from numaplace.models.result import Result, SolveStatus, Stage
+from numaplace.models.verify import violations
+from numaplace.models.vm import Vm
+from numaplace.solver.base import make_result
+from numaplace.solver.deadline import Deadline
+from numaplace.solver.params import SolveParams
+from numaplace.solver.placing.engine import Engine
+from numaplace.solver.registry import solve
+from numaplace.solver.replan.diff import Difference, differences
+
+G = TypeVar("G", Together, Apart)
+
+DISTURBED = (Term.MIGRATION, Term.BALLOONING)
+
+ORDERS_MAX = 120
+
+SOLVE_SHARE = 0.9
+"""Of the time; the rest is for where those that give way go."""
+
+HOME_WEIGHT = 1e-5
+"""vCPUs lost if all vCPUs of a VM change their nodes: of equal moves, the fewest."""
+
+BUSY_LEAST = 0.01
+"""Moving an idle VM is not free, or it would be moved for nothing."""
+
+LOAD_SCALE = 1e-3
+"""Loads are made so small that CPU contention has no say in what moves."""
+
+
+class Goal(StrEnum):
+    """What the changes are to be cheapest in."""
+
+    MOVES = "moves"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where one more VM goes, and what has to give way.
+
+    Parameters
+    ----------
+    instance
+        The VMs that run, and the one more, all of them required.
+    vm
+        The name of the one more.
+    goal
+        What `changes` are cheapest in.
+    result
+        A plan for all, with its loss in all; ``optimal`` means that no cheaper changes exist,
+        ``infeasible`` that none exist. It has a stage for the loss only if that is the goal.
+    changes
+        VMs that run and are not left as they are.
+    price_micro
+        Migration and additional ballooning, also of the one more; 0 if nothing changes.
+    least_micro
+        The least price at which room can be made at all, by moving vCPUs without their pages if
+        need be; None if the goal is the loss.
+    """
+
+    instance: Instance
+    vm: str
+    goal: Goal
+    result: Result
+    changes: tuple[Difference, ...] = ()
+    price_micro: int = 0
+    least_micro: int | None = None
+
+    @property
+    def placement(self) -> Placement | None:
+        """Where the one more goes; None if no room was found."""
+        return None if self.result.plan is None else self.result.plan.placements.get(self.vm)
+
+
+def make_room(
+    instance: Instance,
+    vm: Vm,
+    params: SolveParams | None = None,
+    *,
+    goal: Goal = Goal.MOVES,
+    solver: str = "cpsat",
+) -> Room:
+    """Find the cheapest changes that make room for `vm` among the VMs that run.
+
+    Parameters
+    ----------
+    instance
+        Its current plan says what runs where; VMs that are not in it play no part.
+    vm
+        One more VM: a new one, or one of the instance that does not run.
+    params, solver, goal
+        How to solve, if something has to change.
+
+    Raises
+    ------
+    InputError
+        If nothing is known of where VMs run, or the VM runs already.
+    """
+    began = time.monotonic()
+    params = (params or SolveParams()).begun()
+    running = _with_running(instance, vm)
+    current = running.current or Plan()
+    plan = _left_alone(running, vm.name, current)
+    if plan is not None:
+        result = make_result("greedy", running, plan, {}, runtime_s=time.monotonic() - began)
+        result = replace(result, status=SolveStatus.OPTIMAL, stages=())
+        return _room(running, vm.name, goal, result, current)
+    if goal is Goal.LOSS:
+        found = solve(running, solver, params)
+        return _room(running, vm.name, goal, found, current)
+    found = solve(_only_moves(running), solver, params.part(SOLVE_SHARE))
+    if found.plan is None:
+        return _room(running, vm.name, goal, found, current)
+    stages = tuple(stage for stage in found.stages if stage.stage is not Stage.LOSS)
+    least = _room(running, vm.name, goal, replace(found, stages=stages), current)
+    settled = _settled(running, least, found.plan, params.until)
+    room = _room(running, vm.name, goal, replace(least.result, plan=settled), current)
+    return replace(room, least_micro=least.price_micro)
+
+
+def _room(instance: Instance, name: str, goal: Goal, result: Result, current: Plan) -> Room:
+    if result.plan is None:
+        return Room(instance, name, goal, result)
+    names = {vm.name for vm in instance.vms if vm.required}
+    kept = {name: at for name, at in result.plan.placements.items() if name in names}
+    plan = Plan(kept, result.plan.copies)
+    changes = tuple(d for d in differences(instance, current, plan) if d.vm != name)
+    price = disturbance_micro(instance, plan) - disturbance_micro(instance, current)
+    result = replace(result, plan=plan, cost=evaluate(instance, plan))
+    return Room(instance, name, goal, result, changes, price)
+
+
+def disturbance_micro(instance: Instance, plan: Plan) -> int:
+    """Migration and ballooning of a plan."""
+    terms = evaluate(instance, plan).terms
+    return sum(terms[term] for term in DISTURBED)
+
+
+# -- the instance ----------------------------------------------------------------------------------
+
+
+def _with_running(instance: Instance, vm: Vm) -> Instance:
+    """Return the instance of the VMs that run and of `vm`, all required.
+
+    Members of a sharing group that do not run stay as VMs of no value: without them, pages in
+    common would be the members' own.
+    """
+    if instance.current is None and instance.vms:
+        reason = "is missing: where VMs run now must be known"
+        raise InputError(f"instance {instance.name!r:.80}", "current", reason)
+    current = instance.current or Plan()
+    if vm.name in current:
+        raise InputError("room", f"VM {vm.name!r:.80}", "runs already")
+    names = {*current.placements, vm.name}
+    idle = {n for group in instance.sharing if names & set(group.vms) for n in group.vms} - names
+    vms = [
+        replace(other, required=True)
+        if other.name in current
+        else replace(other, required=False, value=0.0)
+        for other in instance.vms
+        if other.name in names | idle and other.name != vm.name
+    ]
+    vms.append(replace(vm, required=True))
+    kept = names | idle
+    return replace(
+        instance,
+        vms=tuple(vms),
+        cooperations=tuple(p for p in instance.cooperations if {p.first, p.second} <= kept),
+        competitions=tuple(p for p in instance.competitions if {p.first, p.second} <= kept),
+        togethers=tuple(_narrowed(instance.togethers, kept)),
+        aparts=tuple(_narrowed(instance.aparts, kept)),
+        sharing=tuple(group for group in instance.sharing if kept & set(group.vms)),
+        between=Between.NOTHING,
+        current=replace(current, copies=_copies(instance.sharing, current, kept)),
+    )
+
+
+def _narrowed(groups: Iterable[G], names: set[str]) -> Iterator[G]:
+    """Yield the groups that still have two members."""
+    for group in groups:
+        members = tuple(name for name in group.vms if name in names)
+        if len(members) > 1:
+            yield replace(group, vms=members)
+
+
+def _copies(
+    groups: Iterable[SharingGroup], current: Plan, names: set[str]
+) -> tuple[SharedCopy, ...]:
+    known = {group.name for group in groups if names & set(group.vms)}
+    return tuple(copy for copy in current.copies if copy.group in known)
+
+
+def _only_moves(instance: Instance) -> Instance:
+    """Return the same instance in which nothing is lost but by moving and ballooning."""
+    current = instance.current or Plan()
+    prices, scale = _scaled(instance.prices)
+    return replace(
+        instance,
+        vms=tuple(_only_moved(vm, current.placements.get(vm.name), scale) for vm in instance.vms),
+        hosts=tuple(replace(host, smt_yield=2.0) for host in instance.hosts),
+        cooperations=(),
+        competitions=(),
+        prices=prices,
+    )
+
+
+def _scaled(prices: Prices) -> tuple[Prices, float]:
+    """Return prices at which a VM of so much less load costs as much to move as before."""
+    least = min(prices.copy_mib_per_s, prices.network_mib_per_s)
+    scale = min(1.0, max(LOAD_SCALE, 1 / (prices.horizon_s * least)))
+    horizon_s = max(1.0, prices.horizon_s * scale)
+    left = prices.horizon_s * scale / horizon_s
+    rates = [max(1.0, rate * left) for rate in (prices.copy_mib_per_s, prices.network_mib_per_s)]
+    scaled = replace(
+        prices, horizon_s=horizon_s, copy_mib_per_s=rates[0], network_mib_per_s=rates[1]
+    )
+    return scaled, scale
+
+
+def _only_moved(vm: Vm, now: Placement | None, scale: float) -> Vm:
+    return replace(
+        vm,
+        utilisation=0.0 if now is None else max(vm.utilisation, BUSY_LEAST) * scale,
+        memory_intensity=0.0,
+        bandwidth_mbps=0,
+        devices=tuple(replace(request, weight=0.0) for request in vm.devices),
+        soft_nodes=None if now is None else now.nodes,
+        soft_weight=HOME_WEIGHT,
+    )
+
+
+# -- the one more ----------------------------------------------------------------------------------
+
+
+def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:
+    """Return the current plan with the one more in it; None if it does not fit so."""
+    others = replace(
+        instance, vms=tuple(replace(vm, required=vm.name in current) for vm in instance.vms)
+    )
+    if violations(others, current):
+        return None
+    engine = Engine(instance)
+    engine.load_plan(current)
+    return engine.plan() if engine.add(instance.vm(name)) is not None else None
+
+
+def _settled(instance: Instance, least: Room, plan: Plan, until: Deadline) -> Plan:
+    """Return a plan in which who gives way, and the one more, are where they lose little.
+
+    They are placed one after the other, each where the plan then loses least, in all orders if
+    they are few; all others stay as they are in `plan`.
+    """
+    movers = [change.vm for change in least.changes] + [least.vm]
+    others = {name: at for name, at in plan.placements.items() if name not in movers}
+    best, loss = plan, evaluate(instance, plan).loss_micro
+    for order in islice(permutations(movers), ORDERS_MAX):
+        if until.over:
+            break
+        engine = Engine(instance)
+        engine.load_plan(Plan(others, plan.copies))
+        if all(engine.add(instance.vm(name)) is not None for name in order):
+            found = engine.plan()
+            if (cost := evaluate(instance, found).loss_micro) < loss:
+                best, loss = found, cost
+    return best

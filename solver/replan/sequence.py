@@ -1,0 +1,295 @@
+"""From one plan to another, move by move: an order in which every state has room.
+
+Moves that only wait for room another one makes come after it. The order is searched in depth: the
+moves that gain most a second come first, a dead end is left by going back. Where moves wait for one
+another in a circle, one of the VMs is moved out of the way, to a node (or host) with room, and on
+to its place later: a *bounce*. What is then still stuck is reported with the reason.
+
+Each state is checked by `numaplace.models.moves`, so a sequence found is a valid one. That none is
+found is no proof that there is none: the search is bounded, and bounces one VM at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from numaplace.models.cost import evaluate
+from numaplace.models.instance import Instance
+from numaplace.models.moves import Course, Step, StepKind, step_micros, steps_between
+from numaplace.models.plan import Placement, Plan, SharedCopy
+from numaplace.models.units import ceil_div
+from numaplace.solver.deadline import NEVER, Deadline
+from numaplace.solver.placing.board import Board
+from numaplace.solver.placing.build import build
+from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.rules import LEAST_LOSS
+from numaplace.solver.placing.search import Search
+from numaplace.solver.replan.step_room import Room
+
+TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
+"""States looked at, in all and in search of one order without bounces."""
+
+TRIES_A_STEP = 20
+RANK_SHARE = 0.3
+"""Of the time, for what single steps gain: the order to try them in."""
+
+BOUNCES_PER_VM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """Steps in a valid order, and why the others cannot be made.
+
+    Parameters
+    ----------
+    steps
+        What can be made, in this order.
+    copies
+        Copies of shared pages that are there on the way.
+    stuck, reasons
+        VMs that do not get to their place, and why, in words; none if all do.
+    """
+
+    steps: tuple[Step, ...]
+    copies: tuple[SharedCopy, ...] = ()
+    stuck: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PricedStep:
+    """A step with what it costs and gains.
+
+    Parameters
+    ----------
+    step
+        The step.
+    micros
+        Microseconds of copying.
+    gain_micro
+        Loss before it less loss after it, in micro-vCPU, without the price of moving. Negative if
+        a VM starts, or makes room for another; None if there was no time to work it out.
+    """
+
+    step: Step
+    micros: int
+    gain_micro: int | None
+
+
+def order_moves(
+    instance: Instance, current: Plan, target: Plan, until: Deadline = NEVER
+) -> Ordered:
+    """Find an order of the steps from one plan to another.
+
+    Parameters
+    ----------
+    instance
+        The instance.
+    current
+        Where VMs are. What rules it breaks may stay broken until moves mend them.
+    target
+        A valid plan.
+    until
+        When what is not ordered counts as stuck.
+    """
+    return _Sequencer(instance, current, target, until).run()
+
+
+def priced(
+    instance: Instance, current: Plan, steps: Sequence[Step], until: Deadline = NEVER
+) -> tuple[PricedStep, ...]:
+    """Return what each step costs and, as long as there is time, gains where it stands."""
+    without = replace(instance, current=None)
+    placements = dict(current.placements)
+    copies = current.copies
+    loss = evaluate(without, Plan(placements, copies)).loss_micro
+    found: list[PricedStep] = []
+    for step in steps:
+        placements[step.vm] = step.after
+        if until.over:
+            found.append(PricedStep(step, step_micros(instance, step), None))
+            continue
+        now = evaluate(without, Plan(placements, copies)).loss_micro
+        found.append(PricedStep(step, step_micros(instance, step), loss - now))
+        loss = now
+    return tuple(found)
+
+
+class _Sequencer:
+    """Search for an order, from one dead end to the next bounce."""
+
+    def __init__(self, instance: Instance, current: Plan, target: Plan, until: Deadline) -> None:
+        self.instance = instance
+        self.course = Course(instance, current, target)
+        self.until = until
+        self.plan = self.course.start().plan
+        self.steps: list[Step] = []
+        self.pending = {step.vm: step for step in self._by_gain(current, target)}
+        self.bounced: dict[str, int] = {}
+        self.tries = 0
+        self.tries_max = max(TRIES_MAX, 2 * TRIES_A_STEP * len(self.pending))
+
+    def _by_gain(self, current: Plan, target: Plan) -> list[Step]:
+        """Steps: VMs that start, then those that gain most for a second of copying."""
+        steps = steps_between(self.instance, current, target)
+        early = self.until.share(RANK_SHARE)
+        without = replace(self.instance, current=None)
+        now = evaluate(without, current).loss_micro
+        gains: dict[str, int] = {}
+        for step in steps:
+            if early.over:
+                break
+            alone = Plan({**current.placements, step.vm: step.after}, current.copies)
+            gains[step.vm] = now - evaluate(without, alone).loss_micro
+
+        def rank(step: Step) -> tuple[bool, float]:
+            micros = max(1, step_micros(self.instance, step))
+            return step.kind is not StepKind.START, -gains.get(step.vm, 0) / micros
+
+        return sorted(steps, key=rank)
+
+    @property
+    def over(self) -> bool:
+        """Whether the search has gone on long enough."""
+        return self.tries > self.tries_max or self.until.over
+
+    def run(self) -> Ordered:
+        """Order moves; bounce where there is no other way."""
+        while True:
+            self._advance()
+            if not self.pending:
+                return Ordered(tuple(self.steps), self.plan.copies)
+            if self.over or not self._bounce():
+                stuck = tuple(self.pending)
+                return Ordered(tuple(self.steps), self.plan.copies, stuck, self._reasons())
+
+    def _possible(self, plan: Plan, step: Step) -> bool:
+        self.tries += 1
+        return self.course.hindrance(plan, step) is None
+
+    def _advance(self) -> None:
+        """Make as many of the pending steps as a search in depth finds possible."""
+        best: list[Step] = []
+        end = self.tries + max(TRIES_A_SEARCH, TRIES_A_STEP * len(self.pending))
+        seen: set[frozenset[str]] = set()
+        path: list[Step] = []
+        trail = [(self.plan, self._choices(self.plan, frozenset(self.pending)))]
+        while trail:
+            plan, choices = trail[-1]
+            step = next(choices, None)
+            if step is None:
+                trail.pop()
+                if path:
+                    path.pop()
+                continue
+            path.append(step)
+            left = frozenset(self.pending).difference(done.vm for done in path)
+            if len(path) > len(best):
+                best = list(path)
+            if not left or self.over or self.tries > end:
+                break
+            if left in seen:
+                path.pop()
+                continue
+            seen.add(left)
+            after = self.course.after(plan, step).plan
+            trail.append((after, self._choices(after, left)))
+        for step in best:
+            self._make(step)
+            del self.pending[step.vm]
+
+    def _choices(self, plan: Plan, left: frozenset[str]) -> Iterator[Step]:
+        room = None if self.course.has_excuses else Room(self.instance, plan)
+        for name, step in self.pending.items():
+            if name not in left or self.over or (room is not None and not room.may_take(step)):
+                continue
+            if self._possible(plan, step):
+                yield step
+
+    def _make(self, step: Step) -> None:
+        self.plan = self.course.after(self.plan, step).plan
+        self.steps.append(step)
+
+    # ---- bounces ----------------------------------------------------------------------------
+
+    def _bounce(self) -> bool:
+        """Move a VM out of the way of another; False if that helps nobody."""
+        movable = [s for s in self.pending.values() if s.kind is not StepKind.START]
+        for step in sorted(movable, key=lambda s: (s.mib, s.vm)):
+            if self.bounced.get(step.vm, 0) >= BOUNCES_PER_VM:
+                continue
+            for between in self._stops(step):
+                if self.over:
+                    return False
+                away = Step(step.vm, step.before, between, bounce=True)
+                if self._possible(self.plan, away) and self._helps(away):
+                    self._make(away)
+                    self.bounced[step.vm] = self.bounced.get(step.vm, 0) + 1
+                    self.pending[step.vm] = Step(step.vm, between, step.after)
+                    return True
+        return False
+
+    def _helps(self, away: Step) -> bool:
+        """Tell whether another pending step is possible once a VM is out of the way."""
+        plan = self.course.after(self.plan, away).plan
+        left = frozenset(self.pending).difference({away.vm})
+        return next(self._choices(plan, left), None) is not None
+
+    def _stops(self, step: Step) -> Iterator[Placement]:
+        """Placements that a VM may have for a while: its host's other nodes, other hosts."""
+        vm = self.instance.vm(step.vm)
+        engine = Engine(self.instance, board=Board(self.instance))
+        try:
+            engine.load_plan(self.plan)
+        except (KeyError, ValueError, RuntimeError):
+            return  # a plan that breaks rules, which the engine does not know
+        engine.remove(step.vm)
+        assert step.before is not None
+        for homes in self._homes(step):
+            found = build(engine.state, vm, homes)
+            if found is not None and found.footprint.placement not in (step.before, step.after):
+                yield found.footprint.placement
+        for host in self.instance.allowed_hosts(vm):
+            if host.name != step.before.host:
+                elsewhere = replace(vm, allowed_hosts=frozenset({host.name}))
+                best = Search(engine.state, elsewhere, LEAST_LOSS).best()
+                if best is not None:
+                    yield best.footprint.placement
+
+    def _homes(self, step: Step) -> Iterator[list[Home]]:
+        """Homes that differ in one cell from where a VM is."""
+        assert step.before is not None
+        vm, old = self.instance.vm(step.vm), step.before
+        block_mib = self.instance.form(vm.name).block_mib
+        at = [
+            Home(
+                self.instance.place_of[old.host, cell.node].index,
+                cell.vcpus,
+                ceil_div(cell.nominal_mib, block_mib),
+            )
+            for cell in old.cells
+        ]
+        used = {home.place for home in at}
+        for place in self.instance.host_places[self.instance.host_index[old.host]]:
+            hard = vm.hard_nodes is None or place.node.id in vm.hard_nodes
+            if place.index in used or not hard or not place.node.pcpus:
+                continue
+            for number, home in enumerate(at):
+                yield [*at[:number], Home(place.index, home.vcpus, home.blocks), *at[number + 1 :]]
+
+    # ---- reasons ----------------------------------------------------------------------------
+
+    def _reasons(self) -> tuple[str, ...]:
+        """Why each pending step is not possible now."""
+        return tuple(self._reason(step) for step in self.pending.values())
+
+    def _reason(self, step: Step) -> str:
+        fault = None if self.over else self.course.hindrance(self.plan, step)
+        if fault is None:
+            return f"VM {step.vm!r}: the time to look for an order was over"
+        where = f"{fault.subject}: {fault.message}"
+        if step.kind is StepKind.START:
+            return f"VM {step.vm!r} cannot start: {where}"
+        return f"VM {step.vm!r} cannot move: {where}, and no VM can make room in between"

@@ -1,0 +1,131 @@
+"""The talk's experiment as a whole: all its runs, in parallel, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from numaplace.models.errors import check_int, check_real
+from numaplace.solver.compare.jobs import Stop, run_jobs
+from numaplace.solver.simulator.counters import Outcome
+from numaplace.solver.simulator.talk import (
+    CALIBRATED,
+    REPETITIONS,
+    TIME_S,
+    VM_COUNTS,
+    Configuration,
+    Point,
+    Workload,
+    bops_per_vcpu,
+    jobs,
+    points,
+    run,
+)
+
+VMS_MAX = max(VM_COUNTS)
+"""More do not fit the host's memory."""
+
+Job = tuple[Configuration, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What the experiment runs.
+
+    Parameters
+    ----------
+    work
+        Parameters of the simulation.
+    counts
+        Numbers of VMs.
+    repetitions, time_s, seed
+        Runs of each point, simulated seconds of each, and seed of the first.
+    """
+
+    work: Workload = CALIBRATED
+    counts: tuple[int, ...] = VM_COUNTS
+    repetitions: int = REPETITIONS
+    time_s: float = TIME_S
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_real("talk", "--time", self.time_s, 0.1, 1e6)
+        check_int("talk", "--repetitions", self.repetitions, 1, 10_000)
+        check_int("talk", "--seed", self.seed, 0, 2**31 - 1)
+        for count in self.counts:
+            check_int("talk", "--vms", count, 1, VMS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What came of the experiment.
+
+    Parameters
+    ----------
+    setup
+        What was to be run.
+    bops
+        SPECjbb2005 operations a second that one vCPU's work stands for.
+    outcomes
+        By configuration, number of VMs and repetition; less than asked for if it was stopped.
+    points
+        Repetitions put together.
+    missing
+        Runs left out because it was stopped.
+    """
+
+    setup: Setup
+    bops: float
+    outcomes: Mapping[Job, Outcome]
+    points: tuple[Point, ...]
+    missing: int
+
+    def point(self, configuration: Configuration, vms: int) -> Point | None:
+        """Return one point, None if none of its runs came to its end."""
+        at = (configuration, vms)
+        return next((each for each in self.points if (each.configuration, each.vms) == at), None)
+
+    def gain(self, point: Point) -> float | None:
+        """Return how much more than all-cpus it reaches, as a share; None if that did not run."""
+        floating = self.point(Configuration.ALL_CPUS, point.vms)
+        return None if floating is None else point.mean / floating.mean - 1.0
+
+
+def run_talk(
+    setup: Setup,
+    *,
+    processes: int = 1,
+    on_done: Callable[[int, int, str], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Experiment:
+    """Run the experiment.
+
+    Parameters
+    ----------
+    setup
+        What to run.
+    processes
+        Runs at the same time; the result does not depend on it.
+    on_done
+        Told the number of runs done, of all runs, and words for the last one.
+    should_stop
+        Asked between runs; once it answers True, those that have not begun are left out.
+    """
+    bops = bops_per_vcpu(setup.work, time_s=setup.time_s, seed=setup.seed)
+    every: Sequence[Job] = jobs(setup.counts, setup.repetitions)
+    found: dict[Job, Outcome] = {}
+    # The longest first, so that no process is left alone with one at the end.
+    longest_first = sorted(every, key=lambda job: -job[1])
+    work = partial(_run, setup)
+    for job, outcome in run_jobs(longest_first, work, processes=processes, should_stop=should_stop):
+        found[job] = outcome
+        if on_done is not None:
+            on_done(len(found), len(every), f"{job[0]} with {job[1]} VMs")
+    outcomes = {job: found[job] for job in every if job in found}
+    shown = tuple(points(outcomes, bops))
+    return Experiment(setup, bops, outcomes, shown, len(every) - len(outcomes))
+
+
+def _run(setup: Setup, job: Job, _should_stop: Stop) -> Outcome:
+    return run(job, setup.work, setup.time_s, setup.seed)

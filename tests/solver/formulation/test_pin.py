@@ -1,0 +1,69 @@
+"""Counts of cores and threads become pCPUs."""
+
+from __future__ import annotations
+
+import pytest
+
+from numaplace.models.cores import core_groups
+from numaplace.models.cost import evaluate
+from numaplace.models.instance import Instance
+from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.topology import Host, NumaNode, PCpu
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
+from numaplace.solver.formulation.pin import PinError, PinRequest, pin_group
+from numaplace.solver.registry import solve
+from numaplace.tests.builders import make_instance, make_node
+
+
+def _vm(name: str, policy: ThreadPolicy, start: int | None = None, end: int | None = None) -> Vm:
+    return Vm(
+        name, 2, 512, cpu_policy=CpuPolicy.DEDICATED, thread_policy=policy, start=start, end=end
+    )
+
+
+def test_whole_cores_and_threads_are_disjoint() -> None:
+    """Two isolated vCPUs take two cores of four, four threads the other two."""
+    (group,) = core_groups(make_node(0, cores=4, threads=2), by_llc=False)
+    whole, single = _vm("a", ThreadPolicy.ISOLATE), _vm("b", ThreadPolicy.PREFER)
+    given = pin_group(
+        make_instance(whole, single),
+        group,
+        [PinRequest("a", whole, 2), PinRequest("b", single, 4)],
+    )
+    assert sorted(map(len, given["a"])) == [2, 2]
+    used = [pcpu for units in given.values() for unit in units for pcpu in unit]
+    assert sorted(used) == list(range(8))
+
+
+def test_pcpus_are_reused_over_time() -> None:
+    """A VM that starts when another has ended gets its pCPUs."""
+    (group,) = core_groups(make_node(0, cores=2), by_llc=False)
+    first, second = _vm("a", ThreadPolicy.PREFER, 0, 5), _vm("b", ThreadPolicy.PREFER, 5, 9)
+    given = pin_group(
+        make_instance(first, second),
+        group,
+        [PinRequest("a", first, 2), PinRequest("b", second, 2)],
+    )
+    assert given["a"] == given["b"]
+
+
+def test_too_much_is_an_error() -> None:
+    """Three whole cores of two cannot be given."""
+    (group,) = core_groups(make_node(0, cores=2), by_llc=False)
+    vm = _vm("a", ThreadPolicy.ISOLATE)
+    with pytest.raises(PinError, match="3 whole cores wanted, 2 are there"):
+        pin_group(make_instance(vm), group, [PinRequest("a", vm, 3)])
+
+
+@pytest.mark.parametrize("solver", ["cpsat", "milp", "greedy"])
+def test_what_does_not_move_keeps_its_pcpus(solver: str) -> None:
+    """In the order of its vCPUs, whoever else comes; a plan as good as without."""
+    node = NumaNode(0, tuple(PCpu(n, n // 2) for n in range(8)), 1024)
+    vms = tuple(Vm(f"vm{n}", 2, 64, cpu_policy=CpuPolicy.DEDICATED) for n in range(2))
+    now = Placement("h", (PlacedCell(0, 2, ((0, 64),), (5, 4)),))
+    instance = Instance((Host("h", (node,)),), vms, current=Plan({"vm1": now}))
+    result = solve(instance, solver)
+    assert result.plan is not None
+    assert result.plan.placements["vm1"].cells[0].pcpus == (5, 4)
+    assert result.plan.placements["vm0"].cells[0].pcpus
+    assert result.cost == evaluate(instance, result.plan)
