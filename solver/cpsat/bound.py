@@ -17,7 +17,7 @@ from ortools.sat.python import cp_model
 
 from numaplace.models.instance import Instance
 from numaplace.models.units import MICRO
-from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.cpsat.engine import new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.bounds import Relaxation, Tier, relax
 from numaplace.solver.formulation.node_sets import (

@@ -16,9 +16,9 @@ from ortools.sat.python import cp_model
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule
-from numaplace.solver.cpsat.model import Formulation
-from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.cpsat.engine import Engine, Switch, new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
+from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
 from numaplace.solver.params import SolveParams
@@ -28,8 +28,6 @@ CHECK_S = 2.0
 TOTAL_S = 10.0
 NAMES_SHOWN = 8
 UNDECIDED = "no room was found in time, but none was excluded"
-
-Switch = tuple[Rule, str]
 
 WORDS = {
     Rule.MEMORY_CAPACITY: "memory of",
@@ -99,9 +97,10 @@ def find_conflict(instance: Instance, names: Iterable[str], until: Deadline) -> 
     """
     wanted = set(names)
     vms = tuple(replace(vm, required=vm.name in wanted) for vm in instance.vms)
-    formulation = Formulation(replace(instance, vms=vms), assumed=True, until=until)
-    switches = formulation.constraints.switches
-    if _feasible(formulation, set(switches), until) is not False:
+    formulation = Formulation(replace(instance, vms=vms), literals=True, until=until)
+    engine = Engine(formulation.program, assumed=True)
+    switches = engine.switches
+    if _feasible(engine, set(switches), until) is not False:
         return None
     kept = set(switches)
     by_rule: dict[Rule, set[Switch]] = defaultdict(set)
@@ -109,28 +108,26 @@ def find_conflict(instance: Instance, names: Iterable[str], until: Deadline) -> 
         by_rule[switch[0]].add(switch)
     # VMs first, under all rules: a conflict of few VMs is easier to read than one of few nodes.
     for switch in sorted(by_rule.pop(Rule.REQUIRED_VMS, set())):
-        kept = _without(formulation, kept, {switch}, until)
+        kept = _without(engine, kept, {switch}, until)
     for family in by_rule.values():
-        kept = _without(formulation, kept, family, until)
+        kept = _without(engine, kept, family, until)
     for switch in sorted(kept, key=lambda s: (s[0] is Rule.REQUIRED_VMS, s)):
-        kept = _without(formulation, kept, {switch}, until)
+        kept = _without(engine, kept, {switch}, until)
     return kept
 
 
-def _without(
-    formulation: Formulation, kept: set[Switch], some: set[Switch], until: Deadline
-) -> set[Switch]:
+def _without(engine: Engine, kept: set[Switch], some: set[Switch], until: Deadline) -> set[Switch]:
     """Return `kept` less `some` if that is still infeasible, `kept` otherwise."""
     if not kept & some or until.over:
         return kept
-    return kept - some if _feasible(formulation, kept - some, until) is False else kept
+    return kept - some if _feasible(engine, kept - some, until) is False else kept
 
 
-def _feasible(formulation: Formulation, switches: set[Switch], until: Deadline) -> bool | None:
+def _feasible(engine: Engine, switches: set[Switch], until: Deadline) -> bool | None:
     """Decide whether all rules switched on can hold; None if that takes too long."""
-    model = formulation.model
+    model = engine.model
     model.clear_assumptions()
-    model.add_assumptions([formulation.constraints.switches[s] for s in sorted(switches)])
+    model.add_assumptions([engine.switches[s] for s in sorted(switches)])
     solver = new_solver(1, min(CHECK_S, until.left_s))
     status = within(until, lambda: solver.solve(model))
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):

@@ -12,8 +12,9 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from numaplace.models.result import SolveStatus
-from numaplace.solver.cpsat.search import new_solver
-from numaplace.solver.offline.program import Answer, Program, Run
+from numaplace.solver.cpsat.engine import Engine, new_solver
+from numaplace.solver.formulation.program import Program
+from numaplace.solver.offline.program import Answer, Run
 
 POLL_S = 0.05
 TURN_S = 1.5
@@ -31,36 +32,30 @@ def run_program(program: Program, run: Run) -> Answer:
     """Maximise a program with CP-SAT, see `numaplace.solver.offline.program.Engine`."""
     if run.over:
         return Answer(SolveStatus.UNKNOWN)
-    model, variables = _model(program)
+    engine = Engine(program)
     if run.start is not None:
-        for variable, value in zip(variables, run.start.tolist(), strict=False):
-            if value >= 0:
-                model.add_hint(variable, value)
+        engine.hint((k, value) for k, value in enumerate(run.start.tolist()) if value >= 0)
     if not program.objective:
-        return _question(model, variables, run)
+        return _question(engine, run)
+    engine.aim(program.objective, maximise=True)
     solver = new_solver(run.workers, run.seconds_left)
     solver.parameters.random_seed = run.seed
-    return _solve(solver, model, variables, run)
+    return _solve(solver, engine, run)
 
 
-def _solve(
-    solver: cp_model.CpSolver,
-    model: cp_model.CpModel,
-    variables: list[cp_model.IntVar],
-    run: Run,
-) -> Answer:
+def _solve(solver: cp_model.CpSolver, engine: Engine, run: Run) -> Answer:
     if run.on_bound is not None:
         solver.best_bound_callback = _BoundTeller(run.on_bound)
     with _watched(solver, run):
-        status = STATUS.get(solver.solve(model), SolveStatus.UNKNOWN)
+        status = STATUS.get(solver.solve(engine.model), SolveStatus.UNKNOWN)
     if status in (SolveStatus.INFEASIBLE, SolveStatus.UNKNOWN):
         # CP-SAT's bound may still be 0 if time ran out in presolve: it bounds no maximum.
         return Answer(status)
-    values = np.array([solver.value(variable) for variable in variables], np.int64)
+    values = np.array(engine.values(solver), np.int64)
     return Answer(status, values, _whole(solver.best_objective_bound))
 
 
-def _question(model: cp_model.CpModel, variables: list[cp_model.IntVar], run: Run) -> Answer:
+def _question(engine: Engine, run: Run) -> Answer:
     """Tell whether VMs fit, by searches of one worker each.
 
     How long one takes is a matter of luck, so each is begun anew from another seed after a while.
@@ -79,7 +74,7 @@ def _question(model: cp_model.CpModel, variables: list[cp_model.IntVar], run: Ru
                 solver = new_solver(1, seconds)
                 solver.parameters.symmetry_level = levels[turn % len(levels)]
                 solver.parameters.random_seed = run.seed + turn
-                answer = _solve(solver, model, variables, own)
+                answer = _solve(solver, engine, own)
                 if answer.status is not SolveStatus.UNKNOWN:
                     answers.append(answer)
                 turn += 1
@@ -95,24 +90,6 @@ def _question(model: cp_model.CpModel, variables: list[cp_model.IntVar], run: Ru
     if errors:
         raise errors[0]
     return answers[0] if answers else Answer(SolveStatus.UNKNOWN)
-
-
-def _model(program: Program) -> tuple[cp_model.CpModel, list[cp_model.IntVar]]:
-    model = cp_model.CpModel()
-    variables = [model.new_int_var(0, upper, "") for upper in program.upper]
-    for terms, low, high in program.rows:
-        total = _sum(variables, terms)
-        domain = cp_model.Domain(-(2**62) if low is None else low, 2**62 if high is None else high)
-        model.add_linear_expression_in_domain(total, domain)
-    if program.objective:
-        model.maximize(_sum(variables, program.objective))
-    return model, variables
-
-
-def _sum(variables: list[cp_model.IntVar], terms: list[tuple[int, int]]) -> cp_model.LinearExprT:
-    return cp_model.LinearExpr.weighted_sum(
-        [variables[k] for k, _ in terms], [weight for _, weight in terms]
-    )
 
 
 class _BoundTeller:

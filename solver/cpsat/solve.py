@@ -14,9 +14,9 @@ from numaplace.models.instance import Instance
 from numaplace.models.moves import Budget
 from numaplace.models.result import Result, Stage
 from numaplace.solver.cpsat.bound import loss_bound
-from numaplace.solver.cpsat.model import Formulation
-from numaplace.solver.cpsat.search import new_solver
+from numaplace.solver.cpsat.engine import Engine, new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
+from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.params import SolveParams
 from numaplace.solver.stages import Stages, holds_later
 
@@ -66,16 +66,22 @@ class _Run:
 
     @cached_property
     def formulation(self) -> Formulation:
-        """The model, built when a stage needs it."""
-        formulation = Formulation(self.instance, until=self.stages.deadline)
+        """The program, written when a stage needs it."""
+        formulation = Formulation(self.instance, literals=True, until=self.stages.deadline)
         if self.budget is not None:
             formulation.objective.moved.keep_within(self.budget)
         return formulation
 
+    @cached_property
+    def engine(self) -> Engine:
+        """Its model."""
+        return Engine(self.formulation.program)
+
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
         if holds_later(self.held, stage):
-            del self.formulation
+            self.__dict__.pop("formulation", None)
+            self.__dict__.pop("engine", None)
             self.held.clear()
         for earlier, objective in to_hold.items():
             self.formulation.keep(earlier, objective)
@@ -86,14 +92,14 @@ class _Run:
             if best is not None and floor == self.stages.objective(stage):
                 self.stages.bounds[stage] = floor
                 return False
-            self.formulation.model.add(self.formulation.expression(stage) >= floor)
+            self.formulation.program.at_least(self.formulation.stage(stage), floor)
         if stage is Stage.VALUE:
-            self.formulation.model.add(self.formulation.expression(stage) <= self.stages.value_most)
-        self.formulation.aim(stage)
+            self.formulation.program.at_most(self.formulation.stage(stage), self.stages.value_most)
+        self.engine.aim(self.formulation.stage(stage), maximise=stage is Stage.VALUE)
         if best is not None:
-            self.formulation.hint(best)
-        model = self.formulation.model
-        limit_s = until.left_s - model.size / LOADED_PER_S
+            self.engine.hint(self.formulation.values_of(best) or ())
+        model, program = self.engine.model, self.formulation.program
+        limit_s = until.left_s - (len(program.upper) + len(program.rows)) / LOADED_PER_S
         if limit_s <= 0:
             raise OutOfTimeError
         solver = self._solver(limit_s)
@@ -138,7 +144,7 @@ class _Run:
         self.stages.stats[f"{stage}_branches"] = solver.num_branches
         self.stages.stats[f"{stage}_conflicts"] = solver.num_conflicts
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            self.stages.offer(self.formulation.plan(solver))
+            self.stages.offer(self.formulation.plan(self.engine.values(solver)))
         if status in (cp_model.OPTIMAL, cp_model.FEASIBLE, cp_model.UNKNOWN):
             bound = _bound(stage, solver.best_objective_bound)
             if status == cp_model.UNKNOWN and stage is Stage.VALUE:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
-from numaplace.solver.formulation.extract import Decisions, DecisionVariables, pages_of
+from numaplace.solver.formulation.extract import Decisions, pages_of
 from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, whole_cores
+from numaplace.solver.formulation.variables import Variables
 
 
 def decisions_of(prepared: Prepared, plan: Plan) -> Decisions | None:
@@ -119,14 +119,19 @@ def _add_devices(prepared: Prepared, decisions: Decisions, vm: Vm, placement: Pl
     return True
 
 
-def values_of(
-    prepared: Prepared, variables: DecisionVariables, decisions: Decisions
-) -> list[tuple[Any, int]]:
-    """Return the value of each variable that both formulations have, under `decisions`."""
+def values_of(variables: Variables, decisions: Decisions) -> list[tuple[int, int]]:
+    """Return each decision's variable with its value under `decisions`."""
+    prepared = variables.prepared
     taken = set(decisions.cells)
     placed = {option.vm for option in taken}
+    cuts = {(o.vm, o.shape, prepared.place_of(o).host_index) for o in taken}
     values = [(var, int(name in placed)) for name, var in variables.placed.items()]
     values += [(var, int(option in taken)) for option, var in variables.cell.items()]
+    values += [
+        (var, int(key in cuts))
+        for key, var in variables.cut.items()
+        if var != variables.placed[key[0]]
+    ]
     lying = {option: pages_of(prepared, decisions, option) for option in taken}
     for option, pages in variables.pages.items():
         on = lying.get(option, {})

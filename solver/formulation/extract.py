@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
 from numaplace.models.vm import ThreadPolicy, Vm
 from numaplace.solver.formulation.pin import PinRequest, pin_group
-from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, whole_cores
+from numaplace.solver.formulation.prepare import Option, Prepared, whole_cores
+from numaplace.solver.formulation.program import total_of
+from numaplace.solver.formulation.variables import Variables
 
 
 @dataclass(slots=True)
@@ -38,51 +39,28 @@ class Decisions:
     cores: dict[tuple[Option, int], int] = field(default_factory=dict)
 
 
-class DecisionVariables(Protocol):
-    """Variables that both formulations have, under the same names.
-
-    `pages` has blocks of cells that are neither fixed nor loose, maybe without the home's;
-    `blocks_on` and `cores` may be expressions.
-    """
-
-    placed: dict[str, Any]
-    cell: dict[Option, Any]
-    lies: dict[str, dict[int, Any]]
-    taken: dict[str, Any]
-    pages: dict[Option, dict[int, Any]]
-    balloon: dict[Option, Any]
-    device: dict[DeviceOption, Any]
-    copy: dict[tuple[str, int], Any]
-    read: dict[tuple[Option, int], Any]
-    cores: dict[tuple[Option, int], Any]
-    free_cores: dict[tuple[Option, int], Any]
-
-    def blocks_on(self, option: Option) -> dict[int, Any]:
-        """Blocks of an option's cell by place index, if its pages are not loose."""
-        ...
-
-
-def read_decisions(
-    prepared: Prepared, variables: DecisionVariables, value: Callable[[Any], int]
-) -> Decisions:
-    """Read what a solved formulation decided; `value` tells the value of an expression."""
-    decisions = Decisions([option for option, cell in variables.cell.items() if value(cell)])
+def read_decisions(variables: Variables, values: Sequence[int]) -> Decisions:
+    """Read what a solved formulation decided, from the values of its program's variables."""
+    decisions = Decisions([option for option, cell in variables.cell.items() if values[cell]])
     for option in decisions.cells:
-        pages = variables.lies.get(option.vm, {})
         if option in variables.pages:
-            pages = variables.blocks_on(option)
-        decisions.pages.update({(option, at): value(blocks) for at, blocks in pages.items()})
+            lying = variables.blocks_on(option)
+        else:
+            lying = {at: [(var, 1)] for at, var in variables.lies.get(option.vm, {}).items()}
+        decisions.pages.update(
+            {(option, at): total_of(blocks, values) for at, blocks in lying.items()}
+        )
     taken = set(decisions.cells)
-    decisions.cores.update(
-        {key: value(cores) for key, cores in variables.cores.items() if key[0] in taken}
-    )
+    for key, cores in variables.cores.items():
+        if key[0] in taken:
+            decisions.cores[key] = total_of(cores, values)
     functions: dict[tuple[str, int, str], int] = defaultdict(int)
     for choice, amount in variables.device.items():
-        functions[choice.vm, choice.request, choice.address] += value(amount)
+        functions[choice.vm, choice.request, choice.address] += values[amount]
     decisions.devices.update(functions)
     for (group, at), copy in variables.copy.items():
-        if value(copy):
-            host = prepared.instance.places[at].host_index
+        if values[copy]:
+            host = variables.instance.places[at].host_index
             decisions.copies.setdefault((group, host), []).append(at)
     return decisions
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.milp.variables import Linear
+
+# PuLP ships no types: a variable, an affine expression or a problem.
+Linear = Any
 
 # Objectives are whole numbers (micro-vCPU, thousandths, hosts): a run may stop this near to its
 # bound, and the bound may be wrong by `SLACK` and still round to the right whole number.

@@ -13,8 +13,7 @@ from pathlib import Path
 import pulp
 
 from numaplace.models.errors import InputError
-from numaplace.solver.milp.backend import GAP, Outcome, Task
-from numaplace.solver.milp.variables import Linear
+from numaplace.solver.milp.backend import GAP, Linear, Outcome, Task
 
 _BOUND = re.compile(r"^Lower bound:\s+(\S+)", re.MULTILINE)
 _NODES = re.compile(r"^Enumerated nodes:\s+(\d+)", re.MULTILINE)

@@ -13,8 +13,7 @@ import numpy as np
 import pulp
 
 from numaplace.solver.deadline import GRACE_S, OutOfTimeError, left_running
-from numaplace.solver.milp.backend import GAP, Outcome, Task
-from numaplace.solver.milp.variables import Linear
+from numaplace.solver.milp.backend import GAP, Linear, Outcome, Task
 
 TOLERANCE = 1e-8
 POLL_S = 0.05

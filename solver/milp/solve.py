@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
 from numaplace.models.result import Result, Stage
 from numaplace.solver.deadline import Deadline, OutOfTimeError
+from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.milp.backend import Outcome, Task, whole_bound
 from numaplace.solver.milp.cbc import cbc_program, solve_cbc
+from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
-from numaplace.solver.milp.model import Formulation
 from numaplace.solver.params import MilpBackend, SolveParams
 from numaplace.solver.stages import Stages, holds_later, sign
 
@@ -61,8 +63,13 @@ class _Run:
 
     @cached_property
     def formulation(self) -> Formulation:
-        """The problem, built when a stage needs it."""
-        return Formulation(self.instance, self.stages.deadline)
+        """The program, written when a stage needs it."""
+        return Formulation(self.instance, literals=False, until=self.stages.deadline)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Its problem."""
+        return Engine(self.formulation.program)
 
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
@@ -70,14 +77,15 @@ class _Run:
             # Writing the problem would take longer than the caller waits.
             raise OutOfTimeError
         if holds_later(self.held, stage):
-            del self.formulation
+            self.__dict__.pop("formulation", None)
+            self.__dict__.pop("engine", None)
             self.held.clear()
         for earlier, objective in to_hold.items():
             self.formulation.keep(earlier, objective)
         self.held |= to_hold.keys()
-        self.formulation.aim(stage)
+        self.engine.aim(self.formulation.stage(stage), maximise=stage is Stage.VALUE)
         began = self.stages.elapsed_s
-        if self.formulation.problem.num_terms > TERMS_PER_S * until.left_s:
+        if self.formulation.program.num_terms > TERMS_PER_S * until.left_s:
             raise OutOfTimeError
         outcome = self._run_backend(stage, until)
         self.stages.stats[f"{stage}_s"] = self.stages.elapsed_s - began
@@ -85,7 +93,7 @@ class _Run:
             return False
         self.stages.stats[f"{stage}_nodes"] = outcome.nodes
         if outcome.objective is not None:
-            self.stages.offer(self.formulation.plan())
+            self.stages.offer(self.formulation.plan(self.engine.values()))
         if self.stages.best is not None:
             lower = whole_bound(outcome.bound)
             self.stages.note_bound(stage, None if lower is None else sign(stage) * lower)
@@ -102,11 +110,11 @@ class _Run:
 
     def _run_backend(self, stage: Stage, until: Deadline) -> Outcome | None:
         """Run HiGHS or CBC; None if Ctrl-C ended it without an outcome."""
-        problem = self.formulation.problem
+        problem = self.engine.problem
         best = self.stages.best
         start = None if best is None else self.formulation.values_of(best)
         task = Task(
-            start or [],
+            self.engine.start(start or ()),
             until,
             self.params.num_workers,
             self.params.seed,
@@ -138,3 +146,17 @@ class _Watcher:
             self._last = state
             self._stages.report(self._stage, *state)
         return self._stages.params.stopped
+
+
+def loss_of(instance: Instance, plan: Plan) -> int | None:
+    """Return the loss the formulation sees in `plan`, None if it forbids the plan.
+
+    The tests hold this against the verifier and the cost, rule by rule and term by term.
+    """
+    formulation = Formulation(instance, literals=False)
+    if not formulation.fix(plan):
+        return None
+    engine = Engine(formulation.program)
+    engine.aim(formulation.stage(Stage.LOSS), maximise=False)
+    outcome = solve_highs(engine.problem, Task([]))
+    return None if outcome.objective is None else round(outcome.objective)

@@ -7,8 +7,8 @@ from collections import defaultdict
 import numpy as np
 
 from numaplace.models.trace import Ints
+from numaplace.solver.formulation.program import Program, Terms
 from numaplace.solver.offline.data import Kinds, Problem
-from numaplace.solver.offline.program import Program, Terms
 from numaplace.solver.offline.rows import capacity_rows, node_parts, patterns
 
 TERMS_MAX = 4_000_000

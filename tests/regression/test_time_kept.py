@@ -17,6 +17,7 @@ from numaplace.models.vm import Vm
 from numaplace.solver import registry
 from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError
+from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.solver import solve_greedy
@@ -30,13 +31,18 @@ TOO_LARGE = "0.5 s are too short to build and solve a model of this size [loss]"
 
 @pytest.mark.parametrize("back_end", EXACT)
 def test_nothing_is_built_after_the_deadline(back_end: str) -> None:
-    """Variables, rules, objectives and choices all stop at once."""
-    formulation = import_module(f"numaplace.solver.{back_end}.model").Formulation
+    """Variables, rules, objectives, engines and choices all stop at once."""
+    engine = import_module(f"numaplace.solver.{back_end}.engine").Engine
+    literals = back_end == "cpsat"
     with pytest.raises(OutOfTimeError):
-        formulation(PAIRS, until=OVER)
+        Formulation(PAIRS, literals=literals, until=OVER)
     wished = iter([False] * 200)
     with pytest.raises(OutOfTimeError):  # in the middle: Ctrl-C is heard while a model is built
-        formulation(PAIRS, until=Deadline.after(100, lambda: next(wished, True)))
+        Formulation(PAIRS, literals=literals, until=Deadline.after(100, lambda: next(wished, True)))
+    program = Formulation(PAIRS, literals=literals).program
+    program.until = OVER
+    with pytest.raises(OutOfTimeError):
+        engine(program)
     for work in ("options", "num_choices", "device_options", "talk_tree"):
         with pytest.raises(OutOfTimeError):
             getattr(Prepared(PAIRS, OVER), work)

@@ -12,8 +12,8 @@ from numaplace.models.plan import PlacedCell, Plan
 from numaplace.models.relations import Competition, Scope
 from numaplace.models.topology import PCpu
 from numaplace.models.vm import Vm
-from numaplace.solver.cpsat import model as cpsat_model
-from numaplace.solver.milp import model as milp_model
+from numaplace.solver.cpsat import engine as cpsat
+from numaplace.solver.milp import solve as milp
 from numaplace.tests.builders import make_host
 from numaplace.tests.models.case import cell, instance, on, pinned, plan, vm, with_nodes
 
@@ -33,7 +33,7 @@ def _pair(a: Vm, b: Vm, llc_of_core: tuple[int | None, ...]) -> Instance:
 ONE, UNKNOWN, TWO = (7, 7, 7, 7), (None, 7, 7, 7), (7, 8, 7, 8)
 
 
-@pytest.mark.parametrize("loss_of", [cpsat_model.loss_of, milp_model.loss_of])
+@pytest.mark.parametrize("loss_of", [cpsat.loss_of, milp.loss_of])
 @pytest.mark.parametrize(
     ("b", "llc_of_core", "at", "loss"),
     [

@@ -10,16 +10,16 @@ from numaplace.models.cost import TERMS, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.verify import Rule
-from numaplace.solver.cpsat import constraints as cpsat_constraints
-from numaplace.solver.cpsat import model as cpsat_model
-from numaplace.solver.milp import constraints as milp_constraints
-from numaplace.solver.milp import model as milp_model
+from numaplace.solver.cpsat import engine as cpsat
+from numaplace.solver.formulation.model import Formulation
+from numaplace.solver.formulation.rules import Rules
+from numaplace.solver.milp import solve as milp
 from numaplace.tests.builders import make_instance
 from numaplace.tests.rule_cases import RULE_CASES, RuleCase
 
 LOSS_OF: dict[str, Callable[[Instance, Plan], int | None]] = {
-    "cpsat": cpsat_model.loss_of,
-    "milp": milp_model.loss_of,
+    "cpsat": cpsat.loss_of,
+    "milp": milp.loss_of,
 }
 
 # No constraint has their name: the choices of `solver.prepare` keep them.
@@ -29,11 +29,6 @@ BY_CHOICE = {
     Rule.HARD_NODES,
     Rule.MEMORY_NODES,
     Rule.DEVICE_LOCALITY,
-}
-CONSTRAINTS = {
-    # A literal for "this VM uses this node" keeps cells apart in CP-SAT.
-    "cpsat": (cpsat_constraints.Constraints, BY_CHOICE | {Rule.DISTINCT_NODES}),
-    "milp": (milp_constraints.Constraints, BY_CHOICE),
 }
 
 
@@ -46,17 +41,12 @@ def test_rule(case: RuleCase, formulation: str) -> None:
     assert loss_of(case.instance, case.bad) is None
 
 
-@pytest.mark.parametrize("formulation", CONSTRAINTS)
-def test_rules_have_the_same_name(formulation: str) -> None:
+def test_rules_have_the_same_name() -> None:
     """Every rule is a method of that name, but for those that hold by choice."""
-    constraints, by_choice = CONSTRAINTS[formulation]
-    methods = {rule for rule in Rule if callable(getattr(constraints, rule, None))}
-    assert methods == set(Rule) - by_choice
+    assert {rule for rule in Rule if callable(getattr(Rules, rule, None))} == set(Rule) - BY_CHOICE
 
 
-@pytest.mark.parametrize("formulation", [cpsat_model.Formulation, milp_model.Formulation])
-def test_terms_have_the_same_name(
-    formulation: type[cpsat_model.Formulation] | type[milp_model.Formulation],
-) -> None:
-    """Both formulations price exactly the terms of the specification."""
-    assert list(formulation(make_instance()).objective.terms()) == list(TERMS)
+@pytest.mark.parametrize("literals", [False, True])
+def test_terms_have_the_same_name(literals: bool) -> None:
+    """Both forms price exactly the terms of the specification."""
+    assert list(Formulation(make_instance(), literals=literals).objective.terms()) == list(TERMS)

@@ -11,11 +11,12 @@ from numaplace.models.instance import Between, Instance
 from numaplace.models.relations import Apart
 from numaplace.models.result import SolveStatus, Stage
 from numaplace.models.vm import MemoryMode, Vm
+from numaplace.solver.cpsat.engine import loss_of
 from numaplace.solver.cpsat.explain import explained
-from numaplace.solver.cpsat.model import Formulation, loss_of
 from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.formulation.decide import decisions_of
 from numaplace.solver.formulation.extract import extract_plan
+from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.tests.builders import crowd, make_host, make_instance
@@ -150,6 +151,5 @@ def test_hint_is_complete() -> None:
     instance = crowd(10)
     result = solve_cpsat(instance, replace(QUICK, relative_gap=0.5))
     assert result.plan is not None
-    formulation = Formulation(instance)
-    assert formulation.hint(result.plan)
+    assert Formulation(instance, literals=True).values_of(result.plan)
     assert loss_of(instance, result.plan) == result.cost.loss_micro if result.cost else False

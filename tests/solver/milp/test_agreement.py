@@ -10,9 +10,9 @@ from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.topology import Host
 from numaplace.models.vm import Cell, GuestNuma, Vm
-from numaplace.solver.cpsat.model import loss_of as cpsat_loss_of
+from numaplace.solver.cpsat.engine import loss_of as cpsat_loss_of
 from numaplace.solver.cpsat.solve import solve_cpsat
-from numaplace.solver.milp.model import loss_of as milp_loss_of
+from numaplace.solver.milp.solve import loss_of as milp_loss_of
 from numaplace.solver.milp.solve import solve_milp
 from numaplace.solver.params import MilpBackend, SolveParams
 from numaplace.tests.builders import make_instance, make_node

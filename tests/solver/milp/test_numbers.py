@@ -7,10 +7,11 @@ import math
 import pulp
 import pytest
 
+from numaplace.solver.formulation.program import Kind, Program
 from numaplace.solver.milp.backend import GAP, SLACK, Task, whole_bound
 from numaplace.solver.milp.cbc import _bound
+from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
-from numaplace.solver.milp.rows import add_at_most, add_never
 
 
 @pytest.mark.parametrize(
@@ -36,25 +37,38 @@ def test_bounds_round_with_a_margin(bound: float | None, whole: int | None) -> N
 
 def test_rows_are_divided_and_rounded() -> None:
     """256 a + 512 b <= 1000 is a + 2 b <= 3; a row that always holds is left out."""
-    problem = pulp.LpProblem("rows")
-    a, b = (problem.add_variable(name, 0, 4, pulp.LpInteger) for name in "ab")
-    add_at_most(problem, 256 * a + 512 * b, 1000)
-    add_at_most(problem, 256 * a, 1024)
-    (row,) = problem.constraints()
-    assert (dict(row.items()), row.getUb()) == ({a: 1, b: 2}, 3)
+    program = Program()
+    a, b = program.variable(4), program.variable(4)
+    program.at_most([(a, 256), (b, 512)], 1000)
+    program.at_most([(a, 256)], 1024)
+    (row,) = (engine := Engine(program)).problem.constraints()
+    x, y = engine.variables
+    assert (dict(row.items()), row.getUb()) == ({x: 1, y: 2}, 3)
+
+
+def test_rows_that_define_are_divided_by_what_they_define() -> None:
+    """3000 a <= 1000 loss is 3 a <= loss, where the loss is rounded; a part counts in its unit."""
+    program = Program()
+    a, loss = program.variable(4), program.variable(100, Kind.ROUNDED)
+    part = program.part(4_000_000, unit=1_000_000)
+    program.at_most([(a, 300_000), (loss, -1000)], 0)
+    program.at_most([(a, 1_500_000), (part, -1)], 0)
+    engine = Engine(program)
+    x, y, z = engine.variables
+    rows = [dict(row.items()) for row in engine.problem.constraints()]
+    assert rows == [{x: 300, y: -1}, {x: 1.5, z: -1}]
+    assert z.upBound == 4
 
 
 def test_impossible_rows_stay_impossible() -> None:
-    """A row without variables that cannot hold makes the problem infeasible."""
-    problem = pulp.LpProblem("rows")
-    a = problem.add_variable("a", 0, 4, pulp.LpInteger)
-    problem.setObjective(1 * a)
-    add_at_most(problem, pulp.LpAffineExpression(constant=2), 1)
-    assert solve_highs(problem, Task([])).infeasible
-    again = pulp.LpProblem("never")
-    again.setObjective(1 * again.add_variable("b", 0, 1))
-    add_never(again)
-    assert solve_highs(again, Task([])).infeasible
+    """A row that cannot hold makes the problem infeasible, with variables or without."""
+    for terms, low, high in (([], 1, None), ([], None, -1), ([(0, 2)], 1, 1), ([(0, 1)], 5, None)):
+        program = Program()
+        program.variable(4)
+        program.row(terms, low, high)
+        engine = Engine(program)
+        engine.aim([(0, 1)], maximise=False)
+        assert solve_highs(engine.problem, Task([])).infeasible
 
 
 def test_solution_matches_its_objective() -> None:

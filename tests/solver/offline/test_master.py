@@ -14,12 +14,13 @@ from numaplace.models.result import SolveStatus
 from numaplace.models.schedule import REJECTED, Goal, faults
 from numaplace.models.trace import Ints, Trace
 from numaplace.solver.cpsat.offline import run_program as by_cpsat
+from numaplace.solver.formulation.program import Program
 from numaplace.solver.milp.offline import run_program as by_milp
 from numaplace.solver.offline.cores import Packer
 from numaplace.solver.offline.data import Problem, assigned, make_problem
 from numaplace.solver.offline.greedy import filled, greedy_schedule
 from numaplace.solver.offline.master import Master, Places
-from numaplace.solver.offline.program import Engine, Program, Run
+from numaplace.solver.offline.program import Engine, Run
 from numaplace.solver.offline.rows import capacity_rows, patterns
 from numaplace.tests.solver.offline.offline_cases import brute_force, cases, fleet_of, trace_of
 

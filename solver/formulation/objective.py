@@ -1,0 +1,226 @@
+"""The stages and the terms of `numaplace.models.cost` as sums over a program, under the same names.
+
+Every sum is in the integers of the specification. Where the specification rounds (up, to a
+micro-vCPU) a whole variable does; all other losses are whole by themselves once the choices are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+
+from numaplace.models import rates
+from numaplace.models.cost import Term
+from numaplace.models.instance import Place
+from numaplace.models.result import Stage
+from numaplace.models.units import MICRO, MILLI
+from numaplace.solver.formulation.moved import Migration
+from numaplace.solver.formulation.option_rates import (
+    affinity_rate,
+    load_milli,
+    memory_rate,
+    sharing_rate,
+)
+from numaplace.solver.formulation.prepare import Option
+from numaplace.solver.formulation.products import Products
+from numaplace.solver.formulation.program import Kind, Terms, joined, scaled
+from numaplace.solver.formulation.variables import Variables
+
+
+class Objective:
+    """Builds the sums of the objective.
+
+    Parameters
+    ----------
+    variables
+        Variables of the program.
+    """
+
+    def __init__(self, variables: Variables) -> None:
+        self.vars = variables
+        self.program = variables.program
+        self.prepared = variables.prepared
+        self.instance = variables.instance
+        self.moved = Migration(variables)
+        self.stages: dict[Stage, Callable[[], Terms]] = {
+            Stage.VALUE: self.value,
+            Stage.HOSTS: self.hosts,
+            Stage.BALANCE: self.balance,
+            Stage.LOSS: self.loss,
+        }
+
+    def value(self) -> Terms:
+        """Value of the VMs placed, in thousandths."""
+        worth = ((vm, self.instance.value_milli(vm)) for vm in self.instance.vms)
+        return [(self.vars.placed[vm.name], value) for vm, value in worth if value]
+
+    def hosts(self) -> Terms:
+        """Hosts that run a VM."""
+        used = [self.program.variable() for _ in self.instance.hosts]
+        for on_host in self.vars.on_host.values():
+            for host, on in on_host.items():
+                self.program.at_most([*on, (used[host], -1)], 0)
+        return [(host, 1) for host in used]
+
+    def balance(self) -> Terms:
+        """CPU load of the fullest host, in thousandths of its threads."""
+        loads: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+        for option, cell in self.vars.cell.items():
+            host = self.prepared.place_of(option).host_index
+            loads[host].append((option.vm, cell, load_milli(self.prepared, option)))
+        most = (sum(milli for _, _, milli in parts) for parts in loads.values())
+        fullest = self.program.variable(max(most, default=0))
+        for host, parts in loads.items():
+            threads = max(1, self.instance.hosts[host].threads)
+            for alive in self.instance.instants:
+                load = [(cell, milli) for name, cell, milli in parts if name in alive]
+                if load:
+                    self.program.at_most([*load, (fullest, -threads)], 0)
+        return [(fullest, 1)]
+
+    def loss(self) -> Terms:
+        """Sum of all terms in micro-vCPU."""
+        return joined(self.terms().values())
+
+    def terms(self) -> dict[Term, Terms]:
+        """Every term in micro-vCPU, without zeros."""
+        products = Products(self.vars)
+        functions: dict[Term, Callable[[], Terms]] = {
+            Term.REMOTE_MEMORY: self.remote_memory,
+            Term.SPLIT_GUEST: products.split_guest,
+            Term.PAGE_SHARING: self.page_sharing,
+            Term.NODE_AFFINITY: self.node_affinity,
+            Term.DEVICE: self.device,
+            Term.COOPERATION: products.cooperation,
+            Term.COMPETITION: products.competition,
+            Term.CPU_CONTENTION: self.cpu_contention,
+            Term.BANDWIDTH_CONTENTION: self.bandwidth_contention,
+            Term.BALLOONING: self.ballooning,
+            Term.MIGRATION: self.moved.losses,
+        }
+        return {
+            term: [(variable, rate) for variable, rate in function() if rate]
+            for term, function in functions.items()
+        }
+
+    def page_sharing(self) -> Terms:
+        """Reads of copies on other nodes."""
+        reads = self.vars.read.items()
+        return [(read, sharing_rate(self.prepared, *choice)) for choice, read in reads]
+
+    def node_affinity(self) -> Terms:
+        """Cells outside the soft set."""
+        cells = self.vars.cell.items()
+        return [(cell, affinity_rate(self.prepared, option)) for option, cell in cells]
+
+    def device(self) -> Terms:
+        """Functions at their distance from the cell that serves them."""
+        return [(functions, option.rate) for option, functions in self.vars.device.items()]
+
+    def ballooning(self) -> Terms:
+        """Blocks taken away."""
+        taken = [(option.vm, blocks) for option, blocks in self.vars.balloon.items()]
+        taken += self.vars.taken.items()
+        price = partial(rates.balloon_rate, self.instance)
+        return [(blocks, price(self.instance.vm(name))) for name, blocks in taken]
+
+    def remote_memory(self) -> Terms:
+        """Own blocks on other nodes, at their rate."""
+        found: Terms = []
+        for option in self.vars.cell:
+            if option.vm not in self.vars.lies:
+                for at, blocks in self.vars.blocks_on(option).items():
+                    found += scaled(blocks, memory_rate(self.prepared, option, option.place, at))
+        for name in self.vars.lies:
+            for host in self.prepared.hosts_of[name]:
+                found += self._loose_memory(name, host)
+        return found
+
+    def _loose_memory(self, name: str, host: int) -> Terms:
+        """Loss of loose pages on a host: blocks outside the home's cluster, level by level.
+
+        ``out[C] >= blocks x[C] - p[C] - taken`` for each cluster C. What distances are above their
+        tree: ``more >= sum_j rest(i,j) p[j]`` if the home is i.
+        """
+        tree = self.prepared.host_tree(host)
+        price = partial(memory_rate, self.prepared, self.prepared.options[name][0])
+        at, lies = self.vars.at[name], self.vars.lies[name]
+        blocks = self.instance.form(name).blocks
+        taken = [(self.vars.taken[name], -1)] if name in self.vars.taken else []
+        found: Terms = []
+        for step, level in zip(tree.steps(price), tree.levels, strict=True):
+            for cluster in level.clusters if step else ():
+                homes = joined(scaled(at[i], blocks) for i in sorted(cluster) if i in at)
+                if homes:
+                    pages = [(lies[j], -1) for j in sorted(cluster) if j in lies]
+                    out = self.program.part(blocks)
+                    self.program.at_most([*homes, *pages, *taken, (out, -1)], 0)
+                    found.append((out, step))
+        rest = tree.rest(price)
+        for i in sorted(at.keys() & set(tree.places)) if rest else ():
+            far = [(lies[j], rest[i, j]) for j in lies if (i, j) in rest]
+            if far:
+                most = blocks * max(rate for _, rate in far)
+                more = self.program.part(most, unit=MICRO)
+                self.program.at_most([*far, *scaled(at[i], most), (more, -1)], most)
+                found.append((more, 1))
+        return found
+
+    def cpu_contention(self) -> Terms:
+        """Convex loss of each node's load: an epigraph of its lines, at the worst instant."""
+        found: Terms = []
+        for index, options in sorted(self.vars.options_at.items()):
+            curve = rates.contention(self.instance.places[index])
+            milli = {o: load_milli(self.prepared, o) for o in options}
+            worst = curve.loss(sum(milli.values()))
+            if not worst:
+                continue
+            loss = self.program.part(worst, unit=MICRO)
+            for alive in self.instance.instants:
+                here = [o for o in options if o.vm in alive]
+                for slope, offset in curve.lines() if self._loses(curve, milli, here) else ():
+                    if slope:
+                        load = [(self.vars.cell[o], slope * milli[o]) for o in here]
+                        self.program.at_most([*load, (loss, -1)], -offset)
+            found.append((loss, 1))
+        return found
+
+    def _loses(self, curve: rates.Contention, milli: dict[Option, int], some: list[Option]) -> bool:
+        return curve.loss(sum(milli[option] for option in some)) > 0
+
+    def bandwidth_contention(self) -> Terms:
+        """Demand beyond a node's bandwidth, at the worst instant, rounded up to micro-vCPU."""
+        demand: dict[int, list[tuple[str, int, Terms]]] = defaultdict(list)
+        most: dict[int, int] = defaultdict(int)
+        for vm in self.instance.vms:
+            per_block = rates.demand_per_block(self.instance, vm)
+            for at, blocks in self.vars.lying(vm.name) if per_block else ():
+                demand[at].append((vm.name, per_block, blocks))
+                most[at] += per_block * self.instance.form(vm.name).blocks
+        found: Terms = []
+        for at in sorted(demand):
+            place = self.instance.places[at]
+            worst = rates.bandwidth_loss(self.instance, place, most[at])
+            if worst:
+                found.append((self._excess(place, demand[at], worst), 1))
+        return found
+
+    def _excess(self, place: Place, users: list[tuple[str, int, Terms]], worst: int) -> int:
+        """Priced excess of one node; whole by itself if every block's price is."""
+        limit = place.host.node_bandwidth_mbps(place.position)
+        assert limit is not None
+        price = rates.bandwidth_price(self.instance)
+        if all(price * per_block % MILLI == 0 for _, per_block, _ in users):
+            loss = self.program.part(worst, unit=MICRO)
+        else:
+            loss = self.program.variable(worst, Kind.ROUNDED)
+        for alive in self.instance.instants:
+            used = joined(
+                scaled(blocks, price * per_block)
+                for name, per_block, blocks in users
+                if name in alive
+            )
+            if used:
+                self.program.at_most([*used, (loss, -MILLI)], price * limit * MILLI)
+        return loss

@@ -1,0 +1,319 @@
+"""The rules of `numaplace.models.verify` as rows of a program, under the same names.
+
+Written for a strong relaxation: a choice is bounded by the choice it depends on (``cut``, ``cell``,
+``copy``) rather than by a large constant. `allowed_hosts`, `hard_nodes`, `memory_nodes` and
+`device_locality` hold by the choice of options.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+from numaplace.models.cores import CoreGroup
+from numaplace.models.instance import Place
+from numaplace.models.relations import Scope
+from numaplace.models.units import MILLI, PageSize
+from numaplace.models.verify import Rule
+from numaplace.models.vm import CpuPolicy, ThreadPolicy
+from numaplace.solver.formulation.prepare import Option, whole_cores
+from numaplace.solver.formulation.program import Terms, joined, scaled
+from numaplace.solver.formulation.variables import Variables
+
+
+class Rules:
+    """Adds one rule after the other to a program.
+
+    Parameters
+    ----------
+    variables
+        Variables of the program.
+    """
+
+    def __init__(self, variables: Variables) -> None:
+        self.vars = variables
+        self.program = variables.program
+        self.prepared = variables.prepared
+        self.instance = variables.instance
+
+    def add_all(self) -> None:
+        """Add every rule."""
+        self.cells()
+        self.distinct_nodes()
+        self.required_vms()
+        self.memory_amount()
+        self.memory_capacity()
+        self.dedicated_cpus()
+        self.shared_cpus()
+        self.device_count()
+        self.device_functions()
+        self.together()
+        self.apart()
+        self.shared_pages()
+
+    def cells(self) -> None:
+        """A placed VM has all cells of one shape on one host.
+
+        ``sum_i x[s,t,i] = count[t] cut[s,h]`` over the nodes i of host h, and ``sum cut = placed``.
+        """
+        members: dict[tuple[str, int, int, int], Terms] = defaultdict(list)
+        for option, cell in self.vars.cell.items():
+            host = self.prepared.place_of(option).host_index
+            members[option.vm, option.shape, host, option.kind].append((cell, 1))
+        for (name, s, host, t), found in members.items():
+            count = self.instance.form(name).shapes[s].types[t].count
+            self.program.equal([*found, (self.vars.cut[name, s, host], -count)], 0)
+        cuts: dict[str, Terms] = defaultdict(list)
+        for (name, _, _), cut in self.vars.cut.items():
+            cuts[name].append((cut, 1))
+        for name, placed in self.vars.placed.items():
+            if cuts[name] != [(placed, 1)]:
+                self.program.equal([*cuts[name], (placed, -1)], 0)
+
+    def distinct_nodes(self) -> None:
+        """A node has one cell of a shape at most: ``sum_t x[s,t,i] <= cut[s,h]``.
+
+        With literals, the one of `at` says so.
+        """
+        shares: dict[tuple[str, int, int], Terms] = defaultdict(list)
+        for option, cell in self.vars.cell.items() if not self.program.literals else ():
+            if self.prepared.shape_of(option).num_cells > 1:
+                shares[option.vm, option.shape, option.place].append((cell, 1))
+        for (name, s, place), found in shares.items():
+            cut = self.vars.cut[name, s, self.instance.places[place].host_index]
+            self.program.at_most([*found, (cut, -1)], 0)
+
+    def required_vms(self) -> None:
+        """Every required VM is placed."""
+        for vm in self.instance.vms:
+            if vm.required:
+                placed = [(self.vars.placed[vm.name], 1)]
+                self.program.at_least(placed, 1, Rule.REQUIRED_VMS, vm.name)
+
+    def memory_amount(self) -> None:
+        """A cell's blocks are on some node or ballooned away; ballooning has its limit."""
+        self._loose_amount()
+        for option in self.vars.pages:
+            blocks, cell = self.prepared.kind_of(option).blocks, self.vars.cell[option]
+            away = [*self.vars.away(option), (cell, -blocks)]
+            at_home = self.program.literals and self.vars.lives_at_home(option)
+            self.program.row(away, None if at_home else 0, 0)
+            for variable, _ in away[:-1]:
+                most = self.program.upper[variable]
+                if most < blocks or at_home:
+                    self.program.at_most([(variable, 1), (cell, -most)], 0)
+        ballooned: dict[str, Terms] = defaultdict(list)
+        for option, taken in self.vars.balloon.items():
+            ballooned[option.vm].append((taken, 1))
+        for name, parts in ballooned.items():
+            limit = self.instance.form(name).balloon_blocks
+            self.program.at_most([*parts, (self.vars.placed[name], -limit)], 0)
+
+    def _loose_amount(self) -> None:
+        """All blocks of a loose VM are on its host: ``sum_j p[j] + taken = blocks``."""
+        for name, lies in self.vars.lies.items():
+            blocks, on_host = self.instance.form(name).blocks, self.vars.on_host[name]
+            taken = [(self.vars.taken[name], 1)] if name in self.vars.taken else []
+            total = [*((part, 1) for part in lies.values()), *taken]
+            self.program.equal([*total, (self.vars.placed[name], -blocks)], 0)
+            for host in sorted(on_host) if len(on_host) > 1 else ():
+                places = self.instance.places
+                here = [(p, 1) for j, p in lies.items() if places[j].host_index == host]
+                self.program.at_most([*here, *scaled(on_host[host], -blocks)], 0)
+
+    def memory_capacity(self) -> None:
+        """Each node's page pools hold what lies on it, at every instant."""
+        lies: dict[tuple[int, PageSize], list[tuple[frozenset[str], Terms]]] = defaultdict(list)
+        for vm in self.instance.vms:
+            block_mib, alone = self.instance.form(vm.name).block_mib, frozenset({vm.name})
+            for at, blocks in self.vars.lying(vm.name):
+                lies[at, vm.page_size].append((alone, scaled(blocks, block_mib)))
+        members = {group.name: group for group in self.instance.sharing}
+        for (name, at), copy in self.vars.copy.items():
+            mib = [(copy, members[name].shared_mib)]
+            lies[at, PageSize.SMALL].append((frozenset(members[name].vms), mib))
+        for at, page_size in sorted(lies):
+            place = self.instance.places[at]
+            pool = place.node.pool_mib(page_size)
+            for used in self._at_instants(lies[at, page_size]):
+                subject = f"{place} {page_size}"
+                self.program.at_most(used, pool, Rule.MEMORY_CAPACITY, subject)
+
+    def _at_instants(self, parts: list[tuple[frozenset[str], Terms]]) -> Iterator[Terms]:
+        """Sum at each instant of the parts whose users exist then, where there are any."""
+        for alive in self.instance.instants:
+            used = joined(terms for users, terms in parts if users & alive)
+            if used:
+                yield used
+
+    def dedicated_cpus(self) -> None:
+        """Cells take the cores they need; those of each group suffice at every instant."""
+        self._cores_needed()
+        for index in sorted(self.vars.options_at):
+            place = self.instance.places[index]
+            dedicated = [o for o in self.vars.options_at[index] if self._dedicated(o)]
+            for g, group in enumerate(self.prepared.core_groups(place)) if dedicated else ():
+                self._group_capacity(place, g, group, dedicated)
+
+    def _dedicated(self, option: Option) -> bool:
+        return self.instance.vm(option.vm).cpu_policy is CpuPolicy.DEDICATED
+
+    def _cores_needed(self) -> None:
+        """A cell that may use several core groups takes what its vCPUs need of them together."""
+        served: dict[Option, Terms] = defaultdict(list)
+        for (option, g), cores in self.vars.free_cores.items():
+            group = self.prepared.core_groups(self.prepared.place_of(option))[g]
+            cell, most = self.vars.cell[option], self.program.upper[cores]
+            self.program.at_most([(cores, 1), (cell, -most)], 0)
+            served[option].append((cores, group.threads_per_core if self._requires(option) else 1))
+        for option, amounts in served.items():
+            vcpus, cell = self.prepared.kind_of(option).vcpus, self.vars.cell[option]
+            more = None if self._requires(option) else 0
+            self.program.row([*amounts, (cell, -vcpus)], 0, more)
+
+    def _requires(self, option: Option) -> bool:
+        return self.instance.vm(option.vm).thread_policy is ThreadPolicy.REQUIRE
+
+    def _group_capacity(
+        self, place: Place, g: int, group: CoreGroup, options: list[Option]
+    ) -> None:
+        """Whole cores and single threads come from disjoint cores, fixed over time."""
+        whole = [o for o in options if whole_cores(self.instance.vm(o.vm))]
+        single = [o for o in options if not whole_cores(self.instance.vm(o.vm))]
+        k = group.threads_per_core
+        border = None
+        if whole and single and len(self.instance.instants) > 1:
+            border = self.program.variable(group.num_cores)
+        for alive in self.instance.instants:
+            cores = joined(self.vars.cores[o, g] for o in whole if o.vm in alive)
+            threads = joined(self.vars.cores[o, g] for o in single if o.vm in alive)
+            if border is None:
+                held = [*scaled(cores, k), *threads]
+                self._hold(place, held, group.num_threads)
+            else:
+                self._hold(place, [*cores, (border, -1)], 0)
+                self._hold(place, [*threads, (border, k)], group.num_threads)
+
+    def _hold(self, place: Place, held: Terms, most: int) -> None:
+        self.program.at_most(held, most, Rule.DEDICATED_CPUS, str(place))
+
+    def shared_cpus(self) -> None:
+        """Shared vCPUs obey the overcommit ratio on the pCPUs no dedicated VM holds."""
+        for index in sorted(self.vars.options_at):
+            place, options = self.instance.places[index], self.vars.options_at[index]
+            if all(self._dedicated(option) for option in options):
+                continue
+            ratio = round(place.host.vcpu_overcommit * MILLI)
+            parts = [
+                (
+                    frozenset({o.vm}),
+                    scaled(self._threads_held(o), ratio)
+                    if self._dedicated(o)
+                    else [(self.vars.cell[o], MILLI * self.prepared.kind_of(o).vcpus)],
+                )
+                for o in options
+            ]
+            for used in self._at_instants(parts):
+                limit = ratio * place.node.threads
+                self.program.at_most(used, limit, Rule.SHARED_CPUS, str(place))
+
+    def _threads_held(self, option: Option) -> Terms:
+        """PCPUs a dedicated cell keeps from shared vCPUs."""
+        whole = whole_cores(self.instance.vm(option.vm))
+        groups = self.prepared.core_groups(self.prepared.place_of(option))
+        return joined(
+            scaled(self.vars.cores[option, g], group.threads_per_core if whole else 1)
+            for g, group in enumerate(groups)
+        )
+
+    def device_count(self) -> None:
+        """Each request is answered, functions served by a cell: ``sum u[home] <= count at[home]``.
+
+        That they are near enough (`device_locality`) is in the choices.
+        """
+        served: dict[tuple[str, int], Terms] = defaultdict(list)
+        by_home: dict[tuple[str, int, int], Terms] = defaultdict(list)
+        for option, functions in self.vars.device.items():
+            served[option.vm, option.request].append((functions, 1))
+            by_home[option.vm, option.request, option.home].append((functions, 1))
+        for (name, index, home), parts in by_home.items():
+            count = self.instance.vm(name).devices[index].count
+            self.program.at_most([*parts, *scaled(self.vars.at[name][home], -count)], 0)
+        for vm in self.instance.vms:
+            for index, request in enumerate(vm.devices):
+                wanted = (self.vars.placed[vm.name], -request.count)
+                subject = f"{vm.name} {request.kind}"
+                self.program.equal([*served[vm.name, index], wanted], 0, Rule.DEVICE_COUNT, subject)
+
+    def device_functions(self) -> None:
+        """No device gives more functions than it has, at every instant."""
+        taken: dict[tuple[int, str], list[tuple[frozenset[str], Terms]]] = defaultdict(list)
+        for option, functions in self.vars.device.items():
+            on = self.instance.places[option.home].host_index
+            taken[on, option.address].append((frozenset({option.vm}), [(functions, 1)]))
+        for index, address in sorted(taken):
+            host, users = self.instance.hosts[index], taken[index, address]
+            device = next(d for d in host.devices if d.address == address)
+            subject = f"{host.name} {address}"
+            for used in self._at_instants(users):
+                self.program.at_most(used, device.functions, Rule.DEVICE_FUNCTIONS, subject)
+
+    def together(self) -> None:
+        """Of two VMs of a group that are both placed, each is where the other is."""
+        for group in self.instance.togethers:
+            for a, b in self._overlapping(group.vms):
+                where = self._where(a, group.scope), self._where(b, group.scope)
+                for key in sorted(where[0].keys() | where[1].keys()):
+                    here_a, here_b = (found.get(key, []) for found in where)
+                    for one, other, placed in ((here_a, here_b, b), (here_b, here_a, a)):
+                        both = [*one, *scaled(other, -1), (self.vars.placed[placed], 1)]
+                        self.program.at_most(both, 1, Rule.TOGETHER, f"{a}, {b}")
+
+    def _overlapping(self, vms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+        for a, b in combinations(vms, 2):
+            if self.instance.vm(a).overlaps(self.instance.vm(b)):
+                yield a, b
+
+    def apart(self) -> None:
+        """At most one VM of a group that exists at an instant uses a node (or host)."""
+        for group in self.instance.aparts:
+            for alive in self.instance.instants:
+                users: dict[int, list[Terms]] = defaultdict(list)
+                for name in filter(alive.__contains__, group.vms):
+                    for key, uses in self._where(name, group.scope).items():
+                        users[key].append(uses)
+                for found in users.values():
+                    if len(found) > 1:
+                        self.program.at_most(joined(found), 1, Rule.APART, ", ".join(group.vms))
+
+    def _where(self, name: str, scope: Scope) -> dict[int, Terms]:
+        return self.vars.on_host[name] if scope is Scope.HOST else self.vars.at[name]
+
+    def shared_pages(self) -> None:
+        """Members of a sharing group find a copy on each cell's node, or on the host if allowed."""
+        for group in self.instance.sharing:
+            for name in group.vms:
+                for place, at in self.vars.at[name].items() if not group.across_nodes else ():
+                    copy = self._copy(group.name, place, -1)
+                    self.program.at_most([*at, *copy], 0, Rule.SHARED_PAGES, group.name)
+                if group.across_nodes:
+                    self._read_one(group.name, self.prepared.options[name])
+
+    def _copy(self, group: str, place: int, factor: int) -> Terms:
+        copy = self.vars.copy.get((group, place))
+        return [] if copy is None else [(copy, factor)]
+
+    def _read_one(self, group: str, options: Iterable[Option]) -> None:
+        """A cell reads one copy of its group."""
+        for option in options:
+            host = self.prepared.place_of(option).host_index
+            reads = {
+                at.index: self.vars.read[option, at.index]
+                for at in self.instance.host_places[host]
+                if (option, at.index) in self.vars.read
+            }
+            chosen = [*((read, 1) for read in reads.values()), (self.vars.cell[option], -1)]
+            self.program.equal(chosen, 0, Rule.SHARED_PAGES, group)
+            for at, read in reads.items():
+                self.program.at_most([(read, 1), *self._copy(group, at, -1)], 0)

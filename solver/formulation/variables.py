@@ -1,0 +1,179 @@
+"""Decisions of the formulation, in the words of the problem: each is a sum over a program."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from numaplace.models.relations import SharingGroup
+from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, most_cores
+from numaplace.solver.formulation.program import Program, Terms, joined, scaled
+
+
+class Variables:
+    """Decisions of all families.
+
+    Parameters
+    ----------
+    program
+        Program that owns the variables.
+    prepared
+        Choices of the instance.
+
+    Attributes
+    ----------
+    placed, cell, cut
+        Variables: a VM is placed; an option is taken; a VM has a shape on a host, by (VM, shape,
+        host index).
+    at, on_host
+        Sums that are 1 if a VM uses a place or a host.
+    lies, taken
+        Variables, for VMs with loose pages: blocks by place index, and blocks ballooned away.
+    pages, balloon
+        The same by option, for VMs whose pages depend on their home. With literals the blocks at
+        home are not there: they are what is left.
+    device, copy, read
+        Variables: functions by device option; copies by (group, place index); who reads which.
+    cores, free_cores
+        Cores (or threads) by (option, core group): sums, and those that are variables.
+    options_at
+        Options by place index.
+    """
+
+    def __init__(self, program: Program, prepared: Prepared) -> None:
+        self.program = program
+        self.prepared = prepared
+        self.instance = prepared.instance
+        self.placed = {vm.name: program.variable() for vm in self.instance.vms}
+        self.cell: dict[Option, int] = {}
+        self.cut: dict[tuple[str, int, int], int] = {}
+        self.at: dict[str, dict[int, Terms]] = {}
+        self.on_host: dict[str, dict[int, Terms]] = {}
+        self.lies: dict[str, dict[int, int]] = {}
+        self.taken: dict[str, int] = {}
+        self.pages: dict[Option, dict[int, int]] = {}
+        self.balloon: dict[Option, int] = {}
+        self.device: dict[DeviceOption, int] = {}
+        self.copy: dict[tuple[str, int], int] = {}
+        self.read: dict[tuple[Option, int], int] = {}
+        self.cores: dict[tuple[Option, int], Terms] = {}
+        self.free_cores: dict[tuple[Option, int], int] = {}
+        self.options_at: dict[int, list[Option]] = defaultdict(list)
+        for vm in self.instance.vms:
+            self._place(vm)
+            if vm.name in prepared.loose_vms:
+                self._loose_pages(vm)
+            else:
+                self._pages(vm)
+            self._devices(vm)
+            if vm.cpu_policy is CpuPolicy.DEDICATED:
+                self._cores(vm)
+        for group in self.instance.sharing:
+            self._copies(group)
+
+    def _place(self, vm: Vm) -> None:
+        """Options, shape and host of a VM; a choice of one shape and host is `placed` itself."""
+        by_place: dict[int, list[Terms]] = defaultdict(list)
+        shape_host: set[tuple[int, int]] = set()
+        for option in self.prepared.options[vm.name]:
+            self.cell[option] = self.program.variable()
+            self.options_at[option.place].append(option)
+            by_place[option.place].append([(self.cell[option], 1)])
+            shape_host.add((option.shape, self.prepared.place_of(option).host_index))
+        by_host: dict[int, list[Terms]] = defaultdict(list)
+        for shape, host in sorted(shape_host):
+            only = len(shape_host) == 1
+            cut = self.placed[vm.name] if only else self.program.variable()
+            self.cut[vm.name, shape, host] = cut
+            by_host[host].append([(cut, 1)])
+        either = self.program.either
+        self.at[vm.name] = {place: either(found) for place, found in sorted(by_place.items())}
+        self.on_host[vm.name] = {host: either(found) for host, found in sorted(by_host.items())}
+
+    def _loose_pages(self, vm: Vm) -> None:
+        """Blocks of a VM of one cell by node, wherever its vCPUs run, and blocks taken away."""
+        form = self.instance.form(vm.name)
+        self.lies[vm.name] = {
+            at.index: self.program.variable(self.prepared.most_blocks(vm, form.blocks, at))
+            for at in self.prepared.loose_places(vm)
+        }
+        if form.balloon_blocks:
+            self.taken[vm.name] = self.program.variable(form.balloon_blocks)
+
+    def _pages(self, vm: Vm) -> None:
+        """Blocks of each cell on each node, and those that ballooning takes."""
+        form = self.instance.form(vm.name)
+        for option in self.prepared.options[vm.name]:
+            if self.prepared.fixed_pages(option):
+                continue
+            blocks = self.prepared.kind_of(option).blocks
+            self.pages[option] = {
+                at.index: self.program.variable(self.prepared.most_blocks(vm, blocks, at))
+                for at in self.prepared.page_places(vm, self.prepared.place_of(option))
+                if at.index != option.place or not self.program.literals
+            }
+            if form.balloon_blocks:
+                self.balloon[option] = self.program.variable(min(blocks, form.balloon_blocks))
+
+    def _devices(self, vm: Vm) -> None:
+        for option in self.prepared.device_options[vm.name]:
+            self.device[option] = self.program.variable(vm.devices[option.request].count)
+
+    def _cores(self, vm: Vm) -> None:
+        """Cores (or threads) a dedicated cell takes of each core group; fixed if there is one."""
+        for option in self.prepared.options[vm.name]:
+            groups = self.prepared.core_groups(self.prepared.place_of(option))
+            vcpus = self.prepared.kind_of(option).vcpus
+            for g, group in enumerate(groups):
+                most = most_cores(vm, vcpus, group)
+                if len(groups) == 1:
+                    self.cores[option, g] = [(self.cell[option], most)]
+                else:
+                    self.free_cores[option, g] = self.program.variable(most)
+                    self.cores[option, g] = [(self.free_cores[option, g], 1)]
+
+    def _copies(self, group: SharingGroup) -> None:
+        for place in self.prepared.copy_places(group):
+            self.copy[group.name, place.index] = self.program.variable()
+        for option, at in self.prepared.copy_reads(group):
+            # Each cell reads the cheapest copy: whole by itself.
+            self.read[option, at] = self.program.part()
+
+    def away(self, option: Option) -> Terms:
+        """Blocks of an option's cell that are variables: with literals, those away from home."""
+        taken = [(self.balloon[option], 1)] if option in self.balloon else []
+        return [*((blocks, 1) for blocks in self.pages[option].values()), *taken]
+
+    def lives_at_home(self, option: Option) -> bool:
+        """Tell whether blocks of an option's cell may be on its own node."""
+        vm, home = self.instance.vm(option.vm), self.prepared.place_of(option)
+        return any(at.index == option.place for at in self.prepared.page_places(vm, home))
+
+    def blocks_on(self, option: Option) -> dict[int, Terms]:
+        """Blocks of an option's cell by place index, for a VM whose pages are not loose."""
+        cell = self.cell[option]
+        if option not in self.pages:
+            fixed = self.prepared.fixed_blocks(option)
+            return {at: [(cell, blocks)] for at, blocks in fixed.items()}
+        on: dict[int, Terms] = {at: [(blocks, 1)] for at, blocks in self.pages[option].items()}
+        if self.program.literals and self.lives_at_home(option):
+            blocks = self.prepared.kind_of(option).blocks
+            on[option.place] = [(cell, blocks), *scaled(self.away(option), -1)]
+        return on
+
+    def lying(self, name: str) -> Iterator[tuple[int, Terms]]:
+        """Place index and blocks of a VM, in parts that add up."""
+        if name in self.lies:
+            for at, blocks in self.lies[name].items():
+                yield at, [(blocks, 1)]
+            return
+        for option in self.prepared.options[name]:
+            yield from self.blocks_on(option).items()
+
+    def blocks_at(self, name: str) -> dict[int, Terms]:
+        """Blocks of a VM by place index."""
+        parts: dict[int, list[Terms]] = defaultdict(list)
+        for at, blocks in self.lying(name):
+            parts[at].append(blocks)
+        return {at: joined(parts[at]) for at in sorted(parts)}
