@@ -19,7 +19,7 @@ from numaplace.models.instance import Instance, Place
 from numaplace.models.locality import is_local
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Competition, Cooperation, Scope
-from numaplace.models.units import MICRO, ceil_div, to_micro
+from numaplace.models.units import ceil_div, to_vcpus
 from numaplace.models.vm import CpuPolicy, Vm
 
 
@@ -85,7 +85,7 @@ class Cost:
     @property
     def loss_vcpus(self) -> float:
         """Loss of the whole plan in vCPUs."""
-        return self.loss_micro / MICRO
+        return to_vcpus(self.loss_micro)
 
 
 Located = list[tuple[Vm, Placement, list[tuple[Place, PlacedCell]]]]
@@ -213,7 +213,7 @@ def competition(instance: Instance, plan: Plan, located: Located) -> Items:
     """VMs that meet where they get in each other's way."""
     for pair, a, b in _met(instance.competitions, located):
         if _domains(*a, pair.scope) & _domains(*b, pair.scope):
-            yield f"{pair.first} - {pair.second}", to_micro(pair.weight)
+            yield f"{pair.first} - {pair.second}", rates.competition_price(pair)
 
 
 def _met(pairs: Iterable[Pair], located: Located) -> Iterator[tuple[Pair, Where, Where]]:
@@ -301,7 +301,7 @@ def migration(instance: Instance, plan: Plan, located: Located) -> Items:
         local, network = rates.move_rates_nano(instance, vm)
         rate = local if old.host == placement.host else network
         nano = rate * placement.copied_mib(old)
-        yield vm.name, ceil_div(nano, rates.NANO_PER_MICRO)
+        yield vm.name, rates.moved_loss(nano)
 
 
 TERMS: dict[Term, Callable[[Instance, Plan, Located], Items]] = {

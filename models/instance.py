@@ -10,17 +10,15 @@ from functools import cached_property
 from numaplace.models.errors import (
     InputError,
     check_choice,
-    check_counted,
     check_int,
-    check_real,
     check_unique,
 )
 from numaplace.models.forms import VmForm, make_form
-from numaplace.models.limits import check_worst_loss
 from numaplace.models.plan import Plan
+from numaplace.models.prices import DEFAULT_PRICES, Prices, check_worst_loss
 from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
 from numaplace.models.topology import Host, NumaNode
-from numaplace.models.units import MICRO, MILLI, PageSize, to_milli
+from numaplace.models.units import MILLI, PageSize, to_milli
 from numaplace.models.vm import Vm
 
 HOSTS_MAX = 100_000
@@ -33,39 +31,6 @@ class Between(StrEnum):
     NOTHING = "nothing"
     FEWEST_HOSTS = "fewest_hosts"
     BALANCE = "balance"
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """Prices of the terms that no VM or relation states itself.
-
-    Parameters
-    ----------
-    balloon_pressure
-        Share of a VM's vCPUs lost if all its memory were taken away.
-    vcpus_per_mbps
-        vCPUs lost per MB/s of memory bandwidth demanded beyond what a node has.
-    copy_mib_per_s, network_mib_per_s
-        Rate of moving memory between nodes of a host, and between hosts.
-    slowed_share
-        Share of a VM's vCPUs lost while its memory moves.
-    horizon_s
-        Time over which a move must pay back.
-    """
-
-    balloon_pressure: float = 0.5
-    vcpus_per_mbps: float = 0.0002
-    copy_mib_per_s: float = 1000.0
-    network_mib_per_s: float = 1000.0
-    slowed_share: float = 0.5
-    horizon_s: float = 3600.0
-
-    def __post_init__(self) -> None:
-        for name in ("balloon_pressure", "vcpus_per_mbps"):
-            check_counted("prices", name, getattr(self, name), 1000, 1 / MICRO)
-        check_real("prices", "slowed_share", self.slowed_share, 0, 1)
-        for name in ("copy_mib_per_s", "network_mib_per_s", "horizon_s"):
-            check_real("prices", name, getattr(self, name), 1, 1e12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +82,7 @@ class Instance:
     togethers: tuple[Together, ...] = ()
     aparts: tuple[Apart, ...] = ()
     sharing: tuple[SharingGroup, ...] = ()
-    prices: Prices = Prices()
+    prices: Prices = DEFAULT_PRICES
     between: Between = Between.NOTHING
     current: Plan | None = None
     name: str = ""
@@ -135,7 +100,7 @@ class Instance:
         self._check_current()
         for vm in self.vms:
             self.form(vm.name)
-        check_worst_loss(self)
+        check_worst_loss(self.prices, self.hosts, self.vms, self.cooperations, self.competitions)
 
     def _check_relations(self) -> None:
         for kind, pairs in (("cooperation", self.cooperations), ("competition", self.competitions)):

@@ -30,7 +30,7 @@ from numaplace.models.plan import (
     gone_elsewhere,
 )
 from numaplace.models.topology import MIB_MAX
-from numaplace.models.units import MICRO, ceil_div
+from numaplace.models.units import ceil_div
 from numaplace.models.verify import RULES, Rule, Violation
 from numaplace.models.vm import Vm
 
@@ -51,6 +51,8 @@ SETTLED = tuple(rule for rule in RULES if rule not in PASSING)
 
 ALONE = tuple(rule for rule in SETTLED if rule not in CAPACITIES)
 """Those of them that regard one VM and its placement."""
+
+US_PER_S = 1_000_000
 
 
 class StepKind(StrEnum):
@@ -125,7 +127,9 @@ def layout_of(placement: Placement) -> tuple[object, ...]:
 def micros_per_mib(instance: Instance) -> tuple[int, int]:
     """Microseconds that copying a MiB takes within a host, and to another one; rounded up."""
     rates = instance.prices.copy_mib_per_s, instance.prices.network_mib_per_s
-    local, network = (max(1, ceil_div(MICRO * MICRO, round(MICRO * rate))) for rate in rates)
+    local, network = (
+        max(1, ceil_div(US_PER_S * US_PER_S, round(US_PER_S * rate))) for rate in rates
+    )
     return local, network
 
 
@@ -164,7 +168,7 @@ class Budget:
     @property
     def micros(self) -> int | None:
         """Microseconds of copying."""
-        return None if self.seconds is None else int(self.seconds * MICRO)
+        return None if self.seconds is None else int(self.seconds * US_PER_S)
 
     def allows(self, spent: Spent) -> bool:
         """Tell whether what was spent is within the budget."""

@@ -1,19 +1,29 @@
 """Prices in micro-vCPU: the coefficients of every term, rounded here and nowhere else.
 
-Cost, CP-SAT, MILP and greedy multiply these integers with what a plan does, so all of them mean
-the same number. The formulas are those of docs/model.md; r is the relative distance of
-`Instance.r`, u the utilisation, mu the memory intensity.
+Cost, formulation, greedy, online and bounds multiply these integers with what a plan does, so all
+of them mean the same number. What is asked of many places at once (typed `Any`) takes an array as
+well as a number, and gives the same. The formulas are those of docs/model.md; r is the relative
+distance of `Instance.r`, u the utilisation, mu the memory intensity.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from numaplace.models.forms import VmForm
 from numaplace.models.instance import Instance, Place
-from numaplace.models.relations import Cooperation
+from numaplace.models.relations import Competition, Cooperation
 from numaplace.models.topology import Device
 from numaplace.models.units import MICRO, MILLI, ceil_div, to_micro, to_milli
 from numaplace.models.vm import DeviceRequest, Vm
+
+if TYPE_CHECKING:
+    from numaplace.models.units import Ints
+
+Whole = TypeVar("Whole", int, "Ints")
 
 NANO_PER_MICRO = 1000
 
@@ -21,7 +31,7 @@ FLUCTUATION = 0.25
 """Load that a variance of one busy vCPU adds; from the simulation, docs/simulator.md."""
 
 
-def slowdown(mu: float, r: float) -> float:
+def slowdown(mu: float, r: Any) -> Any:
     """Share of a vCPU's work lost when all its accesses go to relative distance `r`.
 
     A share mu of the run time waits for memory; it grows by the factor r:
@@ -34,16 +44,27 @@ def slowdown(mu: float, r: float) -> float:
 def memory_rate(
     instance: Instance, vm: Vm, vcpus: int, cell_mib: int, home: Place, at: Place
 ) -> int:
-    """Loss per block of a cell's own pages on `at` while its `vcpus` run on `home`.
+    """Loss per block of a cell's own pages on `at` while its `vcpus` run on `home`."""
+    r = instance.r(home, at)
+    micro: int = memory_loss(instance.form(vm.name), vm, vcpus, cell_mib, r)
+    return micro
+
+
+def memory_loss(form: VmForm, vm: Vm, vcpus: int, cell_mib: int, r: Any) -> Any:
+    """Loss per block of a cell's own pages at relative distance `r`.
 
     A vCPU finds a share ``((1 - g) m' + g own) / M`` of its accesses in the m' MiB of its own cell,
     spread evenly over them; own: MiB that the VM shares with nobody, g: the guest's locality.
     """
-    form = instance.form(vm.name)
     per_mib = (1.0 - vm.locality) / form.memory_mib
     per_mib += vm.locality * form.own_mib / (form.memory_mib * cell_mib) if cell_mib else 0.0
-    lost = vcpus * vm.utilisation * slowdown(vm.memory_intensity, instance.r(home, at))
+    lost = vcpus * vm.utilisation * slowdown(vm.memory_intensity, r)
     return to_micro(lost * per_mib * form.block_mib)
+
+
+def access_loss(busy: float, share: float, mu: float, r: Any) -> Any:
+    """Loss of vCPUs, busy for so much in all, that find a share of their accesses at `r`."""
+    return to_micro(busy * share * slowdown(mu, r))
 
 
 def split_rate(
@@ -57,8 +78,9 @@ def split_rate(
 
     def one_way(vcpus: int, mib: int, home: Place, at: Place) -> int:
         share = (1.0 - vm.locality) * mib / instance.form(vm.name).memory_mib
-        slow = slowdown(vm.memory_intensity, instance.r(home, at))
-        return to_micro(vcpus * vm.utilisation * share * slow)
+        busy, r = vcpus * vm.utilisation, instance.r(home, at)
+        micro: int = access_loss(busy, share, vm.memory_intensity, r)
+        return micro
 
     return one_way(a[0], b[1], at_a, at_b) + one_way(b[0], a[1], at_b, at_a)
 
@@ -67,15 +89,21 @@ def sharing_rate(instance: Instance, vm: Vm, vcpus: int, home: Place, copy: Plac
     """Loss of `vcpus` on `home` that read their sharing group's pages at `copy`."""
     form = instance.form(vm.name)
     share = form.shared_mib / form.memory_mib
-    slow = slowdown(vm.memory_intensity, instance.r(home, copy))
-    return to_micro(vcpus * vm.utilisation * share * slow)
+    busy, r = vcpus * vm.utilisation, instance.r(home, copy)
+    micro: int = access_loss(busy, share, vm.memory_intensity, r)
+    return micro
 
 
 def affinity_rate(vm: Vm, vcpus: int, node_id: int) -> int:
     """Loss of `vcpus` on a node outside the VM's soft set."""
     if vm.soft_nodes is None or node_id in vm.soft_nodes:
         return 0
-    return to_micro(vm.soft_weight * vcpus / vm.vcpus)
+    return outside_loss(vm.soft_weight, vcpus, vm.vcpus)
+
+
+def outside_loss(weight: float, vcpus: int, all_vcpus: int) -> int:
+    """Loss of some of a VM's vCPUs that are outside its soft set."""
+    return to_micro(weight * vcpus / all_vcpus)
 
 
 def device_rate(instance: Instance, request: DeviceRequest, home: Place, device: Device) -> int:
@@ -84,7 +112,13 @@ def device_rate(instance: Instance, request: DeviceRequest, home: Place, device:
         return 0
     of_host = instance.host_places[home.host_index]
     near = min(instance.r(home, place) for place in of_host if place.node.id in device.nodes)
-    return to_micro(request.weight * (near - 1.0))
+    micro: int = distance_loss(request.weight, near)
+    return micro
+
+
+def distance_loss(weight: float, r: Any) -> Any:
+    """Loss of a relation of some weight at relative distance `r`."""
+    return to_micro(weight * (r - 1.0))
 
 
 def cooperation_rate(
@@ -95,8 +129,18 @@ def cooperation_rate(
     Distance counts as the mean of both directions, a cell as its share of its VM's vCPUs.
     """
     r = (instance.r(at[0], at[1]) + instance.r(at[1], at[0])) / 2
-    share = vcpus[0] / instance.vm(pair.first).vcpus * vcpus[1] / instance.vm(pair.second).vcpus
-    return to_micro(pair.weight * share * (r - 1.0))
+    micro: int = distance_loss(pair.weight * talk_share(instance, pair, vcpus), r)
+    return micro
+
+
+def talk_share(instance: Instance, pair: Cooperation, vcpus: tuple[int, int]) -> float:
+    """What two cells talk of all that their VMs do."""
+    return vcpus[0] / instance.vm(pair.first).vcpus * vcpus[1] / instance.vm(pair.second).vcpus
+
+
+def competition_price(pair: Competition) -> int:
+    """Loss of two VMs that meet where they compete."""
+    return to_micro(pair.weight)
 
 
 def balloon_rate(instance: Instance, vm: Vm) -> int:
@@ -118,6 +162,11 @@ def move_rates_nano(instance: Instance, vm: Vm) -> tuple[int, int]:
     return local, network
 
 
+def moved_loss(nano: Any) -> Any:
+    """Loss of what a VM moves, rounded up once a VM."""
+    return ceil_div(nano, NANO_PER_MICRO)
+
+
 def load_milli(vm: Vm, vcpus: int) -> int:
     """CPU load of a cell in milli-vCPU, see `busy_load`."""
     return to_milli(busy_load(vcpus, vm.utilisation))
@@ -135,29 +184,50 @@ def busy_load(vcpus: int, utilisation: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Contention:
-    """CPU contention of a node as a convex function of its load.
+class Contention(Generic[Whole]):
+    """CPU contention of a node, or of many as arrays, as a convex function of the load.
 
     No loss up to the number of cores, then ``2 - SMT yield`` per vCPU up to the number of
     threads, then 1.
     """
 
-    cores_milli: int
-    threads_milli: int
-    slope: int
+    cores_milli: Whole
+    threads_milli: Whole
+    slope: Whole
 
-    def lines(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def lines(self) -> tuple[tuple[Whole, Whole], tuple[int, Whole]]:
         """Two (slope, offset) with loss = max(0, slope * load_milli + offset)."""
         first = (self.slope, -self.slope * self.cores_milli)
         at_threads = self.slope * (self.threads_milli - self.cores_milli)
         return first, (MILLI, at_threads - MILLI * self.threads_milli)
 
-    def loss(self, load_milli: int) -> int:
+    def loss(self, load_milli: Any) -> Any:
         """Loss in micro-vCPU at a load in milli-vCPU."""
-        return max(0, *(slope * load_milli + offset for slope, offset in self.lines()))
+        return positive(*(slope * load_milli + offset for slope, offset in self.lines()))
+
+    def at(self, places: Ints) -> Contention[Ints]:
+        """Return the curves of some places."""
+        return Contention(*(getattr(self, name)[places] for name in self.__slots__))
 
 
-def contention(place: Place) -> Contention:
+def stacked(curves: Sequence[Contention[int]]) -> Contention[Ints]:
+    """Return the curves of many nodes as one, of arrays."""
+    import numpy as np
+
+    columns = [(c.cores_milli, c.threads_milli, c.slope) for c in curves]
+    return Contention(*np.array(columns, np.int64).reshape(-1, 3).T.copy())
+
+
+def positive(first: Any, *others: Any) -> Any:
+    """Return the largest of numbers, or of arrays entry by entry, but 0 at least."""
+    if isinstance(first, int):
+        return max(0, first, *others)
+    import numpy as np
+
+    return reduce(np.maximum, others, np.maximum(0, first))
+
+
+def contention(place: Place) -> Contention[int]:
     """Contention of the node at `place`."""
     slope = round((2.0 - place.host.smt_yield) * MILLI)
     return Contention(place.node.cores * MILLI, place.node.threads * MILLI, slope)
@@ -172,6 +242,30 @@ def demand_per_block(instance: Instance, vm: Vm) -> int:
     return to_milli(vm.bandwidth_mbps * form.block_mib / form.memory_mib)
 
 
+@dataclass(frozen=True, slots=True)
+class Bandwidth(Generic[Whole]):
+    """Loss of a node (or of many, as arrays) whose memory is asked for more than it can do."""
+
+    price: int
+    limit_milli: Whole
+
+    def line(self) -> tuple[int, int, Whole]:
+        """Price, scale and limit of ``price demand_milli - scale loss <= limit``."""
+        return self.price, MILLI, self.price * self.limit_milli
+
+    def loss(self, demand_milli: Whole) -> Whole:
+        """Loss in micro-vCPU at a demand in thousandths of MB/s."""
+        return ceil_div(self.price * positive(demand_milli - self.limit_milli), MILLI)  # type: ignore[no-any-return]
+
+
+def bandwidth(instance: Instance, place: Place) -> Bandwidth[int] | None:
+    """Bandwidth contention of the node at `place`; None if its bandwidth is unknown."""
+    limit = place.host.node_bandwidth_mbps(place.position)
+    if limit is None:
+        return None
+    return Bandwidth(bandwidth_price(instance), limit * MILLI)
+
+
 def bandwidth_price(instance: Instance) -> int:
     """Loss per MB/s of excess demand."""
     return to_micro(instance.prices.vcpus_per_mbps)
@@ -179,7 +273,5 @@ def bandwidth_price(instance: Instance) -> int:
 
 def bandwidth_loss(instance: Instance, place: Place, demand_milli: int) -> int:
     """Loss of a node whose memory is asked for `demand_milli` thousandths of MB/s."""
-    limit = place.host.node_bandwidth_mbps(place.position)
-    if limit is None or demand_milli <= limit * MILLI:
-        return 0
-    return ceil_div(bandwidth_price(instance) * (demand_milli - limit * MILLI), MILLI)
+    known = bandwidth(instance, place)
+    return 0 if known is None else known.loss(demand_milli)

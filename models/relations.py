@@ -14,7 +14,7 @@ from numaplace.models.errors import (
     check_unique,
 )
 from numaplace.models.topology import MIB_MAX
-from numaplace.models.units import MICRO
+from numaplace.models.units import LEAST_VCPUS
 from numaplace.models.vm import WEIGHT_MAX
 
 GROUP_MAX = 10_000
@@ -113,7 +113,7 @@ def _check_pair(thing: str, first: str, second: str, weight: float) -> None:
     thing = f"{thing} of {first!r:.80} and {second!r:.80}"
     if first == second:
         raise InputError(thing, "second", "a VM has no relation with itself")
-    check_counted(thing, "weight", weight, WEIGHT_MAX, 1 / MICRO)
+    check_counted(thing, "weight", weight, WEIGHT_MAX, LEAST_VCPUS)
 
 
 def _check_group(word: str, vms: tuple[str, ...], scope: Scope) -> None:

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from numaplace.models.cost import Cost
 from numaplace.models.plan import Plan
-from numaplace.models.units import MICRO
 
 
 class SolveStatus(StrEnum):
@@ -118,5 +117,5 @@ class Result:
         placed = 0 if self.plan is None else len(self.plan)
         return (
             f"{self.solver}: {self.status}, {placed} VMs, value {self.cost.value_milli / 1000:g}, "
-            f"loss {self.cost.loss_micro / MICRO:.6f} vCPUs ({gap}), {self.runtime_s:.2f} s"
+            f"loss {self.cost.loss_vcpus:.6f} vCPUs ({gap}), {self.runtime_s:.2f} s"
         )

@@ -8,9 +8,20 @@ runs alone with all its memory local. Solvers, verifier and reports all read the
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Ints = npt.NDArray[np.int64]
+    Reals = npt.NDArray[np.float64]
 
 MICRO = 1_000_000
 """Micro-vCPU in one vCPU."""
+
+LEAST_VCPUS = 1 / MICRO
+"""A smaller loss cannot be counted."""
 
 MILLI = 1_000
 """Milli-vCPU in one vCPU; loads are counted in them."""
@@ -35,9 +46,19 @@ class PageSize(StrEnum):
 _PAGE_MIB = {PageSize.SMALL: 1, PageSize.HUGE_2M: 2, PageSize.HUGE_1G: 1024}
 
 
-def to_micro(vcpus: float) -> int:
-    """Round a loss in vCPUs to micro-vCPU (half to even); the only rounding of a loss."""
-    return round(vcpus * MICRO)
+@overload
+def to_micro(vcpus: float) -> int: ...
+@overload
+def to_micro(vcpus: Reals) -> Ints: ...
+def to_micro(vcpus: float | Reals) -> int | Ints:
+    """Round losses in vCPUs to micro-vCPU (half to even); the only rounding of a loss."""
+    micro = vcpus * MICRO
+    return round(micro) if isinstance(micro, int | float) else micro.round().astype("int64")
+
+
+def to_vcpus(micro: float) -> float:
+    """Return a loss in micro-vCPU in vCPUs, for people."""
+    return micro / MICRO
 
 
 def to_milli(vcpus: float) -> int:
@@ -45,6 +66,10 @@ def to_milli(vcpus: float) -> int:
     return round(vcpus * MILLI)
 
 
-def ceil_div(numerator: int, denominator: int) -> int:
+@overload
+def ceil_div(numerator: int, denominator: int) -> int: ...
+@overload
+def ceil_div(numerator: Ints, denominator: int) -> Ints: ...
+def ceil_div(numerator: int | Ints, denominator: int) -> int | Ints:
     """Divide integers, rounding up; `denominator` is positive."""
     return -(-numerator // denominator)

@@ -16,7 +16,7 @@ from numaplace.models.errors import (
     check_unique,
 )
 from numaplace.models.topology import ID_MAX, MIB_MAX
-from numaplace.models.units import MICRO, MILLI, PageSize
+from numaplace.models.units import LEAST_VCPUS, MILLI, PageSize
 
 VCPUS_MAX = 4096
 CELLS_MAX = 64
@@ -115,7 +115,7 @@ class DeviceRequest:
         check_name(thing, "kind", self.kind)
         check_int(thing, "count", self.count, 1, 256)
         check_choice(thing, "policy", self.policy, DevicePolicy)
-        check_counted(thing, "weight", self.weight, WEIGHT_MAX, 1 / MICRO)
+        check_counted(thing, "weight", self.weight, WEIGHT_MAX, LEAST_VCPUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Vm:
         check_real(thing, "memory_intensity", self.memory_intensity, 0, 1)
         check_int(thing, "bandwidth_mbps", self.bandwidth_mbps, 0, MIB_MAX)
         check_real(thing, "guest_locality", self.guest_locality, 0, 1)
-        check_counted(thing, "soft_weight", self.soft_weight, WEIGHT_MAX, 1 / MICRO)
+        check_counted(thing, "soft_weight", self.soft_weight, WEIGHT_MAX, LEAST_VCPUS)
         if self.value is not None:
             check_counted(thing, "value", self.value, WEIGHT_MAX, 1 / MILLI)
             if 0 < self.value < VALUE_LEAST:

@@ -14,8 +14,9 @@ from math import comb, perm, prod
 
 from hypothesis import strategies as st
 
-from numaplace.models.instance import Between, Instance, Prices
+from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import (
     Apart,
     Competition,

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from numaplace.models.forms import node_takes
 from numaplace.models.instance import Instance
-from numaplace.models.rates import Contention, contention, load_milli, slowdown
+from numaplace.models.rates import Contention, access_loss, contention, load_milli
 from numaplace.models.topology import Host
-from numaplace.models.units import to_micro
 from numaplace.models.vm import Cell, Vm
 from numaplace.solver.compare.guest_numa import GuestAnswer, even_cells
 
@@ -140,10 +139,10 @@ class _Search:
 
     def __init__(self, host: Host, vm: Vm, told: Sequence[Cell], parts: tuple[Part, ...]) -> None:
         self.host, self.vm, self.parts = host, vm, parts
-        self.rates = [[_rate(vm, told, a, b) for b in parts] for a in parts]
-        self.slow = [[slowdown(vm.memory_intensity, r) for r in row] for row in host.relative]
+        self.busy = [part.vcpus * vm.utilisation for part in parts]
+        self.shares = [[_share(vm, told, a, b) for b in parts] for a in parts]
         places = Instance((host,), ()).places
-        self.contention: list[Contention] = [contention(place) for place in places]
+        self.contention: list[Contention[int]] = [contention(place) for place in places]
         self.vcpus, self.mib = [0] * len(places), [0] * len(places)
         self.at: list[int] = []
         self.best: tuple[int, ...] | None = None
@@ -195,11 +194,11 @@ class _Search:
 
     def _added(self, depth: int, node: int) -> int:
         """Loss of the part put last with those before it, both directions."""
-        return sum(
-            to_micro(self.rates[depth][other] * self.slow[node][at])
-            + to_micro(self.rates[other][depth] * self.slow[at][node])
-            for other, at in enumerate(self.at[:depth])
-        )
+        mu, r, loss = self.vm.memory_intensity, self.host.relative, 0
+        for other, at in enumerate(self.at[:depth]):
+            loss += access_loss(self.busy[depth], self.shares[depth][other], mu, r[node][at])
+            loss += access_loss(self.busy[other], self.shares[other][depth], mu, r[at][node])
+        return loss
 
     def _contended(self) -> int:
         return sum(
@@ -209,10 +208,10 @@ class _Search:
         )
 
 
-def _rate(vm: Vm, told: Sequence[Cell], a: Part, b: Part) -> float:
-    """Work of the vCPUs of `a` times the share of their accesses to the pages of `b`."""
+def _share(vm: Vm, told: Sequence[Cell], a: Part, b: Part) -> float:
+    """Share of the accesses of the vCPUs of `a` to the pages of `b`."""
     locality = vm.guest_locality if len(told) > 1 else 0.0
     share = (1.0 - locality) * b.memory_mib / vm.memory_mib
     if a.cell == b.cell:
         share += locality * b.memory_mib / told[a.cell].memory_mib
-    return a.vcpus * vm.utilisation * share
+    return share

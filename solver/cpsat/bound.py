@@ -16,7 +16,6 @@ from ortools.linear_solver import pywraplp  # type: ignore[import-untyped]
 from ortools.sat.python import cp_model
 
 from numaplace.models.instance import Instance
-from numaplace.models.units import MICRO
 from numaplace.solver.cpsat.engine import new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.bounds import Relaxation, Tier, relax
@@ -39,6 +38,8 @@ VMS_MAX = 200
 """More VMs are left alone: the bound would take the time the plan needs."""
 CLUSTERS_MAX = 16
 """Clusters that CP-SAT is tried on; with more of them their symmetry is the very problem."""
+SCALE = 1_000_000
+"""Micro-vCPU that count 1 in the linear program, so that its numbers are near 1."""
 
 Column = tuple[Ints, int]
 """Items of a set, and twice its cost."""
@@ -240,14 +241,14 @@ class _Master:
         self.objective.SetMinimization()
         self.known: set[tuple[int, ...]] = set()
         # An item left out costs more than a plan should, so that the first round has a solution.
-        penalty = int(costs.alone.sum()) + MICRO
+        penalty = int(costs.alone.sum()) + SCALE
         for item in range(costs.num_items):
             self._column([item], penalty)
 
     def _column(self, items: Iterable[int], cost: int) -> pywraplp.Variable:
         column = self.solver.NumVar(0, self.solver.infinity(), "")
         # In vCPUs: the simplex loses its way among coefficients of 1 and of 10^8.
-        self.objective.SetCoefficient(column, cost / MICRO)
+        self.objective.SetCoefficient(column, cost / SCALE)
         for item in items:
             self.cover[item].SetCoefficient(column, 1)
         return column
@@ -265,5 +266,5 @@ class _Master:
     def solve(self) -> tuple[Ints, int]:
         """Return the duals of the items and of the number of nodes, rounded."""
         self.solver.Solve()
-        values = [round(MICRO * row.dual_value()) for row in self.cover]
-        return np.array(values, dtype=np.int64), round(MICRO * self.nodes.dual_value())
+        values = [round(SCALE * row.dual_value()) for row in self.cover]
+        return np.array(values, dtype=np.int64), round(SCALE * self.nodes.dual_value())

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from numaplace.models import rates
 from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Scope
-from numaplace.models.units import MILLI, PageSize, to_micro
+from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.formulation.tree import talk_distance, talk_tree
@@ -96,7 +96,7 @@ class Relaxation:
     rivals: tuple[tuple[int, int, int], ...]
     tiers: tuple[Tier, ...]
     memory_mib: int
-    contentions: frozenset[rates.Contention]
+    contentions: frozenset[rates.Contention[int]]
 
 
 def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) -> Relaxation:
@@ -119,7 +119,7 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
     room = {place.index: _vcpu_room(place, vms) for place in homes}
     heights = _heights(instance, homes, until)
     prices = [
-        [to_micro(pair.weight * (height - 1.0)) for pair in cooperations] for height, _ in heights
+        [rates.distance_loss(pair.weight, height) for pair in cooperations] for height, _ in heights
     ]
     below = [[0] * len(cooperations), *prices]
     tiers = tuple(
@@ -133,7 +133,7 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
         tuple(_item(instance, vm, homes) for vm in until.each(vms)),
         tuple((index[c.first], index[c.second]) for c in cooperations),
         tuple(
-            (index[c.first], index[c.second], to_micro(c.weight))
+            (index[c.first], index[c.second], rates.competition_price(c))
             for c in instance.competitions
             if c.scope is Scope.NODE and c.first in index and c.second in index
         ),

@@ -146,10 +146,7 @@ class SetCosts:
         cheapest = self.rate[rows].min(axis=1)
         spilled = np.floor(2 * excess * np.where(np.isfinite(cheapest), cheapest, 0.0))
         load = self.load[rows].sum(axis=1)
-        curves = [
-            np.max([np.zeros_like(load), *(s * load + o for s, o in curve.lines())], axis=0)
-            for curve in self.contentions
-        ]
+        curves = [curve.loss(load) for curve in self.contentions]
         costs: Ints = spilled.astype(np.int64) + 2 * np.min(curves, axis=0)
         return costs
 

@@ -14,7 +14,7 @@ from numaplace.models import rates
 from numaplace.models.cost import Term
 from numaplace.models.instance import Place
 from numaplace.models.result import Stage
-from numaplace.models.units import MICRO, MILLI
+from numaplace.models.units import MICRO
 from numaplace.solver.formulation.moved import Migration
 from numaplace.solver.formulation.option_rates import (
     affinity_rate,
@@ -22,7 +22,6 @@ from numaplace.solver.formulation.option_rates import (
     memory_rate,
     sharing_rate,
 )
-from numaplace.solver.formulation.prepare import Option
 from numaplace.solver.formulation.products import Products
 from numaplace.solver.formulation.program import Kind, Terms, joined, scaled
 from numaplace.solver.formulation.variables import Variables
@@ -179,15 +178,13 @@ class Objective:
             loss = self.program.part(worst, unit=MICRO)
             for alive in self.instance.instants:
                 here = [o for o in options if o.vm in alive]
-                for slope, offset in curve.lines() if self._loses(curve, milli, here) else ():
-                    if slope:
+                loses = curve.loss(sum(milli[o] for o in here)) > 0
+                for slope, offset in curve.lines():
+                    if slope and loses:
                         load = [(self.vars.cell[o], slope * milli[o]) for o in here]
                         self.program.at_most([*load, (loss, -1)], -offset)
             found.append((loss, 1))
         return found
-
-    def _loses(self, curve: rates.Contention, milli: dict[Option, int], some: list[Option]) -> bool:
-        return curve.loss(sum(milli[option] for option in some)) > 0
 
     def bandwidth_contention(self) -> Terms:
         """Demand beyond a node's bandwidth, at the worst instant, rounded up to micro-vCPU."""
@@ -208,10 +205,10 @@ class Objective:
 
     def _excess(self, place: Place, users: list[tuple[str, int, Terms]], worst: int) -> int:
         """Priced excess of one node; whole by itself if every block's price is."""
-        limit = place.host.node_bandwidth_mbps(place.position)
-        assert limit is not None
-        price = rates.bandwidth_price(self.instance)
-        if all(price * per_block % MILLI == 0 for _, per_block, _ in users):
+        known = rates.bandwidth(self.instance, place)
+        assert known is not None
+        price, per_loss, most = known.line()
+        if all(price * per_block % per_loss == 0 for _, per_block, _ in users):
             loss = self.program.part(worst, unit=MICRO)
         else:
             loss = self.program.variable(worst, Kind.ROUNDED)
@@ -222,5 +219,5 @@ class Objective:
                 if name in alive
             )
             if used:
-                self.program.at_most([*used, (loss, -MILLI)], price * limit * MILLI)
+                self.program.at_most([*used, (loss, -per_loss)], most)
         return loss

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from functools import partial
 
 from numaplace.models.cores import node_llcs
+from numaplace.models.rates import competition_price
 from numaplace.models.relations import Cooperation, Scope
-from numaplace.models.units import MICRO, to_micro
+from numaplace.models.units import MICRO
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.formulation.option_rates import cooperation_rate, split_rate, talk_rate
 from numaplace.solver.formulation.prepare import Option
@@ -203,7 +204,7 @@ class Products:
         found: Terms = []
         for pair in self.instance.competitions:
             a, b = self.instance.vm(pair.first), self.instance.vm(pair.second)
-            price = to_micro(pair.weight)
+            price = competition_price(pair)
             if not price or not a.overlaps(b):
                 continue
             users_a, users_b = self._users(a, pair.scope), self._users(b, pair.scope)

@@ -109,10 +109,9 @@ class _Walk:
         places = range(len(self.load))
         board = prices.board
         self._cores = [board.contention[p].cores_milli for p in places]
-        self._threads = [board.contention[p].threads_milli for p in places]
-        self._slope = [board.contention[p].slope for p in places]
-        self._limit: list[int] = board.bandwidth_milli.tolist()
-        self._bandwidth_price = board.bandwidth_price
+        self._contention = board.contention
+        self._limit: list[int] = board.bandwidths.limit_milli.tolist()
+        self._bandwidth = board.bandwidth
         self._cpu_strain = self._mib_strain = 0.0
         self.crowd = [self._crowd(p, self.load[p], self.demand[p]) for p in places]
         self.strain = [0.0] * len(self.load)
@@ -246,15 +245,11 @@ class _Walk:
         return change
 
     def _crowd(self, place: int, load: int, demand: int) -> int:
-        """CPU and bandwidth contention, as `Contention.loss` and `rates.bandwidth_loss`."""
-        loss = 0
-        if load > self._cores[place]:
-            slope = self._slope[place]
-            loss = slope * (load - self._cores[place])
-            if load > self._threads[place]:
-                loss += (MILLI - slope) * (load - self._threads[place])
-        if demand > self._limit[place]:
-            loss -= self._bandwidth_price * (self._limit[place] - demand) // MILLI
+        """CPU and bandwidth contention; most places have none, which is quick to see."""
+        loss = self._contention[place].loss(load) if load > self._cores[place] else 0
+        bandwidth = self._bandwidth[place]
+        if demand > self._limit[place] and bandwidth is not None:
+            loss += bandwidth.loss(demand)
         return loss
 
     def _strain(self, cpu_free: int, mib_free: int) -> float:

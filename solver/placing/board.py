@@ -54,8 +54,8 @@ class Board:
         a dedicated VM ``ratio_milli``.
     pool_mib
         Memory by page size and place.
-    bandwidth_milli
-        Bandwidth in thousandths of MB/s, `NO_LIMIT` if unknown.
+    contention, contentions, bandwidth, bandwidths
+        Contention of CPUs and of bandwidth, place by place and as arrays.
     host_index, position, node_id
         Host of each place, its index within the host, its id there.
     """
@@ -73,13 +73,11 @@ class Board:
         self.pool_mib = {
             size: _ints(place.node.pool_mib(size) for place in places) for size in PageSize
         }
-        bandwidth = [place.host.node_bandwidth_mbps(place.position) for place in places]
-        self.bandwidth_milli = _ints(NO_LIMIT if b is None else b * MILLI for b in bandwidth)
-        self.bandwidth_price = rates.bandwidth_price(instance)
+        self.bandwidth = [rates.bandwidth(instance, place) for place in places]
+        limits = _ints(NO_LIMIT if b is None else b.limit_milli for b in self.bandwidth)
+        self.bandwidths = rates.Bandwidth(rates.bandwidth_price(instance), limits)
         self.contention = [rates.contention(place) for place in places]
-        self._slope = _ints(c.slope for c in self.contention)
-        self._cores_milli = _ints(c.cores_milli for c in self.contention)
-        self._threads_milli = _ints(c.threads_milli for c in self.contention)
+        self.contentions = rates.stacked(self.contention)
         self.network_factor = np.array([place.host.network_factor for place in places])
         self.has_cpus: Bools = self.threads > 0
         sizes = [len(group) for group in instance.host_places]
@@ -143,20 +141,6 @@ class Board:
             nodes = page_nodes(vm, host, int(self.node_id.item(home)))
             self._page_places[key] = [base + host.position[node] for node in nodes]
         return self._page_places[key]
-
-    def contention_loss(self, load_milli: Ints) -> Ints:
-        """Loss of every place at its load, as `rates.Contention.loss`."""
-        over = self._slope * (load_milli - self._cores_milli)
-        full = self._slope * (self._threads_milli - self._cores_milli)
-        full = full + MILLI * (load_milli - self._threads_milli)
-        loss: Ints = np.maximum(0, np.maximum(over, full))
-        return loss
-
-    def bandwidth_loss(self, demand_milli: Ints) -> Ints:
-        """Loss of every place at its demand, as `rates.bandwidth_loss`."""
-        excess = np.maximum(0, demand_milli - self.bandwidth_milli)
-        loss: Ints = -(-(self.bandwidth_price * excess) // MILLI)
-        return loss
 
     def allowed(self, vm: Vm) -> Bools:
         """Places whose pCPUs the VM may use."""

@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from numaplace.models.rates import busy_load, slowdown
+from numaplace.models.rates import access_loss, busy_load, outside_loss
 from numaplace.models.trace import NO_NODE, Ints, Reals
-from numaplace.models.units import MICRO, to_milli
+from numaplace.models.units import to_milli
 from numaplace.solver.placing.mix import other_most
 from numaplace.solver.placing.trace_state import FleetState
 
@@ -123,8 +123,7 @@ class Offer:
         loss: Ints = np.zeros(len(self), np.int64)
         pairs = self.slots - fleet.num_places
         for r, vcpus, mib in zip(fleet.pair_distance, self.vcpus, reversed(self.mib), strict=True):
-            slow = slowdown(mu, r[pairs])  # type: ignore[arg-type]  # works on arrays, too
-            loss += np.rint(vcpus * busy * (mib / sum(self.mib)) * slow * MICRO).astype(np.int64)
+            loss += access_loss(vcpus * busy, mib / sum(self.mib), mu, r[pairs])
         return loss
 
     @cached_property
@@ -136,7 +135,7 @@ class Offer:
         if soft == NO_NODE or weight == 0:
             return loss
         for places, vcpus in zip((self.first, self.second), self.vcpus, strict=True):
-            price = round(weight * vcpus / sum(self.vcpus) * MICRO)
+            price = outside_loss(weight, vcpus, sum(self.vcpus))
             loss += np.where(self.state.fleet.node_id[places] == soft, 0, price)
         return loss
 
@@ -145,14 +144,15 @@ class Offer:
         """Loss in micro-vCPU that the VM's load adds on its places."""
         state = self.state
         loss: Ints = np.zeros(len(self), np.int64)
-        if state.contention.never:
+        if state.never_contends:
             return loss
         busy = float(state.trace.utilisation[self.vm])
         for places, vcpus in zip((self.first, self.second), self.vcpus, strict=True):
             if vcpus:
                 before = state.load_milli[places]
                 after = before + to_milli(busy_load(vcpus, busy))
-                loss += state.contention.loss(after, places) - state.contention.loss(before, places)
+                curves = state.contention.at(places)
+                loss += curves.loss(after) - curves.loss(before)
         return loss
 
     @cached_property

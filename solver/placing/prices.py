@@ -17,7 +17,7 @@ from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.instance import Between
 from numaplace.models.relations import Scope
-from numaplace.models.units import MILLI, PageSize, to_micro
+from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode
 from numaplace.solver.placing.footprint import Footprint
 from numaplace.solver.placing.scores import (
@@ -149,10 +149,12 @@ class Prices:
                 rows[pair] = [a + b for a, b in zip(row, price, strict=True)]
 
         for talk in instance.cooperations:
-            price = [to_micro(talk.weight * (r - 1.0)) for r, _ in self.kinds]
+            price = [rates.distance_loss(talk.weight, r) for r, _ in self.kinds]
             add(talk.first, talk.second, price)
         for rival in instance.competitions:
-            add(rival.first, rival.second, self._if_met(rival.scope, to_micro(rival.weight)))
+            add(
+                rival.first, rival.second, self._if_met(rival.scope, rates.competition_price(rival))
+            )
         for rule in instance.aparts:
             forbidden = self._if_met(rule.scope, FORBIDDEN)
             members = [name for name in rule.vms if name in index]

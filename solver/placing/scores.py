@@ -8,7 +8,7 @@ from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.locality import is_local
 from numaplace.models.relations import Scope
-from numaplace.models.units import MICRO, MILLI, to_micro
+from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, Vm
 from numaplace.solver.placing.board import Board, Bools, Ints, Reals
 from numaplace.solver.placing.footprint import Footprint, llc_domain
@@ -138,19 +138,14 @@ def _contention(state: State, vm: Vm, vcpus: int) -> Ints:
     milli = rates.load_milli(vm, vcpus)
     after = np.maximum(state.past_load, state.peak(state.load, state.rows(vm.name)) + milli)
     # Where a peak at another time is higher, nothing is added.
-    added: Ints = np.maximum(0, board.contention_loss(after) - state.contention)
+    added: Ints = np.maximum(0, board.contentions.loss(after) - state.contention)
     return added
 
 
 def _near_rate(state: State, vm: Vm, vcpus: int, blocks: int) -> Ints:
     """Loss per block on the nearest other node of each place."""
     board, form = state.board, state.instance.form(vm.name)
-    cell_mib = blocks * form.block_mib
-    per_mib = (1.0 - vm.locality) / form.memory_mib
-    per_mib += vm.locality * form.own_mib / (form.memory_mib * cell_mib) if cell_mib else 0.0
-    extra = vm.memory_intensity * (board.nearest_r - 1.0)
-    lost = vcpus * vm.utilisation * (extra / (1.0 + extra))
-    rate: Ints = np.rint(lost * per_mib * form.block_mib * MICRO).astype(np.int64)
+    rate: Ints = rates.memory_loss(form, vm, vcpus, blocks * form.block_mib, board.nearest_r)
     return rate
 
 
@@ -162,7 +157,7 @@ def _bandwidth(state: State, vm: Vm, blocks: int) -> Ints:
     demand = rates.demand_per_block(state.instance, vm) * blocks
     before = np.maximum(state.past_demand, state.peak(state.demand, slice(None)))
     after = np.maximum(before, state.peak(state.demand, state.rows(vm.name)) + demand)
-    return board.bandwidth_loss(after) - board.bandwidth_loss(before)
+    return board.bandwidths.loss(after) - board.bandwidths.loss(before)
 
 
 def affinity_loss(board: Board, vm: Vm, vcpus: int) -> Ints:
@@ -170,7 +165,7 @@ def affinity_loss(board: Board, vm: Vm, vcpus: int) -> Ints:
     if vm.soft_nodes is None:
         return np.zeros(board.size, np.int64)
     outside = ~np.isin(board.node_id, list(vm.soft_nodes))
-    return outside * np.int64(to_micro(vm.soft_weight * vcpus / vm.vcpus))
+    return outside * np.int64(rates.outside_loss(vm.soft_weight, vcpus, vm.vcpus))
 
 
 def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
@@ -187,7 +182,8 @@ def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
     for node, before_mib in before.items():
         place = instance.place_of[old.host, node].index
         nano[place] = local * (kept - min(mib, before_mib))
-    return -(-nano // rates.NANO_PER_MICRO)
+    loss: Ints = rates.moved_loss(nano)
+    return loss
 
 
 def pair_loss(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
@@ -201,16 +197,14 @@ def pair_loss(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
         other = state.placed.get(partner.name)
         for place, theirs in other.homes if other is not None else ():
             pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
-            share = pair[0] / state.instance.vm(talk.first).vcpus
-            share = share * pair[1] / state.instance.vm(talk.second).vcpus
-            lost = talk.weight * share * (board.mean_r(place) - 1.0)
-            loss = loss + np.rint(lost * MICRO).astype(np.int64)
+            share = rates.talk_share(state.instance, talk, pair)
+            loss = loss + rates.distance_loss(talk.weight * share, board.mean_r(place))
     for rival, partner in board.competitions.get(vm.name, ()):
         other = state.placed.get(partner.name)
         if other is not None:
             # A VM of several cells pays once however many of them meet.
             meeting = _meeting_places(board, vm, other, rival.scope)
-            loss[meeting] += to_micro(rival.weight) // cells
+            loss[meeting] += rates.competition_price(rival) // cells
     return loss
 
 
@@ -250,16 +244,16 @@ def device_rates(
             found = [
                 min(
                     (
-                        board.instance.r(place, at) - 1.0
+                        board.instance.r(place, at)
                         for at in board.instance.host_places[place.host_index]
                         if at.node.id in device.nodes
                     ),
-                    default=0.0,
+                    default=1.0,
                 )
                 for device in place.host.devices
                 if device.answers(kind) and device.functions and is_local(device, policy, place)
             ]
             near[place.index] = bool(found)
-            rate[place.index] = to_micro(weight * min(found, default=0.0))
+            rate[place.index] = rates.distance_loss(weight, min(found, default=1.0))
         board.device_cache[key] = near, rate
     return board.device_cache[key]

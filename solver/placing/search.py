@@ -15,7 +15,7 @@ import numpy as np
 
 from numaplace.models.forms import Shape
 from numaplace.models.instance import Between
-from numaplace.models.rates import load_milli
+from numaplace.models.rates import access_loss, load_milli
 from numaplace.models.vm import DevicePolicy, Vm
 from numaplace.solver.placing.board import Bools, Ints, Reals
 from numaplace.solver.placing.build import Candidate, build
@@ -244,15 +244,10 @@ class Search:
         prices: list[Reals] = []
         for kind in shape.types:
             share = (1.0 - vm.locality) * kind.blocks * form.block_mib / form.memory_mib
-            lost = MICRO_SHARE * kind.vcpus * vm.utilisation * share * shape.num_cells / 2
-            there, back = relative[:, anchor] - 1.0, relative[anchor, :] - 1.0
-            mu = vm.memory_intensity
-            slow = mu * there / (1.0 + mu * there) + mu * back / (1.0 + mu * back)
-            prices.append(lost * slow)
+            busy, mu = kind.vcpus * vm.utilisation * shape.num_cells / 2, vm.memory_intensity
+            there = access_loss(busy, share, mu, relative[:, anchor])
+            prices.append(there + access_loss(busy, share, mu, relative[anchor, :]))
         return np.array(prices)
-
-
-MICRO_SHARE = 1_000_000.0
 
 
 def _ascending(keys: Reals, first: Ints) -> Iterator[int]:

@@ -16,7 +16,7 @@ from numaplace.models import rates
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan, SharedCopy
 from numaplace.models.relations import SharingGroup
-from numaplace.models.units import PageSize, to_micro
+from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.placing.board import Board, Ints
 from numaplace.solver.placing.corepool import CorePool
@@ -245,9 +245,9 @@ class State:
             loss += contention.loss(after) - contention.loss(before)
         for place, milli in print_.demand:
             before, after = self._peaks(self.demand, self.past_demand, place, rows, milli)
-            at = self.instance.places[place]
-            loss += rates.bandwidth_loss(self.instance, at, after)
-            loss -= rates.bandwidth_loss(self.instance, at, before)
+            bandwidth = self.board.bandwidth[place]
+            if bandwidth is not None:
+                loss += bandwidth.loss(after) - bandwidth.loss(before)
         group = self.instance.group_of.get(print_.vm.name)
         return loss if group is None else loss + self._sharing_loss(group, print_, copies)
 
@@ -278,7 +278,7 @@ class State:
             if other is not None:
                 mine = print_.domains(instance, rival.scope)
                 if not mine.isdisjoint(other.domains(instance, rival.scope)):
-                    loss += to_micro(rival.weight)
+                    loss += rates.competition_price(rival)
         return loss
 
     def _sharing_loss(self, group: SharingGroup, print_: Footprint, added: Iterable[int]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from numaplace.models.fleet import Fleet
 from numaplace.models.instance import Place
-from numaplace.models.rates import busy_load, contention
+from numaplace.models.rates import Contention, busy_load, contention, stacked
 from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import NEVER_MS, Ints, Trace
 from numaplace.models.units import MILLI, to_milli
@@ -41,6 +41,8 @@ class FleetState:
         The clock.
     mix
         Sizes of the VMs that have come.
+    contention, never_contends
+        CPU contention of all places, and whether VMs that fit can never contend.
     """
 
     def __init__(self, fleet: Fleet, trace: Trace) -> None:
@@ -65,7 +67,9 @@ class FleetState:
         ]
         self._predicted = np.minimum(trace.predicted_end_ms, NEVER_MS).tolist()
         self._utilisation = trace.utilisation.tolist()
-        self.contention = ContentionCurves(fleet)
+        self.contention = _contention(fleet)
+        room_milli = fleet.cpu_capacity * MILLI
+        self.never_contends = bool(np.all(room_milli <= self.contention.cores_milli))
         self.mix = Mix(fleet, trace)
         self.now_ms = 0
 
@@ -110,29 +114,10 @@ class FleetState:
         return host
 
 
-class ContentionCurves:
-    """CPU contention of all places as arrays, as `numaplace.models.rates.Contention`."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        rows: list[list[tuple[int, int, int]]] = []
-        for host, _ in fleet.shapes:
-            of_node = (contention(Place(k, 0, k, host, node)) for k, node in enumerate(host.nodes))
-            rows.append([(c.slope, c.cores_milli, c.threads_milli) for c in of_node])
-        stacked = [
-            np.tile(row, (count, 1)) for row, (_, count) in zip(rows, fleet.shapes, strict=True)
-        ]
-        self.slope, self.cores_milli, self.threads_milli = np.concatenate(stacked).T.copy()
-        self.never = bool(np.all(fleet.cpu_capacity * MILLI <= self.cores_milli))
-        """Whether VMs that fit can never contend, however busy they are."""
-
-    def loss(self, load_milli: Ints, places: Ints | slice = slice(None)) -> Ints:
-        """Loss in micro-vCPU of places at their loads."""
-        slope, cores, threads = (
-            self.slope[places],
-            self.cores_milli[places],
-            self.threads_milli[places],
-        )
-        over = slope * (load_milli - cores)
-        full = slope * (threads - cores) + MILLI * (load_milli - threads)
-        loss: Ints = np.maximum(0, np.maximum(over, full))
-        return loss
+def _contention(fleet: Fleet) -> Contention[Ints]:
+    """Contention of all places, in order."""
+    curves: list[Contention[int]] = []
+    for host, count in fleet.shapes:
+        places = [Place(k, 0, k, host, node) for k, node in enumerate(host.nodes)]
+        curves += [contention(place) for place in places] * count
+    return stacked(curves)

@@ -18,10 +18,17 @@ from typing import cast
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.moves import CAPACITIES, Budget, Spent, Step, broken, spent_on
+from numaplace.models.moves import (
+    CAPACITIES,
+    US_PER_S,
+    Budget,
+    Spent,
+    Step,
+    broken,
+    spent_on,
+)
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus
-from numaplace.models.units import MICRO
 from numaplace.models.verify import violations
 from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
@@ -152,7 +159,7 @@ NO_WAY = "no plan keeps every running VM, and every required one,"
 
 def _in_words(spent: Spent) -> str:
     moves = f"{spent.moves} move{'s' * (spent.moves != 1)}"
-    return f"{moves} of {spent.mib} MiB in {spent.micros / MICRO:.1f} s"
+    return f"{moves} of {spent.mib} MiB in {spent.micros / US_PER_S:.1f} s"
 
 
 class _Rebalance:

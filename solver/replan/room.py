@@ -18,8 +18,9 @@ from typing import TypeVar
 
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Between, Instance, Prices
+from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Placement, Plan, SharedCopy
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Apart, SharingGroup, Together
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import violations

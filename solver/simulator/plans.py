@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.units import MICRO
+from numaplace.models.units import to_vcpus
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.from_plan import Affinity, scenarios
@@ -49,7 +49,7 @@ class Simulated:
     @property
     def predicted(self) -> float:
         """Predicted loss in vCPUs."""
-        return sum(self.predicted_micro.values()) / MICRO
+        return to_vcpus(sum(self.predicted_micro.values()))
 
 
 def simulate_plan(

@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 from numaplace.models.cost import TERMS, Term, evaluate
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan, SharedCopy, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Competition, Cooperation, Scope, SharingGroup
 from numaplace.models.topology import Device, Host
 from numaplace.models.verify import violations

@@ -9,8 +9,9 @@ from itertools import combinations
 import pytest
 
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Between, Instance, Prices
+from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Placement
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
 from numaplace.models.topology import Host, NumaNode
 from numaplace.models.units import PageSize

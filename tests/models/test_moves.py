@@ -8,7 +8,7 @@ import pytest
 
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
 from numaplace.models.moves import (
     Budget,
     Course,
@@ -20,6 +20,7 @@ from numaplace.models.moves import (
     steps_between,
 )
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import SharingGroup
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.verify import Rule, violations

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
+from numaplace.models.prices import Prices
 from numaplace.models.rates import (
     Contention,
     bandwidth_loss,

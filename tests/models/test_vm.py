@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Prices
 from numaplace.models.plan import PlacedCell, Placement, Plan, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import (
     Apart,
     Competition,

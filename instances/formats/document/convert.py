@@ -19,8 +19,9 @@ from numaplace.instances.formats.document.schema import (
 )
 from numaplace.instances.ranges import parse_ids
 from numaplace.models.errors import InputError, check_int, check_name, check_unique
-from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance, Prices
+from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import (
     Apart,
     Competition,

@@ -27,8 +27,9 @@ from numaplace.instances.formats.document.io import (
 from numaplace.instances.formats.document.json_text import dump_json, json_line, parse_json
 from numaplace.instances.formats.document.yaml_text import dump_yaml, parse_yaml, yaml_line
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Competition, Cooperation, SharingGroup
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.units import PageSize

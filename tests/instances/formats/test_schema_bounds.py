@@ -9,8 +9,8 @@ import pytest
 
 from numaplace.instances.formats.document.schema import json_schema
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Prices
 from numaplace.models.plan import PlacedCell, TakenDevice
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Competition, Cooperation, SharingGroup
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.vm import Cell, DeviceRequest, Vm

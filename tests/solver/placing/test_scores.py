@@ -8,8 +8,9 @@ from dataclasses import replace
 from itertools import permutations, product
 
 from numaplace.models.forms import Shape
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.units import MICRO

@@ -15,7 +15,7 @@ from rich.console import Console
 from numaplace.instances.catalog import load_catalog
 from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
 from numaplace.models.moves import (
     Budget,
     Course,
@@ -25,6 +25,7 @@ from numaplace.models.moves import (
     steps_between,
 )
 from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.prices import Prices
 from numaplace.models.relations import Cooperation
 from numaplace.models.result import SolveStatus
 from numaplace.models.topology import Host, NumaNode, PCpu

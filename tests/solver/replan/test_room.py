@@ -9,8 +9,9 @@ import pytest
 from numaplace.instances.catalog import load_catalog
 from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Instance, Prices
+from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy
+from numaplace.models.prices import Prices
 from numaplace.models.relations import SharingGroup
 from numaplace.models.result import SolveStatus
 from numaplace.models.verify import violations
