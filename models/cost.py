@@ -317,3 +317,21 @@ TERMS: dict[Term, Callable[[Instance, Plan, Located], Items]] = {
     Term.BALLOONING: ballooning,
     Term.MIGRATION: migration,
 }
+
+OWN = frozenset(
+    {
+        Term.REMOTE_MEMORY,
+        Term.SPLIT_GUEST,
+        Term.NODE_AFFINITY,
+        Term.DEVICE,
+        Term.BALLOONING,
+        Term.MIGRATION,
+    }
+)
+"""Terms of a VM that no other VM changes."""
+
+UNSEEN = frozenset({Term.NODE_AFFINITY, Term.MIGRATION})
+"""Terms that a simulation of the plan cannot show: a wish, and what is over once it is made."""
+
+DISTURBING = frozenset({Term.MIGRATION, Term.BALLOONING})
+"""Terms by which VMs that run give way."""

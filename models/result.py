@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from numaplace.models.cost import Cost
+from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
 
 
@@ -34,6 +35,45 @@ class Stage(StrEnum):
     LOSS = "loss"
 
 
+def stages_of(instance: Instance) -> tuple[Stage, ...]:
+    """Stages of the objective, in order."""
+    between = {
+        Between.NOTHING: (),
+        Between.FEWEST_HOSTS: (Stage.HOSTS,),
+        Between.BALANCE: (Stage.BALANCE,),
+    }
+    return (Stage.VALUE, *between[instance.between], Stage.LOSS)
+
+
+def objective_of(cost: Cost, stage: Stage) -> int:
+    """Objective of one stage by the specification."""
+    objectives = {
+        Stage.VALUE: cost.value_milli,
+        Stage.HOSTS: cost.hosts_used,
+        Stage.BALANCE: cost.imbalance_permille,
+        Stage.LOSS: cost.loss_micro,
+    }
+    return objectives[stage]
+
+
+def sign(stage: Stage) -> int:
+    """Return -1 for the value, 1 for what is minimised: times it, every stage is minimised."""
+    return -1 if stage is Stage.VALUE else 1
+
+
+def key_of(instance: Instance, cost: Cost) -> tuple[int, ...]:
+    """Return what plans are compared by, stage by stage; less is better."""
+    return tuple(sign(stage) * objective_of(cost, stage) for stage in stages_of(instance))
+
+
+def gap_of(objective: int, bound: int | None) -> float | None:
+    """Distance to a bound as a share of the larger of both; None without a bound."""
+    if bound is None:
+        return None
+    largest = max(abs(objective), abs(bound))
+    return abs(objective - bound) / largest if largest else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class StageResult:
     """Objective and bound of one stage, in its own integers.
@@ -55,11 +95,7 @@ class StageResult:
     @property
     def gap(self) -> float | None:
         """Distance to the bound as a share of the larger of both; None without a bound."""
-        if self.bound is None:
-            return None
-        if self.bound == self.objective:
-            return 0.0
-        return abs(self.objective - self.bound) / max(abs(self.objective), abs(self.bound))
+        return gap_of(self.objective, self.bound)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What all solvers share: their type, their stages, and the check of every plan they return."""
+"""What all solvers share: their type, and the check of every plan they return."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from numaplace.models.cost import Cost, evaluate
-from numaplace.models.instance import Between, Instance
+from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, SolveStatus, Stage, StageResult
+from numaplace.models.result import (
+    Result,
+    SolveStatus,
+    Stage,
+    StageResult,
+    objective_of,
+    stages_of,
+)
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
 
@@ -23,27 +30,6 @@ class Solver(Protocol):
 
 class InvalidPlanError(RuntimeError):
     """A solver made a plan that breaks a rule: a fault of numaplace, never of its user."""
-
-
-def stages_of(instance: Instance) -> tuple[Stage, ...]:
-    """Stages of the objective, in order."""
-    between = {
-        Between.NOTHING: (),
-        Between.FEWEST_HOSTS: (Stage.HOSTS,),
-        Between.BALANCE: (Stage.BALANCE,),
-    }
-    return (Stage.VALUE, *between[instance.between], Stage.LOSS)
-
-
-def objective_of(cost: Cost, stage: Stage) -> int:
-    """Objective of one stage by the specification."""
-    objectives = {
-        Stage.VALUE: cost.value_milli,
-        Stage.HOSTS: cost.hosts_used,
-        Stage.BALANCE: cost.imbalance_permille,
-        Stage.LOSS: cost.loss_micro,
-    }
-    return objectives[stage]
 
 
 def checked_cost(instance: Instance, plan: Plan, solver: str) -> Cost:

@@ -11,8 +11,17 @@ from typing import cast
 from numaplace.models.cost import Cost
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, SolveStatus, Stage, StageResult
-from numaplace.solver.base import checked_cost, make_result, no_plan, objective_of, stages_of
+from numaplace.models.result import (
+    Result,
+    SolveStatus,
+    Stage,
+    StageResult,
+    key_of,
+    objective_of,
+    sign,
+    stages_of,
+)
+from numaplace.solver.base import checked_cost, make_result, no_plan
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import Progress, SolveParams
@@ -187,11 +196,8 @@ class Stages:
     def offer(self, plan: Plan) -> None:
         """Keep a valid plan if it is the first, or better than the best by the stages in order."""
         cost = checked_cost(self.instance, plan, self.solver)
-        if self._cost is None or self._key(cost) < self._key(self._cost):
+        if self._cost is None or key_of(self.instance, cost) < key_of(self.instance, self._cost):
             self.best, self._cost = plan, cost
-
-    def _key(self, cost: Cost) -> tuple[int, ...]:
-        return tuple(sign(stage) * objective_of(cost, stage) for stage in self._stages)
 
     def objective(self, stage: Stage) -> int:
         """Objective of the best plan, which there must be."""
@@ -242,8 +248,3 @@ def holds_later(held: Iterable[Stage], stage: Stage) -> bool:
     """Tell whether a model that holds some stages is no use for `stage`, which is before one."""
     order = list(Stage)
     return any(order.index(other) > order.index(stage) for other in held)
-
-
-def sign(stage: Stage) -> int:
-    """Return -1 for the value, 1 for what is minimised: times it, every stage is minimised."""
-    return -1 if stage is Stage.VALUE else 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from numaplace.models.cost import Term
+from numaplace.models.cost import OWN
 from numaplace.models.errors import InputError
 from numaplace.models.forms import BLOCKS_MAX, BLOCKS_WANTED, make_form, node_takes
 from numaplace.models.instance import Instance
@@ -21,17 +21,8 @@ from numaplace.solver.registry import solve
 
 CELLS_TRIED = 4
 
+
 # What a VM loses by itself; losses of nodes and pairs are not one VM's.
-OWN_TERMS = (
-    Term.REMOTE_MEMORY,
-    Term.SPLIT_GUEST,
-    Term.NODE_AFFINITY,
-    Term.DEVICE,
-    Term.BALLOONING,
-    Term.MIGRATION,
-)
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One topology of one guest, and the best plan with it.
@@ -61,7 +52,7 @@ class Choice:
         if self.result.cost is None:
             return None
         items = self.result.cost.items
-        return sum(i.micro for i in items if i.subject == self.vm.name and i.term in OWN_TERMS)
+        return sum(i.micro for i in items if i.subject == self.vm.name and i.term in OWN)
 
     @property
     def rank(self) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from numaplace import __version__
 from numaplace.models.fleet import Fleet
-from numaplace.models.result import SolveStatus
+from numaplace.models.result import SolveStatus, gap_of
 from numaplace.models.schedule import Goal, faults, worth
 from numaplace.models.trace import ARRAYS, Ints, Trace
 from numaplace.solver.compare.jobs import run_jobs
@@ -339,4 +339,4 @@ def _row(
 def _gap(reached: int, optimum: Optimum | None) -> float | None:
     if optimum is None:
         return None
-    return (optimum.bound - reached) / optimum.bound if optimum.bound else 0.0
+    return gap_of(reached, optimum.bound)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from numaplace.models.cost import Term
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.result import Result, SolveStatus, Stage, StageResult
-from numaplace.solver.base import stages_of
+from numaplace.models.result import Result, SolveStatus, Stage, StageResult, gap_of, stages_of
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import SOLVER_NAMES, solve
 
@@ -181,7 +180,7 @@ def _gap(
     if not bounds:
         return None
     tightest = min(bounds) if stage is Stage.VALUE else max(bounds)
-    return replace(mine, bound=tightest).gap
+    return gap_of(mine.objective, tightest)
 
 
 def _reaches(mine: StageResult | None, other: StageResult | None) -> bool:

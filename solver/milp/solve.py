@@ -8,7 +8,7 @@ from functools import cached_property
 
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, Stage
+from numaplace.models.result import Result, Stage, sign
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.milp.backend import Outcome, Task, whole_bound
@@ -16,7 +16,7 @@ from numaplace.solver.milp.cbc import cbc_program, solve_cbc
 from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.params import MilpBackend, SolveParams
-from numaplace.solver.stages import Stages, holds_later, sign
+from numaplace.solver.stages import Stages, holds_later
 
 NAME = "milp"
 PRODUCTS_PER_S = 10_000

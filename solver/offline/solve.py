@@ -17,7 +17,7 @@ import numpy as np
 
 from numaplace.models.errors import InputError
 from numaplace.models.fleet import Fleet
-from numaplace.models.result import SolveStatus
+from numaplace.models.result import SolveStatus, gap_of
 from numaplace.models.schedule import REJECTED, Goal, faults, worth
 from numaplace.models.trace import Ints, Trace
 from numaplace.solver.offline.data import make_problem, possible, unscaled
@@ -60,9 +60,9 @@ class OfflineResult:
     stats: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def gap(self) -> float:
+    def gap(self) -> float | None:
         """Distance to the bound as a share of it."""
-        return 0.0 if self.bound == self.objective else 1 - self.objective / self.bound
+        return gap_of(self.objective, self.bound)
 
 
 def solve_offline(

@@ -6,21 +6,11 @@ from dataclasses import dataclass, field
 
 from numaplace.models import rates
 from numaplace.models.cores import node_llcs
-from numaplace.models.cost import TERMS, Term
+from numaplace.models.cost import OWN, TERMS
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.relations import Scope
 from numaplace.models.vm import CpuPolicy, Vm
-
-OWN_TERMS = (
-    Term.REMOTE_MEMORY,
-    Term.SPLIT_GUEST,
-    Term.NODE_AFFINITY,
-    Term.DEVICE,
-    Term.BALLOONING,
-    Term.MIGRATION,
-)
-"""Terms that no other VM changes."""
 
 Amounts = tuple[tuple[int, int], ...]
 """Pairs (place index, amount)."""
@@ -44,7 +34,7 @@ class Footprint:
     functions
         Functions by device address.
     own_micro
-        Loss by `OWN_TERMS`.
+        Loss by the terms of `cost.OWN`.
     """
 
     vm: Vm
@@ -113,7 +103,7 @@ def make_footprint(
     for taken in placement.devices:
         functions[taken.address] = functions.get(taken.address, 0) + taken.functions
     located = [(vm, placement, cells)]
-    own = sum(micro for t in OWN_TERMS for _, micro in TERMS[t](instance, _NOBODY, located))
+    own = sum(micro for t in OWN for _, micro in TERMS[t](instance, _NOBODY, located))
     return Footprint(
         vm=vm,
         placement=placement,

@@ -22,8 +22,8 @@ from collections.abc import Iterable
 
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Stage
-from numaplace.solver.base import checked_cost, objective_of, stages_of
+from numaplace.models.result import key_of
+from numaplace.solver.base import checked_cost
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.placing.anneal import anneal
@@ -82,10 +82,8 @@ def improve(
 
 
 def _key_of_plan(instance: Instance, plan: Plan) -> Key:
-    cost = checked_cost(instance, plan, "improve")
-    middle = [objective_of(cost, stage) for stage in stages_of(instance)[1:-1]]
-    value = objective_of(cost, Stage.VALUE)
-    return -value, middle[0] if middle else 0, cost.loss_micro
+    first, *middle, loss = key_of(instance, checked_cost(instance, plan, "improve"))
+    return first, middle[0] if middle else 0, loss
 
 
 class _LocalSearch:

@@ -28,15 +28,14 @@ from numaplace.models.moves import (
     spent_on,
 )
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, SolveStatus
+from numaplace.models.result import Result, SolveStatus, key_of
 from numaplace.models.verify import violations
-from numaplace.solver.base import make_result, no_plan, objective_of, stages_of
+from numaplace.solver.base import make_result, no_plan
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import HINT_S, HINT_S_PER_SQUARE, HINT_SHARE
 from numaplace.solver.replan.sequence import Ordered, PricedStep, order_moves, priced
 from numaplace.solver.replan.stay import keep_in_place, staying
-from numaplace.solver.stages import sign
 
 NAME = "rebalance"
 NOTHING_SPENT = Spent()
@@ -258,8 +257,7 @@ class _Rebalance:
     # ---- candidates -------------------------------------------------------------------------
 
     def _key(self, plan: Plan) -> tuple[int, ...]:
-        cost = evaluate(self.instance, plan)
-        return tuple(sign(stage) * objective_of(cost, stage) for stage in stages_of(self.instance))
+        return key_of(self.instance, evaluate(self.instance, plan))
 
     def _best(self, plans: list[Plan]) -> Plan | None:
         return min(plans, key=self._key, default=None)

@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import islice, permutations
 from typing import TypeVar
 
-from numaplace.models.cost import Term, evaluate
+from numaplace.models.cost import DISTURBING, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Placement, Plan, SharedCopy
@@ -33,8 +33,6 @@ from numaplace.solver.registry import solve
 from numaplace.solver.replan.diff import Difference, differences
 
 G = TypeVar("G", Together, Apart)
-
-DISTURBED = (Term.MIGRATION, Term.BALLOONING)
 
 ORDERS_MAX = 120
 
@@ -157,7 +155,7 @@ def _room(instance: Instance, name: str, goal: Goal, result: Result, current: Pl
 def disturbance_micro(instance: Instance, plan: Plan) -> int:
     """Migration and ballooning of a plan."""
     terms = evaluate(instance, plan).terms
-    return sum(terms[term] for term in DISTURBED)
+    return sum(terms[term] for term in DISTURBING)
 
 
 # -- the instance ----------------------------------------------------------------------------------

@@ -9,14 +9,13 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.moves import ALONE, Step, StepKind, broken, steps_between
 from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.result import key_of
 from numaplace.models.units import ceil_div
 from numaplace.models.verify import Rule, violations
-from numaplace.solver.base import objective_of, stages_of
 from numaplace.solver.placing.build import build
 from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.orders import Order, ordered
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.stages import sign
 
 
 def staying(instance: Instance) -> Plan | None:
@@ -81,10 +80,11 @@ def keep_in_place(instance: Instance, plan: Plan) -> Plan:
     }
     if not kept:
         return plan
+    known = key_of(instance, evaluate(instance, plan))
     with_kept = Plan({**plan.placements, **kept}, plan.copies)
     for candidate in (with_kept, _pinned_anew(instance, with_kept, current)):
         better = candidate is not None and not violations(instance, candidate)
-        if better and candidate and _key(instance, candidate) <= _key(instance, plan):
+        if better and candidate and key_of(instance, evaluate(instance, candidate)) <= known:
             return candidate
     return plan
 
@@ -98,11 +98,6 @@ def _idle(instance: Instance, step: Step) -> bool:
     before, after = (sum(p.memory_by_node().values()) for p in (step.before, step.after))
     same = step.before.vcpus_by_node() == step.after.vcpus_by_node()
     return same and max(step.mib, abs(after - before)) < instance.form(step.vm).block_mib
-
-
-def _key(instance: Instance, plan: Plan) -> tuple[int, ...]:
-    cost = evaluate(instance, plan)
-    return tuple(sign(stage) * objective_of(cost, stage) for stage in stages_of(instance))
 
 
 def _pinned_anew(instance: Instance, plan: Plan, current: Plan) -> Plan | None:

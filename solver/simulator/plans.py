@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from numaplace.models.cost import Term, evaluate
+from numaplace.models.cost import UNSEEN, Term, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.units import to_vcpus
@@ -14,7 +14,6 @@ from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.from_plan import Affinity, scenarios
 from numaplace.solver.simulator.scenario import Hypervisor
 
-NOT_SIMULATED = (Term.NODE_AFFINITY, Term.MIGRATION)
 """Terms of the cost that are wishes or one-time prices, not a loss of speed while VMs run."""
 
 
@@ -93,6 +92,6 @@ def simulate_plan(
             timeline=timeline,
             should_stop=should_stop,
         )
-    terms = {t: m for t, m in evaluate(instance, plan).terms.items() if t not in NOT_SIMULATED}
+    terms = {t: m for t, m in evaluate(instance, plan).terms.items() if t not in UNSEEN}
     placed = [instance.vm(name) for name in plan.placements]
     return Simulated(found, sum(vm.vcpus * vm.utilisation for vm in placed), terms)

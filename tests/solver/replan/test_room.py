@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from numaplace.instances.catalog import load_catalog
-from numaplace.models.cost import evaluate
+from numaplace.models.cost import DISTURBING, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy
@@ -19,7 +19,7 @@ from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.replan.diff import Change
-from numaplace.solver.replan.room import DISTURBED, Goal, Room, disturbance_micro, make_room
+from numaplace.solver.replan.room import Goal, Room, disturbance_micro, make_room
 from numaplace.tests import oracle
 from numaplace.tests.builders import make_host, make_instance
 from numaplace.tests.strategies import random_small_instance
@@ -181,7 +181,7 @@ def _least(room: Room) -> int | None:
         return None if found is None else found.loss_micro
     options = {vm.name: oracle._options(instance, vm) for vm in instance.vms}
     search = oracle._Search(
-        instance, options, lambda cost: sum(cost.terms[term] for term in DISTURBED), None
+        instance, options, lambda cost: sum(cost.terms[term] for term in DISTURBING), None
     )
     search.run(frozenset(vm.name for vm in instance.vms if vm.required), separable=False)
     return search.score
