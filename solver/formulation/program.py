@@ -185,8 +185,3 @@ def joined(sums: Iterable[Iterable[tuple[int, int]]]) -> Terms:
 def total_of(terms: Iterable[tuple[int, int]], values: Sequence[int]) -> int:
     """Return what a sum comes to."""
     return sum(int(values[variable]) * weight for variable, weight in terms)
-
-
-def most_of(terms: Iterable[tuple[int, int]], upper: Sequence[int]) -> int:
-    """Return what a sum comes to at most by the bounds of its variables."""
-    return sum(upper[variable] * weight for variable, weight in terms if weight > 0)
