@@ -318,6 +318,8 @@ TERMS: dict[Term, Callable[[Instance, Plan, Located], Items]] = {
     Term.MIGRATION: migration,
 }
 
+ALL = frozenset(Term)
+
 OWN = frozenset(
     {
         Term.REMOTE_MEMORY,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from numaplace.models.cost import Cost
+from numaplace.models.cost import ALL, Cost, Term
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
 
@@ -45,13 +45,13 @@ def stages_of(instance: Instance) -> tuple[Stage, ...]:
     return (Stage.VALUE, *between[instance.between], Stage.LOSS)
 
 
-def objective_of(cost: Cost, stage: Stage) -> int:
-    """Objective of one stage by the specification."""
+def objective_of(cost: Cost, stage: Stage, terms: frozenset[Term] = ALL) -> int:
+    """Objective of one stage by the specification; of the loss, some terms may count alone."""
     objectives = {
         Stage.VALUE: cost.value_milli,
         Stage.HOSTS: cost.hosts_used,
         Stage.BALANCE: cost.imbalance_permille,
-        Stage.LOSS: cost.loss_micro,
+        Stage.LOSS: sum(micro for term, micro in cost.terms.items() if term in terms),
     }
     return objectives[stage]
 
@@ -61,9 +61,9 @@ def sign(stage: Stage) -> int:
     return -1 if stage is Stage.VALUE else 1
 
 
-def key_of(instance: Instance, cost: Cost) -> tuple[int, ...]:
+def key_of(instance: Instance, cost: Cost, terms: frozenset[Term] = ALL) -> tuple[int, ...]:
     """Return what plans are compared by, stage by stage; less is better."""
-    return tuple(sign(stage) * objective_of(cost, stage) for stage in stages_of(instance))
+    return tuple(sign(stage) * objective_of(cost, stage, terms) for stage in stages_of(instance))
 
 
 def gap_of(objective: int, bound: int | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from numaplace.models.cost import Cost, evaluate
+from numaplace.models.cost import ALL, Cost, Term, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import (
@@ -57,16 +57,17 @@ def make_result(
     unplaced: Mapping[str, str] | None = None,
     stats: Mapping[str, float] | None = None,
     cost: Cost | None = None,
+    terms: frozenset[Term] = ALL,
 ) -> Result:
     """Check a plan and wrap it with what was proven; objectives come from the specification.
 
     `bounds` has the bound of each stage the solver came to. The bound of a stage holds only if
     those before it are proven, so the first unproven stage ends the proof. `cost` is that of a plan
-    which has been checked already.
+    which has been checked already, `terms` are those that the loss is the sum of.
     """
     cost = cost or checked_cost(instance, plan, solver)
     stages = tuple(
-        StageResult(stage, objective_of(cost, stage), bounds.get(stage))
+        StageResult(stage, objective_of(cost, stage, terms), bounds.get(stage))
         for stage in stages_of(instance)
     )
     status = SolveStatus.OPTIMAL if all(s.proven for s in stages) else SolveStatus.FEASIBLE

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from numaplace.models.cost import ALL, Term
 from numaplace.models.errors import check_int, check_real
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
@@ -58,6 +59,8 @@ class SolveParams:
         Called with the state of the solve whenever it changes; from another thread.
     should_stop
         Asked often; once it answers True the solver hands over the best plan it has.
+    terms
+        Terms that the loss is the sum of; a plan's cost has all of them whatever was minimised.
     deadline
         When the time limit ends, where its clock runs already: see `begun`.
     """
@@ -72,6 +75,7 @@ class SolveParams:
     milp_backend: MilpBackend = MilpBackend.HIGHS
     on_progress: Callable[[Progress], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    terms: frozenset[Term] = ALL
     deadline: Deadline | None = None
 
     def __post_init__(self) -> None:

@@ -11,10 +11,11 @@ from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
+from numaplace.models.cost import ALL
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, SolveStatus, Stage
+from numaplace.models.result import Result, SolveStatus, Stage, key_of
 from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Vm
 from numaplace.solver.base import Solver, make_result
@@ -91,7 +92,7 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     else:
         result = _load(solver)(instance, replace(params, deadline=_first_pass(params)))
         result = _bounded(instance, result, params.until)
-    if result.plan is not None and instance.current is not None:
+    if result.plan is not None and instance.current is not None and params.terms == ALL:
         result = _in_place(instance, result, result.plan)
     return replace(result, runtime_s=time.monotonic() - started)
 
@@ -200,11 +201,13 @@ def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Pla
     starts = [greedy.solve_greedy(instance, quick)]
     if not until.over:
         starts.append(greedy.solve_greedy_sorted(instance, replace(quick, deadline=until)))
-    costs = [(-start.cost.value_milli, start.cost.loss_micro) for start in starts if start.cost]
+    costs = [key_of(instance, start.cost, params.terms) for start in starts if start.cost]
     if not costs:
         return None
     plans = [start.plan for start in starts if start.plan is not None]
     best = plans[costs.index(min(costs))]
+    if params.terms != ALL:
+        return cast(Plan, best)  # local search knows the loss of all terms only
     choices = len(instance.vms) * len(instance.places)
     limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_SQUARE * choices**2)
     until = until.share(ALMOST_ALL) if all_the_time else until.share(1.0, limit_s)

@@ -115,6 +115,7 @@ class Stages:
                 runtime_s=self.elapsed_s,
                 stats=self.stats,
                 cost=self._cost,
+                terms=self.params.terms,
             )
         return replace(result, remarks=tuple(self.remarks))
 
@@ -196,13 +197,16 @@ class Stages:
     def offer(self, plan: Plan) -> None:
         """Keep a valid plan if it is the first, or better than the best by the stages in order."""
         cost = checked_cost(self.instance, plan, self.solver)
-        if self._cost is None or key_of(self.instance, cost) < key_of(self.instance, self._cost):
+        if self._cost is None or self._key(cost) < self._key(self._cost):
             self.best, self._cost = plan, cost
+
+    def _key(self, cost: Cost) -> tuple[int, ...]:
+        return key_of(self.instance, cost, self.params.terms)
 
     def objective(self, stage: Stage) -> int:
         """Objective of the best plan, which there must be."""
         assert self._cost is not None
-        return objective_of(self._cost, stage)
+        return objective_of(self._cost, stage, self.params.terms)
 
     def _ideal(self, stage: Stage) -> bool:
         """Tell whether no plan can be better at a stage than the best one, without solving."""

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from ortools.sat.python import cp_model
 
+from numaplace.models.cost import ALL
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Budget
 from numaplace.models.result import Result, Stage
@@ -67,7 +68,8 @@ class _Run:
     @cached_property
     def formulation(self) -> Formulation:
         """The program, written when a stage needs it."""
-        formulation = Formulation(self.instance, literals=True, until=self.stages.deadline)
+        until, terms = self.stages.deadline, self.params.terms
+        formulation = Formulation(self.instance, literals=True, until=until, terms=terms)
         if self.budget is not None:
             formulation.objective.moved.keep_within(self.budget)
         return formulation
@@ -87,7 +89,8 @@ class _Run:
             self.formulation.keep(earlier, objective)
         self.held |= to_hold.keys()
         best = self.stages.best
-        floor = self._floor() if stage is Stage.LOSS else None
+        whole = self.params.terms == ALL
+        floor = self._floor() if stage is Stage.LOSS and whole else None
         if floor is not None:
             if best is not None and floor == self.stages.objective(stage):
                 self.stages.bounds[stage] = floor

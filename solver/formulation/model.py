@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from numaplace.models.cost import ALL, Term
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
@@ -28,6 +29,8 @@ class Formulation:
         As in `Program`: for an engine that propagates.
     until
         When it is too late to go on writing.
+    terms
+        Terms that the loss is the sum of.
 
     Raises
     ------
@@ -35,13 +38,20 @@ class Formulation:
         If it cannot be written in time.
     """
 
-    def __init__(self, instance: Instance, *, literals: bool, until: Deadline = NEVER) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        *,
+        literals: bool,
+        until: Deadline = NEVER,
+        terms: frozenset[Term] = ALL,
+    ) -> None:
         self.instance = instance
         self.prepared = Prepared(instance, until)
         self.program = Program(literals, until)
         self.vars = Variables(self.program, self.prepared)
         Rules(self.vars).add_all()
-        self.objective = Objective(self.vars)
+        self.objective = Objective(self.vars, terms)
         self._stages: dict[Stage, Terms] = {}
 
     def stage(self, stage: Stage) -> Terms:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from numaplace.models import rates
-from numaplace.models.cost import Term
+from numaplace.models.cost import ALL, Term
 from numaplace.models.instance import Place
 from numaplace.models.result import Stage
 from numaplace.models.units import MICRO
@@ -34,9 +34,12 @@ class Objective:
     ----------
     variables
         Variables of the program.
+    wanted
+        Terms that the loss is the sum of.
     """
 
-    def __init__(self, variables: Variables) -> None:
+    def __init__(self, variables: Variables, wanted: frozenset[Term] = ALL) -> None:
+        self.wanted = wanted
         self.vars = variables
         self.program = variables.program
         self.prepared = variables.prepared
@@ -79,11 +82,11 @@ class Objective:
         return [(fullest, 1)]
 
     def loss(self) -> Terms:
-        """Sum of all terms in micro-vCPU."""
+        """Sum of the terms in micro-vCPU."""
         return joined(self.terms().values())
 
     def terms(self) -> dict[Term, Terms]:
-        """Every term in micro-vCPU, without zeros."""
+        """Every term that is wanted, in micro-vCPU, without zeros."""
         products = Products(self.vars)
         functions: dict[Term, Callable[[], Terms]] = {
             Term.REMOTE_MEMORY: self.remote_memory,
@@ -101,6 +104,7 @@ class Objective:
         return {
             term: [(variable, rate) for variable, rate in function() if rate]
             for term, function in functions.items()
+            if term in self.wanted
         }
 
     def page_sharing(self) -> Terms:

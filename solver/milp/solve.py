@@ -64,7 +64,8 @@ class _Run:
     @cached_property
     def formulation(self) -> Formulation:
         """The program, written when a stage needs it."""
-        return Formulation(self.instance, literals=False, until=self.stages.deadline)
+        until, terms = self.stages.deadline, self.params.terms
+        return Formulation(self.instance, literals=False, until=until, terms=terms)
 
     @cached_property
     def engine(self) -> Engine:

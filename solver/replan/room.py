@@ -16,11 +16,10 @@ from enum import StrEnum
 from itertools import islice, permutations
 from typing import TypeVar
 
-from numaplace.models.cost import DISTURBING, evaluate
+from numaplace.models.cost import DISTURBING, Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Placement, Plan, SharedCopy
-from numaplace.models.prices import Prices
 from numaplace.models.relations import Apart, SharingGroup, Together
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import violations
@@ -34,6 +33,9 @@ from numaplace.solver.replan.diff import Difference, differences
 
 G = TypeVar("G", Together, Apart)
 
+GIVING_WAY = DISTURBING | {Term.NODE_AFFINITY}
+"""Terms that decide who gives way."""
+
 ORDERS_MAX = 120
 
 SOLVE_SHARE = 0.9
@@ -44,9 +46,6 @@ HOME_WEIGHT = 1e-5
 
 BUSY_LEAST = 0.01
 """Moving an idle VM is not free, or it would be moved for nothing."""
-
-LOAD_SCALE = 1e-3
-"""Loads are made so small that CPU contention has no say in what moves."""
 
 
 class Goal(StrEnum):
@@ -130,7 +129,8 @@ def make_room(
     if goal is Goal.LOSS:
         found = solve(running, solver, params)
         return _room(running, vm.name, goal, found, current)
-    found = solve(_only_moves(running), solver, params.part(SOLVE_SHARE))
+    cheap = replace(params.part(SOLVE_SHARE), terms=GIVING_WAY)
+    found = solve(_reluctant(running), solver, cheap)
     if found.plan is None:
         return _room(running, vm.name, goal, found, current)
     stages = tuple(stage for stage in found.stages if stage.stage is not Stage.LOSS)
@@ -212,43 +212,18 @@ def _copies(
     return tuple(copy for copy in current.copies if copy.group in known)
 
 
-def _only_moves(instance: Instance) -> Instance:
-    """Return the same instance in which nothing is lost but by moving and ballooning."""
+def _reluctant(instance: Instance) -> Instance:
+    """Return the same instance in which vCPUs would rather stay, and idle VMs as well."""
     current = instance.current or Plan()
-    prices, scale = _scaled(instance.prices)
-    return replace(
-        instance,
-        vms=tuple(_only_moved(vm, current.placements.get(vm.name), scale) for vm in instance.vms),
-        hosts=tuple(replace(host, smt_yield=2.0) for host in instance.hosts),
-        cooperations=(),
-        competitions=(),
-        prices=prices,
-    )
+    vms = tuple(_stays(vm, current.placements.get(vm.name)) for vm in instance.vms)
+    return replace(instance, vms=vms)
 
 
-def _scaled(prices: Prices) -> tuple[Prices, float]:
-    """Return prices at which a VM of so much less load costs as much to move as before."""
-    least = min(prices.copy_mib_per_s, prices.network_mib_per_s)
-    scale = min(1.0, max(LOAD_SCALE, 1 / (prices.horizon_s * least)))
-    horizon_s = max(1.0, prices.horizon_s * scale)
-    left = prices.horizon_s * scale / horizon_s
-    rates = [max(1.0, rate * left) for rate in (prices.copy_mib_per_s, prices.network_mib_per_s)]
-    scaled = replace(
-        prices, horizon_s=horizon_s, copy_mib_per_s=rates[0], network_mib_per_s=rates[1]
-    )
-    return scaled, scale
-
-
-def _only_moved(vm: Vm, now: Placement | None, scale: float) -> Vm:
-    return replace(
-        vm,
-        utilisation=0.0 if now is None else max(vm.utilisation, BUSY_LEAST) * scale,
-        memory_intensity=0.0,
-        bandwidth_mbps=0,
-        devices=tuple(replace(request, weight=0.0) for request in vm.devices),
-        soft_nodes=None if now is None else now.nodes,
-        soft_weight=HOME_WEIGHT,
-    )
+def _stays(vm: Vm, now: Placement | None) -> Vm:
+    if now is None:
+        return replace(vm, soft_nodes=None)
+    busy = max(vm.utilisation, BUSY_LEAST)
+    return replace(vm, utilisation=busy, soft_nodes=now.nodes, soft_weight=HOME_WEIGHT)
 
 
 # -- the one more ----------------------------------------------------------------------------------
