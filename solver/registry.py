@@ -99,7 +99,7 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
 
 def _in_place(instance: Instance, result: Result, plan: Plan) -> Result:
     """Return a result in which VMs that do not move keep their pCPUs and devices."""
-    kept = import_module("numaplace.solver.replan.stay").keep_in_place(instance, plan)
+    kept = import_module("numaplace.solver.placing.stay").keep_in_place(instance, plan)
     if kept == plan:
         return result
     bounds = {stage.stage: stage.bound for stage in result.stages}

@@ -33,9 +33,9 @@ from numaplace.models.verify import violations
 from numaplace.solver.base import make_result, no_plan
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.params import SolveParams
+from numaplace.solver.placing.stay import keep_in_place, staying
 from numaplace.solver.registry import HINT_S, HINT_S_PER_SQUARE, HINT_SHARE
 from numaplace.solver.replan.sequence import Ordered, PricedStep, order_moves, priced
-from numaplace.solver.replan.stay import keep_in_place, staying
 
 NAME = "rebalance"
 NOTHING_SPENT = Spent()

@@ -34,8 +34,8 @@ from numaplace.models.vm import Cell, CpuPolicy, GuestNuma, MemoryMode, Vm
 from numaplace.report.tables.terminal_moves import rebalance_views
 from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.params import SolveParams
+from numaplace.solver.placing.stay import keep_in_place, staying
 from numaplace.solver.replan.rebalance import Rebalanced, lasting, rebalance, trade_off
-from numaplace.solver.replan.stay import keep_in_place, staying
 from numaplace.tests.strategies import random_small_instance
 
 GIB = 1024
