@@ -22,7 +22,7 @@ from numaplace.commands.options import (
     WorkersOpt,
     argument,
 )
-from numaplace.commands.shown import hand_over
+from numaplace.commands.shown import hand_over, provenance
 from numaplace.models.cost import evaluate
 from numaplace.report.tables import plain
 from numaplace.solver.params import SolveParams
@@ -47,15 +47,14 @@ def balloon(
     on another node do. VMs that give have a memory_min_mib.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
-    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
     from numaplace.report.tables.terminal_balloon import balloon_plain, balloon_views
     from numaplace.solver.replan.balloon import balloon_targets
 
     lookup.check_writable(document=out, inputs=[instance, plan], overwrite=force)
     problem = lookup.find_instance(instance)
     if plan is not None:
-        chosen = lookup.read_valid_plan(plan, problem)
+        chosen, told = lookup.read_valid_plan(plan, problem)
     else:
         params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
         result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
@@ -66,20 +65,20 @@ def balloon(
             for name, reason in result.unplaced.items():
                 output.remark(f"VM {name!r}: {reason}")
             raise typer.Exit(code)
-        chosen = result.plan
+        chosen, told = result.plan, provenance(problem, result, params)
     targets, cost = balloon_targets(problem, chosen), evaluate(problem, chosen)
     hand_over(
         lambda: output.answer(
             lambda: {
                 "targets": balloon_plain(targets),
                 "cost": plain.cost_plain(cost),
-                "plan": plan_to_dict(chosen),
+                "plan": told_plan_to_dict(chosen, told),
             },
             lambda _width: balloon_views(targets, cost),
             as_json=as_json,
             quiet=quiet,
         ),
-        (out, lambda: plan_text(chosen, out or Path())),
+        (out, lambda: plan_text(chosen, out or Path(), told)),
         overwrite=force,
         told=as_json,
     )

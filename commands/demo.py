@@ -10,7 +10,6 @@ from rich.text import Text
 
 from numaplace.commands.output import show, solve_on_terminal, width
 from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
 from numaplace.models.result import Result
 from numaplace.report.figures.compare_figure import compare_figure
 from numaplace.report.figures.figure_file import can_draw, figure_bytes
@@ -30,7 +29,7 @@ FORMATS = ("png", "svg")
 INSTANCES = ("talk-10", "devices", "cxl")
 
 Write = Callable[[str, bytes], None]
-WritePlan = Callable[[str, Plan], None]
+WritePlan = Callable[[str, Instance, Result], None]
 
 
 def tour(
@@ -52,7 +51,7 @@ def tour(
     write
         Writes a picture of that name.
     write_plan
-        Writes a plan to a file of that name.
+        Writes the plan of a result to a file of that name.
     quiet
         Whether to print nothing.
     """
@@ -66,7 +65,7 @@ def tour(
         if not quiet:
             compared = comparison_table(rows[-len(results) :], width())
             show([*_views(name, instance, best), compared, Text()])
-        write_plan(f"{name}-plan.json", best.plan)
+        write_plan(f"{name}-plan.json", instance, best)
         if can_draw():
             _draw(write, f"{name}-plan", placement_figure(best.plan, instance, best))
     if can_draw():

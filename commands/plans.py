@@ -28,7 +28,7 @@ from numaplace.commands.options import (
     argument,
     option,
 )
-from numaplace.commands.shown import File, Shown, drawn, hand_over
+from numaplace.commands.shown import File, Shown, drawn, hand_over, provenance, result_told
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
@@ -65,8 +65,7 @@ def solve(
     Ctrl-C ends the search and keeps the best plan found; a second Ctrl-C aborts.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
-    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
 
     lookup.check_writable([picture], document=out, inputs=[instance, hint], overwrite=force)
     problem = lookup.find_instance(instance)
@@ -76,20 +75,21 @@ def solve(
         seed=seed,
         relative_gap=gap,
         require_all=require_all,
-        hint=lookup.read_valid_plan(hint, problem) if hint else None,
+        hint=lookup.read_valid_plan(hint, problem)[0] if hint else None,
         milp_backend=milp_backend,
     )
     result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
     code = exit_code(problem, result)
     plan = result.plan
 
+    told = provenance(problem, result, params, "every VM is placed" if require_all else "")
     files: list[File] = []
     if plan is not None and code == OK:
         files = [
-            (out, lambda: plan_text(plan, out or Path())),
+            (out, lambda: plan_text(plan, out or Path(), told)),
             drawn(picture, lambda: placement_figure(plan, problem, result)),
         ]
-    document = plan_to_dict(plan) if plan is not None else None
+    document = told_plan_to_dict(plan, told) if plan is not None else None
     hand_over(
         lambda: output.answer(
             lambda: {**plain.result_plain(problem, result), "plan": document},
@@ -195,15 +195,16 @@ def check(
     instance: InstanceArg, plan: PlanArg, as_json: JsonOpt = False, quiet: QuietOpt = False
 ) -> None:
     """Check a plan against every rule, and say what it loses; exit code 1 if it breaks a rule."""
-    from numaplace.instances.formats.document.io import read_plan
+    from numaplace.instances.formats.document.io import read_told_plan
     from numaplace.instances.lookup import find_instance
 
-    problem, checked = find_instance(instance), read_plan(plan)
+    problem, (checked, told) = find_instance(instance), read_told_plan(plan)
     found = violations(problem, checked)
+    result = None if found else result_told(problem, checked, told, plan)
     cost = None if found else evaluate(problem, checked)
     output.answer(
-        lambda: plain.check_plain(found, cost),
-        lambda _width: views.check_views(problem, checked, found, cost),
+        lambda: {**plain.check_plain(found, cost), **plain.told_plain(told, result)},
+        lambda _width: views.check_views(problem, checked, found, cost, told, result),
         as_json=as_json,
         quiet=quiet,
     )
@@ -224,18 +225,22 @@ def show(
 
     check_writable([picture], inputs=[instance, plan], overwrite=force)
     problem = find_instance(instance)
-    shown = read_known_plan(plan, problem) if plan else Plan()
+    shown, told = read_known_plan(plan, problem) if plan else (Plan(), None)
     found = violations(problem, shown) if plan else []
+    result = result_told(problem, shown, told, plan) if plan and not found else None
     hand_over(
         lambda: output.answer(
             lambda: {
                 "violations": plain.violations_plain(found),
                 "nodes": plain.usage_plain(problem, shown),
+                **plain.told_plain(told, result),
             },
-            lambda width: views.show_views(problem, shown if plan else None, width, found),
+            lambda width: views.show_views(
+                problem, shown if plan else None, width, found, told, result
+            ),
             as_json=as_json,
             quiet=quiet,
         ),
-        drawn(picture, lambda: placement_figure(shown, problem, found=found)),
+        drawn(picture, lambda: placement_figure(shown, problem, result, found=found)),
         overwrite=force,
     )

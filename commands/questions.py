@@ -25,7 +25,7 @@ from numaplace.commands.options import (
     names_of,
     option,
 )
-from numaplace.commands.shown import hand_over
+from numaplace.commands.shown import hand_over, provenance, with_current
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.vm import CELLS_MAX
@@ -74,8 +74,7 @@ def room(
     that does not run (--vm), or a new one (--vcpus, --memory-mib). Exit code 3 if no moves help.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
-    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
     from numaplace.report.tables.questions_plain import room_plain
     from numaplace.report.tables.terminal_questions import room_views
     from numaplace.solver.replan.room import Goal, make_room
@@ -84,7 +83,8 @@ def room(
     if goal not in list(Goal):
         raise InputError("room", "--goal", f"must be one of {', '.join(Goal)}, not {goal!r:.60}")
     _check_exact(solver)
-    problem = lookup.find_running(instance, current)
+    given = lookup.find_instance(instance)
+    problem = with_current(given, current)
     sizes = {
         "vcpus": vcpus,
         "memory_mib": memory_mib,
@@ -105,14 +105,20 @@ def room(
         quiet=quiet,
     )
     plan = found.result.plan
+    cheapest = "moves" if goal == Goal.MOVES else "moves and the least loss"
+    within = f"room is made for {wanted.name!r} by the cheapest {cheapest}"
+    told = provenance(given, found.result, params, within)
     hand_over(
         lambda: output.answer(
-            lambda: {**room_plain(found), "plan": None if plan is None else plan_to_dict(plan)},
+            lambda: {
+                **room_plain(found),
+                "plan": None if plan is None else told_plan_to_dict(plan, told),
+            },
             lambda _width: room_views(found),
             as_json=as_json,
             quiet=quiet,
         ),
-        *([(out, lambda: plan_text(plan, out or Path()))] if plan is not None else []),
+        *([(out, lambda: plan_text(plan, out or Path(), told))] if plan is not None else []),
         overwrite=force,
         told=as_json,
     )

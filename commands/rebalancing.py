@@ -23,7 +23,7 @@ from numaplace.commands.options import (
     WorkersOpt,
     option,
 )
-from numaplace.commands.shown import File, drawn, hand_over
+from numaplace.commands.shown import File, drawn, hand_over, provenance, with_current
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.moves import Budget
 from numaplace.report.figures.figure_file import drawable
@@ -67,28 +67,29 @@ def rebalance(
     With --curve, the trade-off of loss against MiB moved is drawn as well.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
-    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
     from numaplace.report.figures.curve_figure import curve_figure
     from numaplace.report.tables.moves_plain import curve_plain, rebalanced_plain
     from numaplace.report.tables.terminal_moves import rebalance_views
 
     lookup.check_writable([curve], document=out, inputs=[instance, current], overwrite=force)
-    problem = _problem(lookup.find_running(instance, current), pays_back)
+    given = lookup.find_instance(instance)
+    problem = _problem(with_current(given, current), pays_back)
     budget = Budget(budget_mib, budget_moves, budget_seconds)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
     found, points = _run(problem, budget, params, curve=curve is not None, quiet=quiet)
     code = exit_code(found.instance, found.result)
     plan = found.result.plan
+    told = provenance(given, found.result, params, _within(budget, pays_back))
     files: list[File] = [drawn(curve, lambda: curve_figure(points))]
     if plan is not None and code == OK:
-        files.insert(0, (out, lambda: plan_text(plan, out or Path())))
+        files.insert(0, (out, lambda: plan_text(plan, out or Path(), told)))
     hand_over(
         lambda: output.answer(
             lambda: {
                 **rebalanced_plain(found),
                 "curve": curve_plain(points),
-                "plan": None if plan is None else plan_to_dict(plan),
+                "plan": None if plan is None else told_plan_to_dict(plan, told),
             },
             lambda _width: rebalance_views(found, points),
             as_json=as_json,
@@ -99,6 +100,18 @@ def rebalance(
         told=as_json,
     )
     raise typer.Exit(code)
+
+
+def _within(budget: Budget, pays_back: float | None) -> str:
+    """Say what a plan was held to."""
+    limits = {
+        "copies are at most {} MiB": budget.mib,
+        "moves are at most {}": budget.moves,
+        "copying is at most {} s": budget.seconds,
+        "moves pay back within {} min": pays_back,
+    }
+    told = [words.format(number) for words, number in limits.items() if number is not None]
+    return ", ".join(["VMs that run stay placed", *told])
 
 
 def _problem(instance: Instance, pays_back: float | None) -> Instance:

@@ -22,7 +22,7 @@ from numaplace.commands.options import (
     argument,
     option,
 )
-from numaplace.commands.shown import hand_over
+from numaplace.commands.shown import hand_over, provenance, result_told
 from numaplace.models.errors import InputError, WriteError
 from numaplace.models.verify import violations
 from numaplace.report.tables import plain
@@ -56,24 +56,25 @@ def report(
     there is no plan, the report tells why.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.instances.formats.document.io import told_plan_to_dict
     from numaplace.report.html.report import html_report
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))
     lookup.check_writable([out], inputs=[instance, plan, before], overwrite=force)
     problem = lookup.find_instance(instance)
-    old = lookup.read_known_plan(before, problem) if before else problem.current
+    old = lookup.read_known_plan(before, problem)[0] if before else problem.current
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
-    result: Result | None = None
+    shown: Plan | None
     if plan:
-        shown: Plan | None = lookup.read_known_plan(plan, problem)
+        shown, told = lookup.read_known_plan(plan, problem)
+        result = result_told(problem, shown, told, plan)
     else:
         result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
-        shown = result.plan
+        shown, told = result.plan, provenance(problem, result, params)
     found = violations(problem, shown) if shown is not None else []
     html = html_report(problem, shown, before=old, result=result, found=found)
-    document = plan_to_dict(shown) if shown is not None else None
+    document = told_plan_to_dict(shown, told) if shown is not None else None
 
     def show() -> None:
         if as_json:
@@ -82,12 +83,12 @@ def report(
     try:
         hand_over(show, (out, html.encode), overwrite=force)
     except WriteError:
-        if result is not None and not as_json:  # the page is lost, what was planned is not
+        if plan is None and not as_json:  # the page is lost, what was planned is not
             output.print_json(document)
         raise
     if not quiet and not as_json:
         output.remark(f"report written to {out}")
-    raise typer.Exit(OK if result is None else exit_code(problem, result))
+    raise typer.Exit(OK if result is None or plan else exit_code(problem, result))
 
 
 def _plain(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numaplace import __version__
 from numaplace.commands import interrupt, output
 from numaplace.models.errors import WriteError
+from numaplace.models.instance import Instance
+from numaplace.models.plan import Plan
+from numaplace.models.result import Provenance, Result
 from numaplace.report.figures.figure_file import figure_bytes, picture_format
+from numaplace.solver.params import SolveParams
 
 File = tuple[Path | None, Callable[[], str | bytes]]
 
@@ -23,6 +29,58 @@ class Shown:
     figure: Callable[[], Any]
     plain: Callable[[], Any]
     views: Callable[[int], Sequence[Any]]
+
+
+def provenance(
+    given: Instance, result: Result, params: SolveParams, within: str = ""
+) -> Provenance | None:
+    """Return how the plan of a result came about, None if there is no plan.
+
+    `given` is the instance that the user named, `within` what the solver was held to beside it.
+    """
+    from numaplace.instances.formats.document.provenance import instance_digest
+
+    if result.plan is None:
+        return None
+    return Provenance(
+        result.solver,
+        __version__,
+        params.seed,
+        result.status,
+        result.stages,
+        result.unplaced,
+        result.reasons,
+        round(result.runtime_s, 3),
+        datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        instance_digest(given),
+        within,
+    )
+
+
+def result_told(
+    instance: Instance, plan: Plan, told: Provenance | None, file: Path
+) -> Result | None:
+    """Return the result that a plan's file tells; a remark says if it no longer holds."""
+    from numaplace.instances.formats.document.provenance import instance_digest
+    from numaplace.solver import provenance
+
+    if told is None:
+        return None
+    result, fault = provenance.result_told(instance, instance_digest(instance), plan, told)
+    if fault:
+        output.remark(f"{file}: {fault}")
+    return result
+
+
+def with_current(instance: Instance, current: Path | None) -> Instance:
+    """Return an instance, with another current plan if a file is given."""
+    from numaplace.instances.lookup import read_known_plan
+
+    if current is None:
+        return instance
+    plan, told = read_known_plan(current, instance)
+    result_told(instance, plan, told, current)
+    return replace(instance, current=plan)
 
 
 def drawn(path: Path | None, figure: Callable[[], Any]) -> File:

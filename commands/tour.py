@@ -8,6 +8,9 @@ from typing import Annotated
 from numaplace.commands import output
 from numaplace.commands.app import app
 from numaplace.commands.options import JsonOpt, QuietOpt, TimeOpt, option
+from numaplace.commands.shown import provenance
+from numaplace.models.instance import Instance
+from numaplace.models.result import Result
 from numaplace.report.tables import plain
 from numaplace.report.tables import terminal_views as views
 from numaplace.solver.params import SolveParams
@@ -26,11 +29,18 @@ def demo(
     from numaplace.instances.formats.document.io import write_plan
 
     lookup.make_folder(out)
+    params = SolveParams(time_limit_s=time)
+
+    def write(name: str, instance: Instance, result: Result) -> None:
+        if result.plan is not None:
+            told = provenance(instance, result, params)
+            write_plan(result.plan, out / name, told=told, overwrite=True)
+
     rows = tour(
         [lookup.named_instance(name) for name in INSTANCES],
-        SolveParams(time_limit_s=time),
+        params,
         lambda name, data: files.write_bytes(out / name, data, overwrite=True),
-        lambda name, plan: write_plan(plan, out / name, overwrite=True),
+        write,
         quiet=as_json or quiet,
     )
     output.answer(

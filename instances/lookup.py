@@ -13,7 +13,7 @@ from typing import Any
 from numaplace.instances.assumed import ASSUMABLE
 from numaplace.instances.catalog import list_catalog, load_catalog
 from numaplace.instances.files import STDIN, same_file
-from numaplace.instances.formats.document.io import YAML_SUFFIXES, read_instance, read_plan
+from numaplace.instances.formats.document.io import YAML_SUFFIXES, read_instance, read_told_plan
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.generate import GenerateParams
 from numaplace.instances.importer import Source, parse_source
@@ -23,6 +23,7 @@ from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
+from numaplace.models.result import Provenance
 from numaplace.models.verify import known_names, violations
 
 SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -56,24 +57,18 @@ def named_instance(name: str) -> tuple[str, Instance]:
     return instance.name or "instance", instance
 
 
-def read_known_plan(path: Path, instance: Instance) -> Plan:
-    """Read a plan that names nothing but what is in the instance.
+def read_known_plan(path: Path, instance: Instance) -> tuple[Plan, Provenance | None]:
+    """Read a plan that names nothing but what is in the instance, and how it came about.
 
     Raises
     ------
     InputError
         If the file is faulty, or names something else.
     """
-    plan = read_plan(path)
+    plan, told = read_told_plan(path)
     for subject, message in known_names(instance, plan):
         raise InputError("plan", subject, message, file=str(path))
-    return plan
-
-
-def find_running(name: str, current: Path | None) -> Instance:
-    """Return an instance as `find_instance`, with another current plan if a file is given."""
-    found = find_instance(name)
-    return found if current is None else replace(found, current=read_known_plan(current, found))
+    return plan, told
 
 
 def check_writable(
@@ -140,13 +135,13 @@ def complete_instance(incomplete: str) -> list[str]:
     return names + [path for path in paths if path.endswith((*SUFFIXES, "/"))]
 
 
-def read_valid_plan(path: Path, instance: Instance) -> Plan:
+def read_valid_plan(path: Path, instance: Instance) -> tuple[Plan, Provenance | None]:
     """Read a plan that obeys every rule; `InputError` naming the first it breaks."""
-    plan = read_known_plan(path, instance)
+    plan, told = read_known_plan(path, instance)
     for broken in violations(instance, plan):
         reason = f"{broken.message} [{broken.rule}]"
         raise InputError("plan", broken.subject, reason, file=str(path))
-    return plan
+    return plan, told
 
 
 def host_sources(texts: Iterable[str], default_format: str | None) -> list[Source]:

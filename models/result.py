@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from numaplace.models.cost import ALL, Cost, Term
+from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
+
+MADE_AT = r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$"
+SHA256 = "^[0-9a-f]{64}$"
 
 
 class SolveStatus(StrEnum):
@@ -99,6 +104,49 @@ class StageResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a plan came about, which its file tells with it.
+
+    Parameters
+    ----------
+    solver, version, seed
+        Who made it: the solver, the release of numaplace, the seed.
+    status, stages, unplaced, reasons, runtime_s
+        As in `Result`.
+    made_at
+        When, in UTC: ``2026-11-28T04:05:06Z``.
+    instance_sha256
+        Digest of the instance it was made for.
+    within
+        What the solver was held to beside the instance, in words; empty: nothing.
+    """
+
+    solver: str
+    version: str
+    seed: int
+    status: SolveStatus
+    stages: tuple[StageResult, ...]
+    unplaced: Mapping[str, str]
+    reasons: tuple[str, ...]
+    runtime_s: float
+    made_at: str
+    instance_sha256: str
+    within: str = ""
+
+    def __post_init__(self) -> None:
+        proven = all(stage.proven for stage in self.stages)
+        if self.status not in (SolveStatus.OPTIMAL, SolveStatus.FEASIBLE):
+            raise InputError("provenance", "status", f"of a plan is not {self.status}")
+        if self.status is SolveStatus.OPTIMAL and not proven:
+            raise InputError("provenance", "status", "is optimal, but a stage is not proven")
+        if not re.search(MADE_AT, self.made_at):
+            reason = f"must be like 2026-11-28T04:05:06Z, not {self.made_at!r:.60}"
+            raise InputError("provenance", "made_at", reason)
+        if not re.search(SHA256, self.instance_sha256):
+            raise InputError("provenance", "instance_sha256", "must be 64 digits of 0-9 and a-f")
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Outcome of one solve.
 
@@ -122,6 +170,8 @@ class Result:
         Numbers of the solver, for experts.
     remarks
         What the user should know of how the plan was found, such as a model too large for the time.
+    within
+        What the solver was held to beside the instance, in words: proofs hold within it.
     """
 
     solver: str
@@ -134,6 +184,7 @@ class Result:
     reasons: tuple[str, ...] = ()
     stats: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    within: str = ""
 
     def stage(self, stage: Stage) -> StageResult | None:
         """Return the result of one stage, None if the solve did not reach it."""

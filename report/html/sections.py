@@ -29,7 +29,7 @@ def verdict(result: Result | None, found: Sequence[Violation]) -> str:
     if result is None:
         return element("p", "The plan obeys every rule; it is not known how good it is.", "verdict")
     text = _STATUS.get(result.status)
-    if text is None:
+    if text is None or result.within:
         text = f"The plan obeys every rule; how good it is: {words.proof_words(result)}."
     return element("p", text, f"verdict {_CLASS.get(result.status, 'bad')}")
 

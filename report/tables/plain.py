@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from numaplace.models.cost import Cost
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result
+from numaplace.models.result import Provenance, Result
 from numaplace.models.units import MICRO, MILLI
 from numaplace.models.verify import Violation
 from numaplace.report.tables.usage import host_uses
@@ -53,6 +54,14 @@ def result_plain(instance: Instance, result: Result) -> Plain:
         "remarks": list(result.remarks),
         "stats": dict(result.stats),
     }
+
+
+def told_plain(told: Provenance | None, result: Result | None) -> Plain:
+    """What the plan's file tells of how it came about, and whether its proof holds."""
+    if told is None:
+        return {"provenance": None, "proof_holds": None}
+    plain = {**asdict(told), "gap": None if result is None else result.gap}
+    return {"provenance": plain, "proof_holds": result is not None}
 
 
 def check_plain(found: Sequence[Violation], cost: Cost | None) -> Plain:

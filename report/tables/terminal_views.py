@@ -12,7 +12,7 @@ from rich.text import Text
 from numaplace.models.cost import Cost, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result
+from numaplace.models.result import Provenance, Result
 from numaplace.models.verify import Violation
 from numaplace.report.picture.terminal import plan_view
 from numaplace.report.tables import words
@@ -69,9 +69,17 @@ def _distances(instance: Instance) -> Views:
 
 
 def show_views(
-    instance: Instance, plan: Plan | None, width: int, found: Sequence[Violation] = ()
+    instance: Instance,
+    plan: Plan | None,
+    width: int,
+    found: Sequence[Violation] = (),
+    told: Provenance | None = None,
+    result: Result | None = None,
 ) -> Views:
-    """An instance, or a plan that is at hand: rules it breaks, sums, picture, table, losses."""
+    """An instance, or a plan that is at hand: rules it breaks, sums, picture, table, losses.
+
+    `told` is how the plan came about, and `result` that as far as it holds.
+    """
     if plan is None:
         return instance_views(instance, width=width)
     cost = evaluate(instance, plan)
@@ -81,14 +89,27 @@ def show_views(
         head.append(f", {words.broken_words(found)}", "bold red")
     head.append(f"  {clauses}", "not bold default")
     views: Views = [violation_table(found)] if found else []
-    views += [head, plan_view(plan, instance, width), *_distances(instance)]
-    return [*views, plan_table(plan, instance), loss_table(cost)] if plan.placements else views
+    views += [head, *_told_views(told, result)]
+    views += [plan_view(plan, instance, width), *_distances(instance)]
+    if plan.placements:
+        views += [plan_table(plan, instance), loss_table(cost)]
+    missing = words.unplaced(instance, result) if result is not None else None
+    return [*views, unplaced_table(missing)] if missing else views
+
+
+def _told_views(told: Provenance | None, result: Result | None) -> Views:
+    return [] if told is None else [Text(words.told_words(told, result))]
 
 
 def check_views(
-    instance: Instance, plan: Plan, found: Sequence[Violation], cost: Cost | None
+    instance: Instance,
+    plan: Plan,
+    found: Sequence[Violation],
+    cost: Cost | None,
+    told: Provenance | None = None,
+    result: Result | None = None,
 ) -> Views:
-    """Verdict of a check."""
+    """Verdict of a check; `told` and `result` as in `show_views`."""
     if found:
         return [violation_table(found)]
     verdict = Text("The plan obeys every rule.", "bold green")
@@ -96,6 +117,7 @@ def check_views(
         return [verdict]
     clauses = ", ".join(words.cost_words(instance, cost, len(plan)))
     views: Views = [verdict.append(f"  {clauses}", "not bold default")]
+    views += _told_views(told, result)
     return [*views, loss_table(cost)] if plan.placements else views
 
 

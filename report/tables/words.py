@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from numaplace.models.cost import Cost, Term
 from numaplace.models.instance import Instance
-from numaplace.models.result import Result, SolveStatus, Stage
+from numaplace.models.result import Provenance, Result, SolveStatus, Stage
 from numaplace.models.topology import Host
 from numaplace.models.units import MICRO, MILLI
 from numaplace.models.verify import Violation
@@ -117,8 +117,19 @@ def broken_words(found: Sequence[Violation]) -> str:
     return f"breaks {plural(len({violation.rule for violation in found}), 'rule')}"
 
 
+def told_words(told: Provenance, result: Result | None) -> str:
+    """How a plan came about, and what of its proof holds."""
+    made = f"made by {told.solver} (numaplace {told.version}, seed {told.seed}) at {told.made_at}"
+    text = f"{made} in {seconds(told.runtime_s)}"
+    return text if result is None else f"{text}: {proof_words(result)}"
+
+
 def proof_words(result: Result) -> str:
-    """How good the plan is known to be."""
+    """How good the plan is known to be, and within what."""
+    return _proof(result) + (f", where {result.within}" if result.within else "")
+
+
+def _proof(result: Result) -> str:
     if result.status is SolveStatus.OPTIMAL:
         return "proven optimal"
     if result.cost is None:

@@ -13,6 +13,7 @@ from numaplace.instances.formats.document.convert import instance_from, plan_fro
 from numaplace.instances.formats.document.faults import Source, validated
 from numaplace.instances.formats.document.json_text import dump_json, json_line, parse_json
 from numaplace.instances.formats.document.plain import instance_to_dict, plan_to_dict
+from numaplace.instances.formats.document.provenance import provenance_from, provenance_to_dict
 from numaplace.instances.formats.document.schema import (
     INSTANCE_FORMAT,
     PLAN_FORMAT,
@@ -23,6 +24,7 @@ from numaplace.instances.formats.document.yaml_text import dump_yaml, parse_yaml
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
+from numaplace.models.result import Provenance
 
 D = TypeVar("D", bound=BaseModel)
 YAML_SUFFIXES = (".yaml", ".yml")
@@ -42,7 +44,17 @@ def read_instance(path: Path) -> Instance:
 
 def read_plan(path: Path) -> Plan:
     """Read a plan; as `read_instance`."""
-    return _read(path, PlanDoc, PLAN_FORMAT, plan_from)
+    return read_told_plan(path)[0]
+
+
+def read_told_plan(path: Path) -> tuple[Plan, Provenance | None]:
+    """Read a plan, and what its file tells of how it came about; as `read_instance`."""
+    return _read(
+        path,
+        PlanDoc,
+        PLAN_FORMAT,
+        lambda doc, source: (plan_from(doc, source), provenance_from(doc, source)),
+    )
 
 
 def write_instance(instance: Instance, path: Path, *, overwrite: bool = False) -> None:
@@ -56,9 +68,11 @@ def write_instance(instance: Instance, path: Path, *, overwrite: bool = False) -
     write_text(path, instance_text(instance, path), overwrite=overwrite)
 
 
-def write_plan(plan: Plan, path: Path, *, overwrite: bool = False) -> None:
-    """Write a plan; as `write_instance`."""
-    write_text(path, plan_text(plan, path), overwrite=overwrite)
+def write_plan(
+    plan: Plan, path: Path, *, told: Provenance | None = None, overwrite: bool = False
+) -> None:
+    """Write a plan, and how it came about if that is told; as `write_instance`."""
+    write_text(path, plan_text(plan, path, told), overwrite=overwrite)
 
 
 def instance_text(instance: Instance, path: Path) -> str:
@@ -66,9 +80,18 @@ def instance_text(instance: Instance, path: Path) -> str:
     return _dump(instance_to_dict(instance), path)
 
 
-def plan_text(plan: Plan, path: Path) -> str:
+def plan_text(plan: Plan, path: Path, told: Provenance | None = None) -> str:
     """Return what `write_plan` writes to that path."""
-    return _dump(plan_to_dict(plan), path)
+    return _dump(told_plan_to_dict(plan, told), path)
+
+
+def told_plan_to_dict(plan: Plan, told: Provenance | None) -> dict[str, object]:
+    """Return the document of a plan, and of how it came about if that is told."""
+    document = plan_to_dict(plan)
+    if told is None:
+        return document
+    head = {"format": document["format"], "provenance": provenance_to_dict(told)}
+    return {**head, **document}
 
 
 def instance_from_dict(data: object) -> Instance:
@@ -91,7 +114,7 @@ def parse_instance(text: str, file: str) -> Instance:
     return _parse(text, Path(file), InstanceDoc, INSTANCE_FORMAT, instance_from)
 
 
-T = TypeVar("T", Instance, Plan)
+T = TypeVar("T")
 
 
 def _read(path: Path, model: type[D], expected: str, make: Callable[[D, Source], T]) -> T:

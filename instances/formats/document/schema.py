@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from numaplace.models.errors import InputError
 from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Between
 from numaplace.models.relations import GROUP_MAX, Scope
+from numaplace.models.result import MADE_AT, SHA256, Stage
 from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, NODES_MAX, PCPUS_MAX
 from numaplace.models.units import PageSize
 from numaplace.models.vm import (
@@ -41,6 +42,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=WEIGHT_MAX)]
 Time = Annotated[int, Field(ge=-TIME_MAX, le=TIME_MAX)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
+Words = Annotated[str, Field(max_length=COMMENT_MAX)]
 NodeIds = Annotated[list[Id], Field(min_length=1, max_length=NODES_MAX)]
 Matrix = list[list[Annotated[float, Field(ge=0, le=MIB_MAX)]]]
 Word = Field(strict=False)  # the words of an enum are strings on disk
@@ -277,9 +279,41 @@ class SharedCopyDoc(Document):
     nodes: list[Id] = Field(max_length=NODES_MAX)
 
 
+class StageDoc(Document):
+    """Objective and bound of one stage, in thousandths of a value or micro-vCPU of a loss."""
+
+    stage: Annotated[Stage, Word]
+    objective: int
+    bound: int | None = None
+    gap: float | None = Field(None, description="For readers; worked out anew when it is read.")
+
+
+class ProvenanceDoc(Document):
+    """How a plan came about, and what is proven of it."""
+
+    solver: Name
+    version: Name = Field(description="Of numaplace.")
+    seed: int = Field(ge=0)
+    status: Literal["optimal", "feasible"]
+    stages: list[StageDoc] = Field([], max_length=4)
+    unplaced: dict[Name, Words] = Field(
+        {}, max_length=VMS_MAX, description="Why VMs are not placed."
+    )
+    reasons: list[Words] = Field([], max_length=COMMENT_MAX)
+    runtime_s: float = Field(ge=0)
+    made_at: str = Field(json_schema_extra={"pattern": MADE_AT})
+    instance_sha256: str = Field(
+        json_schema_extra={"pattern": SHA256},
+        description="Of the instance as numaplace writes it, without name and comment, as JSON "
+        "with sorted keys and no spaces.",
+    )
+    within: Words = Field("", description="What the solver was held to beside the instance.")
+
+
 class PlanBodyDoc(Document):
     """Placements by VM name; a VM that is not there is not placed."""
 
+    provenance: ProvenanceDoc | None = None
     placements: dict[Name, PlacementDoc] = Field({}, max_length=VMS_MAX)
     copies: list[SharedCopyDoc] = Field([], max_length=VMS_MAX)
 

@@ -52,7 +52,7 @@ PAIRS: list[tuple[type[schema.Document], Any, set[str]]] = [
     (schema.TakenDeviceDoc, TakenDevice, set()),
     (schema.PlacementDoc, Placement, set()),
     (schema.SharedCopyDoc, SharedCopy, set()),
-    (schema.PlanBodyDoc, Plan, set()),
+    (schema.PlanBodyDoc, Plan, {"provenance"}),
     (schema.InstanceDoc, Instance, {"format"}),
 ]
 
