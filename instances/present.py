@@ -74,6 +74,8 @@ def as_pinned(
             if told and not keep_pins and origin.kind in PINNING:
                 vm = replace(vm, hard_nodes=None, soft_nodes=None, memory_nodes=None)
                 reason = "what its file pins it to is where it runs now, not where it must"
+                if not said.pins:
+                    reason = "the nodes its file names bind it no more, nor tell which pCPUs it has"
                 notes.append(f"VM {vm.name!r}: {reason}: --keep-pins")
             result.append(vm)
     return tuple(result)

@@ -11,8 +11,8 @@ A pin is one pCPU (``3``); a set may have a single one, too, and then it is a ra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -228,18 +228,24 @@ def _found_proxmox(path: Path, host: Host) -> list[Found]:
 
 
 def _proxmox_cells(vm: Vm, values: Mapping[str, str], asked: Vm) -> tuple[_Cell, ...]:
-    """Guest cells of the ``numaN`` lines, with the nodes they are bound to."""
+    """Guest cells of the ``numaN`` lines with the nodes they are bound to; else one a socket.
+
+    vCPUs that no line names are in the first cell, as its reader has it.
+    """
     keys = sorted((key for key in values if re.fullmatch("numa[0-9]+", key)), key=_number)
-    if len(keys) != len(asked.cells):
-        thing = f"VM {vm.name!r:.80}"
-        raise InputError(thing, "numa", "there is no numaN line for each guest cell")
     cells: list[_Cell] = []
-    for key, stated in zip(keys, asked.cells, strict=True):
-        pairs = (part.partition("=") for part in values[key].split(","))
-        parts = {option.strip(): value for option, _, value in pairs}
-        vcpus = tuple(sorted(_ids(vm, parts["cpus"], "cpus")))
-        nodes = _ids(vm, parts.get("hostnodes"), "hostnodes")
-        cells.append(_Cell(vcpus, stated.memory_mib, nodes or None))
+    left = list(range(vm.vcpus))
+    for index, stated in enumerate(asked.cells):
+        vcpus: Iterable[int] = left[: stated.vcpus]
+        nodes: frozenset[int] = frozenset()
+        if keys:
+            pairs = (part.partition("=") for part in values[keys[index]].split(","))
+            parts = {option.strip(): value for option, _, value in pairs}
+            vcpus, nodes = _ids(vm, parts["cpus"], "cpus"), _ids(vm, parts.get("hostnodes"), "numa")
+        left = [vcpu for vcpu in left if vcpu not in vcpus]
+        cells.append(_Cell(tuple(sorted(vcpus)), stated.memory_mib, nodes or None))
+    if left and cells:
+        cells[0] = replace(cells[0], vcpus=tuple(sorted((*cells[0].vcpus, *left))))
     return tuple(cells)
 
 
@@ -277,6 +283,9 @@ def placement_of(instance: Instance, vm: Vm, host: Host, found: Found) -> Readin
             reason = f"guest cell {index} runs on nodes {format_ids(used)}, must be one"
             raise InputError(f"VM {vm.name!r:.80}", "pins", reason)
         on = sorted(cell.nodes or used)
+        if missing := set(on) - host.position.keys():
+            reason = f"its memory is bound to node {format_ids(missing)}, which the host lacks"
+            raise InputError(f"VM {vm.name!r:.80}", "nodes", reason)
         if len(on) > 1:
             notes.append(
                 f"VM {vm.name!r}: how much memory lies on each of nodes {format_ids(on)} is not "

@@ -228,6 +228,22 @@ def test_round_trip(kind: ApplyFormat, seed: int) -> None:
             assert nodes == placed.memory_nodes
 
 
+@pytest.mark.parametrize(
+    ("vcpus", "remark"),
+    [
+        ("<vcpu cpuset='0-3'>2</vcpu>", "is not kept: its memory is bound to node 9"),
+        ("<vcpu>2</vcpu>", "the nodes its file names bind it no more, nor tell which pCPUs it has"),
+    ],
+)
+def test_nodes_that_say_nothing_stop_no_import(tmp_path: Path, vcpus: str, remark: str) -> None:
+    """Memory on a node of another host, or bound without pins: a remark."""
+    tune = "<numatune><memory mode='strict' nodeset='9'/></numatune>"
+    text = f"<domain><name>a</name><memory unit='MiB'>1024</memory>{vcpus}{tune}</domain>"
+    reading = imported(tmp_path, text)
+    assert reading.item.current is None
+    assert any(remark in note for note in reading.notes)
+
+
 def test_vcpu_sets_are_not_compared() -> None:
     """A cell is the same wherever in its node its vCPUs are kept."""
     plain = PlacedCell(0, 1, ((0, 64),))

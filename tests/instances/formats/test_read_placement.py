@@ -74,6 +74,27 @@ def test_missing_pins(tmp_path: Path) -> None:
     path = saved(tmp_path, "web.conf", "cores: 2\nmemory: 1024\n")
     with pytest.raises(InputError, match="pins: are missing for some vCPUs"):
         read_proxmox_placement(path, INSTANCE, WEB, host())
-    path = saved(tmp_path, "web.conf", "sockets: 2\nmemory: 1024\nnuma: 1\naffinity: 0-3\n")
-    with pytest.raises(InputError, match="no numaN line for each guest cell"):
-        read_proxmox_placement(path, INSTANCE, WEB, host())
+
+
+def test_cells_of_proxmox_without_a_line_each(tmp_path: Path) -> None:
+    """Sockets are cells; vCPUs that no line names are in the first; lines may not count at all."""
+    two = Vm("web", 2, 1024, max_cells=2)
+    instance = Instance((host(),), (two,))
+    common = "memory: 1024\naffinity: 0-3\n"
+    sockets = saved(tmp_path, "web.conf", f"sockets: 2\nnuma: 1\n{common}")
+    cells = read_proxmox_placement(sockets, instance, two, host()).item.cells
+    assert [(cell.vcpus, cell.size_mib) for cell in cells] == [(1, 512), (1, 512)]
+    line = "numa0: cpus=0,memory=1024,hostnodes=0,policy=bind\n"
+    for numa in ("numa: 1\n", ""):
+        path = saved(tmp_path, "web.conf", f"sockets: 2\n{numa}{line}{common}")
+        cells = read_proxmox_placement(path, instance, two, host()).item.cells
+        assert [cell.vcpus for cell in cells] == [2]
+
+
+def test_memory_on_a_node_that_is_not_there(tmp_path: Path) -> None:
+    """The file is of another host: where the VM runs is not kept, and that is all."""
+    text = 'name="web"\nmemory=1024\nvcpus=2\ncpus="node:3"\n'
+    cell = 'vnuma=[["pnode=9", "size=1024", "vcpus=0-1"]]\n'
+    path = saved(tmp_path, "web.cfg", text + cell)
+    with pytest.raises(InputError, match="bound to node 9, which the host lacks"):
+        read_xl_placement(path, INSTANCE, WEB, host())
