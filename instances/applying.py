@@ -15,7 +15,11 @@ from numaplace.instances.formats.libvirt.write import write_libvirt
 from numaplace.instances.formats.openstack.write import write_openstack
 from numaplace.instances.formats.proxmox.write import write_proxmox
 from numaplace.instances.formats.registry import holds_vms, vm_format
-from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
+from numaplace.instances.formats.write_commands import (
+    elsewhere,
+    write_virsh_commands,
+    write_xl_commands,
+)
 from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.instances.formats.xen.write import write_xl
 from numaplace.instances.lookup import check_writable, make_folder
@@ -110,7 +114,13 @@ def apply_plan(
         files = list(_edited(instance, plan, kind, vms, sources, write, notes))
     else:
         texts: dict[str, str] = {}
-        for vm in _chosen(instance, plan, vms, notes):
+        chosen_vms = _chosen(instance, plan, vms, notes)
+        if (
+            kind in _COMMANDS
+        ):  # those that must migrate first come last: a script ends where one fails
+            at = {vm.name: plan.placements[vm.name].host for vm in chosen_vms}
+            chosen_vms.sort(key=lambda vm: elsewhere(instance, vm, at[vm.name]) is not None)
+        for vm in chosen_vms:
             owner = plan.placements[vm.name].host if kind in _COMMANDS else vm.name
             texts[owner] = texts.get(owner, _HEADS.get(kind, "")) + write(vm)
         files = [AppliedFile(file_name(owner, kind), text) for owner, text in texts.items()]

@@ -51,15 +51,18 @@ def _kept_memory(placed: PlacedVm) -> list[str]:
 
 def _told(instance: Instance, placed: PlacedVm, lines: list[str], notes: list[str]) -> Reading[str]:
     """Lines and remarks; for a VM that is on another host, both say so first."""
-    name = placed.vm.name
-    now = None if instance.current is None else instance.current.placements.get(name)
-    if now is not None and now.host != placed.host.name:
-        reason = (
-            f"runs on host {now.host!r}: migrate it to {placed.host.name!r} before these commands"
-        )
+    now = elsewhere(instance, placed.vm, placed.host.name)
+    if now is not None:
+        reason = f"runs on host {now!r}: migrate it to {placed.host.name!r} before these commands"
         lines = [f"# {placed.thing} {reason}", *lines]
         notes = [f"{placed.thing}: {reason}", *notes]
     return Reading("".join(line + "\n" for line in lines), tuple(notes))
+
+
+def elsewhere(instance: Instance, vm: Vm, host: str) -> str | None:
+    """Return the host that a VM runs on now, if it is another than `host`."""
+    now = None if instance.current is None else instance.current.placements.get(vm.name)
+    return None if now is None or now.host == host else now.host
 
 
 def _masks(pcpus: str, affinity: Affinity) -> str:

@@ -137,7 +137,9 @@ def _proof(result: Result) -> str:
     open_stages = [stage for stage in result.stages if not stage.proven]
     gaps = [f"{stage.stage} gap {gap(stage.gap)}" for stage in open_stages]
     if all(stage.bound is None for stage in open_stages):
-        return "valid, no bound"
+        proven = [f"{stage.stage} proven, " for stage in result.stages if stage.proven]
+        whose = " of " + ", ".join(stage.stage for stage in open_stages) if proven else ""
+        return f"valid, {''.join(proven)}no bound{whose}"
     return "valid, " + ", ".join(gaps)
 
 

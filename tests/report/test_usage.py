@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from numaplace.commands.exit_codes import INFEASIBLE, NO_PLAN, OK, exit_code
+from numaplace.models.cost import Cost
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.units import PageSize
@@ -58,6 +59,14 @@ def test_hosts_that_run_vms_come_first() -> None:
     order = by_interest(host_uses(instance, plan))
     busy = [use.vcpus > 0 for use in order]
     assert busy == sorted(busy, reverse=True) and len(order) == len(instance.hosts)
+
+
+def test_a_proven_value_is_told_where_the_loss_has_no_bound() -> None:
+    """Greedy knows that all are placed, and nothing of the loss."""
+    stages = (StageResult(Stage.VALUE, 8, 8), StageResult(Stage.LOSS, 2, None))
+    cost = Cost(8, 1, 0, ())
+    result = Result("greedy", SolveStatus.FEASIBLE, Plan({}), cost, stages)
+    assert words.proof_words(result) == "valid, value proven, no bound of loss"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from numaplace.instances.applying import apply_plan
 from numaplace.instances.formats.openstack.write import write_openstack
 from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
-from numaplace.instances.formats.write_placed import Affinity
+from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.models.errors import InputError
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice
 from numaplace.models.vm import (
@@ -135,6 +136,17 @@ def test_a_vm_that_runs_elsewhere_is_said_first() -> None:
         assert reading.item.startswith("# ")
         assert words in reading.notes[0]
         assert "#" not in write(replace(moved, current=plan), plan, ELASTIC).item
+
+
+def test_a_vm_that_must_migrate_first_comes_last() -> None:
+    """A script ends at the first command that fails: the others' are done by then."""
+    stays = replace(ELASTIC, name="stays")
+    instance, plan = planned((ELASTIC, ELASTIC_PLACED), (stays, ELASTIC_PLACED))
+    hosts = (*instance.hosts, replace(instance.hosts[0], name="old"))
+    now = Plan({**plan.placements, ELASTIC.name: replace(ELASTIC_PLACED, host="old")})
+    for kind in (ApplyFormat.COMMANDS_XL, ApplyFormat.COMMANDS_VIRSH):
+        (file,) = apply_plan(replace(instance, hosts=hosts, current=now), plan, kind).item
+        assert file.text.index("stays") < file.text.index("it'")
 
 
 def test_a_guest_that_may_be_ballooned_keeps_what_it_has() -> None:
