@@ -6,15 +6,16 @@ import contextlib
 import errno
 import os
 import sys
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from numaplace import __version__
 from numaplace.commands import output
 from numaplace.commands.exit_codes import ABORTED, BAD_INPUT, NOT_WRITTEN, OK
-from numaplace.commands.manual import EPILOG, HELP, ORDER
+from numaplace.commands.manual import COMMANDS, EPILOG, HELP
 from numaplace.commands.options import option
 from numaplace.models.errors import InputError, WriteError, printable
 from numaplace.solver.deadline import COMMAND_CLOCK, left_running
@@ -24,7 +25,27 @@ UsageError: Any = typer.BadParameter.__base__
 
 
 class Commands(TyperGroup):
-    """The commands; whatever a user got wrong is one line on standard error and exit code 2."""
+    """The commands; whatever a user got wrong is one line on standard error and exit code 2.
+
+    A command's module is imported when the command runs: help and completion of names do without.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = {
+            name: self.commands.get(name)
+            or TyperCommand(name, help=line.text, rich_help_panel=line.panel)
+            for name, line in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is asked for, loaded."""
+        name = args[0]
+        if name in COMMANDS and self.commands[name].callback is None:
+            import_module(f"numaplace.commands.{COMMANDS[name].module}")
+            whole: Any = typer.main.get_command(app)
+            self.commands[name] = whole.commands[name]
+        return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line, then exit."""
@@ -43,10 +64,6 @@ class Commands(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             code = ABORTED
         sys.exit(code or OK)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Names of the commands, those a newcomer wants first."""
-        return sorted(super().list_commands(ctx), key=ORDER.index)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help, and after it what is no list of options."""

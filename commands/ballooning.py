@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from numaplace.commands import output
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
@@ -28,7 +28,7 @@ from numaplace.report.tables import plain
 from numaplace.solver.params import SolveParams
 
 
-@app.command(rich_help_panel="Questions")
+@app.command()
 def balloon(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("Plan; planned anew unless given.", "[PLAN]")] = None,
@@ -57,7 +57,7 @@ def balloon(
         chosen, told = lookup.read_valid_plan(plan, problem)
     else:
         params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
-        result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+        result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
         code = exit_code(problem, result)
         if result.plan is None or code != OK:
             for reason in result.reasons:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.rule import Rule
 from rich.text import Text
 
-from numaplace.commands.output import show, solve_on_terminal, width
+from numaplace.commands.output import show, width
+from numaplace.commands.running import solve_on_terminal
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.report.figures.compare_figure import compare_figure

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from numaplace.models.instance import Instance
-from numaplace.models.result import Result, SolveStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numaplace.models.instance import Instance
+    from numaplace.models.result import Result
 
 OK = 0
 BROKEN_RULES = 1
@@ -19,6 +22,8 @@ def exit_code(instance: Instance, result: Result) -> int:
 
     A plan without any VM is none: if that is proven to be the best, the instance is infeasible.
     """
+    from numaplace.models.result import SolveStatus
+
     if result.plan is not None and (result.plan.placements or not instance.vms):
         return OK
     proven = result.status in (SolveStatus.INFEASIBLE, SolveStatus.OPTIMAL)

@@ -71,7 +71,7 @@ _ASSUME = option(
 )
 
 
-@app.command("import", rich_help_panel="Instances")
+@app.command("import")
 def import_(
     host: Annotated[list[str], _HOST],
     vms: Annotated[list[str], _VMS],
@@ -123,7 +123,7 @@ def import_(
     _deliver(reading.item, out, force=force, as_json=as_json, quiet=quiet)
 
 
-@app.command(rich_help_panel="Instances")
+@app.command()
 def generate(
     preset: Annotated[str, _PRESET],
     seed: SeedOpt = 0,
@@ -147,7 +147,7 @@ def generate(
     _deliver(made, out, force=force, as_json=as_json, quiet=quiet)
 
 
-@app.command(rich_help_panel="Instances")
+@app.command()
 def schema(kind: Annotated[str, _KIND], as_json: JsonOpt = True) -> None:
     """Print the JSON schema of files that hold instances, or plans."""
     from numaplace.instances.formats.document.schema import json_schema
@@ -155,7 +155,7 @@ def schema(kind: Annotated[str, _KIND], as_json: JsonOpt = True) -> None:
     output.print_json(json_schema(kind))
 
 
-@app.command(rich_help_panel="Instances")
+@app.command()
 def catalog(
     name: Annotated[str | None, argument("Print this one.", "[NAME]", _CATALOG)] = None,
     as_json: JsonOpt = False,

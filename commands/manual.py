@@ -1,4 +1,7 @@
-"""What `numaplace --help` says before and after the list of commands."""
+"""What `numaplace --help` says: of the commands, and before and after them."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 HELP = (
     "Place virtual machines on NUMA nodes, and prove how good the plan is.\n\n"
@@ -7,13 +10,62 @@ HELP = (
     "every plan."
 )
 
-ORDER = (
-    *("solve", "compare", "check", "show", "report", "rebalance", "apply", "numad"),
-    *("room", "balloon", "sharing", "guest-numa"),
-    *("simulate", "talk", "replay"),
-    *("import", "generate", "schema", "catalog", "demo"),
-)
-"""Commands in the order in which the help lists them."""
+_COMMANDS = """\
+[Plans, plans]
+solve Find the best plan for an instance, and prove it as far as the time allows.
+compare Run several solvers: what each places and loses, its gap to the best bound, its time.
+check Check a plan against every rule, and say what it loses; exit code 1 if it breaks one.
+show Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules.
+[Plans, reporting]
+report Write a report as one HTML file: hosts before and after, moves, losses, gap, reasons.
+[Plans, rebalancing]
+rebalance Re-plan what runs within a budget of moves, and say in which order to move.
+[Plans, applying]
+apply Write what brings VMs to where a plan wants them: configurations, or commands.
+[Plans, advising]
+numad Answer as numad -w does: print the nodes for one more VM, such as 0-1,3.
+[Questions, questions]
+room Make room for one more VM: the cheapest moves and balloons, or the proof that none help.
+[Questions, ballooning]
+balloon Say what each VM is ballooned to, and from which node its pages go.
+[Questions, questions]
+sharing Compare ways to share pages: none, within nodes, across nodes; memory against remote reads.
+guest-numa Choose the cells of wide guests: how many, told or not, and what each choice loses.
+[Simulations, simulations]
+simulate Simulate Xen's credit scheduler on a plan: what each VM gets of what it wants.
+talk Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
+[Traces, traces]
+replay Replay a trace: VMs come and go, each is placed by a policy or rejected, at once.
+[Instances, instances]
+import Make an instance of files that describe hosts and VMs.
+generate Generate a random instance; the same preset, changes and seed give the same instance.
+schema Print the JSON schema of files that hold instances, or plans.
+catalog List the instances that come with numaplace, with their optimum; or print one as JSON.
+[More, tour]
+demo Take a guided tour: three instances, what solvers make of them, pictures to look at.
+"""
+
+
+class Line(NamedTuple):
+    """What the help says of a command, and its module in `commands`, which need not be loaded."""
+
+    panel: str
+    module: str
+    text: str
+
+
+def _lines() -> Iterator[tuple[str, Line]]:
+    panel = module = ""
+    for line in _COMMANDS.splitlines():
+        if line.startswith("["):
+            panel, module = line[1:-1].split(", ")
+        else:
+            name, text = line.split(maxsplit=1)
+            yield name, Line(panel, module, text)
+
+
+COMMANDS = dict(_lines())
+"""Commands by name, in the order in which the help lists them."""
 
 EPILOG = """\
 Examples

@@ -1,4 +1,4 @@
-"""Printing: tables on standard output, remarks and progress on standard error."""
+"""Streams: answers on standard output, remarks on standard error."""
 
 from __future__ import annotations
 
@@ -7,43 +7,17 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from rich.console import Console as RichConsole
-from rich.console import ConsoleOptions, RenderableType
-from rich.segment import Segment
-
-from numaplace.commands.interrupt import ABORTED, become_command, run_interruptibly
-from numaplace.commands.progress import ProgressLine
+from numaplace.commands.interrupt import become_command
 from numaplace.models.errors import printable
-from numaplace.models.instance import Instance
-from numaplace.models.result import Result
-from numaplace.solver.compare.solvers import Row, compare
-from numaplace.solver.deadline import AFTER_S, COMMAND_CLOCK
-from numaplace.solver.params import SolveParams
-from numaplace.solver.registry import solve
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _PIPES = hasattr(signal, "SIGPIPE")
-AFTER_S_PER_THING = 1e-4
-T = TypeVar("T")
-
-
-class Console(RichConsole):
-    """A console on which names and texts from files cannot act."""
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Render with control and bidirectional characters escaped."""
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else printable(text, "\n"), style, control)
-
-    def on_broken_pipe(self) -> None:
-        """Leave it to the caller, who may have files to write."""
-        raise
 
 
 def prepare_streams() -> None:
@@ -100,11 +74,15 @@ def printed(show: Callable[[], None], *, hold: bool) -> OSError | None:
 
 def width() -> int:
     """Columns of the terminal; 80 if standard output is none."""
+    from numaplace.commands.console import Console
+
     return Console().width
 
 
 def show(views: Sequence[RenderableType]) -> None:
     """Print pieces with an empty line between them."""
+    from numaplace.commands.console import Console
+
     console = Console(highlight=False)
     for index, view in enumerate(views):
         if index:
@@ -140,79 +118,3 @@ def answer(
 def remark(text: str) -> None:
     """Print a line on standard error."""
     print(f"numaplace: {printable(text)}", file=sys.stderr)
-
-
-def on_terminal(
-    work: Callable[[ProgressLine, Callable[[], bool]], T], label: str, *, quiet: bool = False
-) -> T:
-    """Do work that shows its progress on standard error and that Ctrl-C stops.
-
-    Parameters
-    ----------
-    work
-        Its arguments: the line that shows progress, and what tells whether to stop.
-    label
-        What is being done.
-    quiet
-        Whether to show nothing.
-    """
-    line = ProgressLine(Console(stderr=True, highlight=False), label, quiet=quiet)
-    with line:
-        try:
-            return run_interruptibly(
-                lambda stop: work(line, stop), lambda: line.note("stopping, Ctrl-C again aborts")
-            )
-        except KeyboardInterrupt:
-            line.close()
-            sys.stderr.flush()
-            # Native threads are still at work: leave without waiting for them.
-            os._exit(ABORTED)
-
-
-def watched(
-    params: SolveParams,
-    line: ProgressLine,
-    stop: Callable[[], bool],
-    instance: Instance | None = None,
-) -> SolveParams:
-    """Return parameters that report to a line and end with the command's time, or at a wish.
-
-    What it takes to check and print a plan for `instance` is kept of the time.
-    """
-    things = 0 if instance is None else len(instance.places) + 2 * len(instance.vms)
-    after_s = AFTER_S + AFTER_S_PER_THING * things
-    until = COMMAND_CLOCK.deadline(params.time_limit_s, stop, after_s=after_s)
-    return replace(params, on_progress=line.report, should_stop=stop, deadline=until)
-
-
-def solve_on_terminal(
-    instance: Instance, solver: str, params: SolveParams, *, quiet: bool = False
-) -> Result:
-    """Solve an instance as `on_terminal` does work."""
-    return on_terminal(
-        lambda line, stop: solve(instance, solver, watched(params, line, stop, instance)),
-        f"{solver} plans {instance.name}".rstrip(),
-        quiet=quiet,
-    )
-
-
-def compare_on_terminal(
-    instances: Sequence[tuple[str, Instance]],
-    solvers: Sequence[str],
-    params: SolveParams,
-    seeds: Sequence[int],
-    *,
-    quiet: bool = False,
-) -> tuple[Row, ...]:
-    """Compare solvers as `on_terminal` does work."""
-    return on_terminal(
-        lambda line, stop: compare(
-            instances,
-            solvers,
-            watched(params, line, stop),
-            seeds,
-            on_start=line.label,
-        ),
-        "comparing",
-        quiet=quiet,
-    )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from numaplace.commands import output, traces
+from numaplace.commands import output, running, traces
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
@@ -43,7 +43,7 @@ from numaplace.solver.params import MilpBackend, SolveParams
 COMPARED = "first_fit,greedy,cpsat"
 
 
-@app.command(rich_help_panel="Plans")
+@app.command()
 def solve(
     instance: InstanceArg,
     solver: Annotated[str, SOLVER] = "cpsat",
@@ -78,7 +78,7 @@ def solve(
         hint=lookup.read_valid_plan(hint, problem)[0] if hint else None,
         milp_backend=milp_backend,
     )
-    result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+    result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
     code = exit_code(problem, result)
     plan = result.plan
 
@@ -104,7 +104,7 @@ def solve(
     raise typer.Exit(code)
 
 
-@app.command(rich_help_panel="Plans")
+@app.command()
 def compare(
     instances: InstancesArg = None,
     solvers: Annotated[str, SOLVER_LIST] = COMPARED,
@@ -181,7 +181,7 @@ def _compare_solvers(
     names = solver_names(solvers)
     numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
     problems = [lookup.named_instance(name) for name in instances]
-    rows = output.compare_on_terminal(problems, names, params, numbers, quiet=quiet)
+    rows = running.compare_on_terminal(problems, names, params, numbers, quiet=quiet)
     return Shown(
         csv=lambda: plain.rows_csv(rows),
         figure=lambda: compare_figure(rows),
@@ -190,11 +190,11 @@ def _compare_solvers(
     )
 
 
-@app.command(rich_help_panel="Plans")
+@app.command()
 def check(
     instance: InstanceArg, plan: PlanArg, as_json: JsonOpt = False, quiet: QuietOpt = False
 ) -> None:
-    """Check a plan against every rule, and say what it loses; exit code 1 if it breaks a rule."""
+    """Check a plan against every rule, and say what it loses; exit code 1 if it breaks one."""
     from numaplace.instances.formats.document.io import read_told_plan
     from numaplace.instances.lookup import find_instance
 
@@ -211,7 +211,7 @@ def check(
     raise typer.Exit(BROKEN_RULES if found else OK)
 
 
-@app.command(rich_help_panel="Plans")
+@app.command()
 def show(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,

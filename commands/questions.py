@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from numaplace.commands import output
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import INFEASIBLE, NO_PLAN, OK
 from numaplace.commands.options import (
@@ -36,17 +36,16 @@ if TYPE_CHECKING:
     from numaplace.models.topology import Host
     from numaplace.models.vm import Vm
 
-PANEL = "Questions"
 _FILE = "File of one VM, in any format of import."
 _GOAL = "Cheapest in what: moves (and balloons), or loss of the whole plan."
 _GUESTS = "A VM to look at, may be given again; all that are wider than a node unless given."
 _WHAT_IF = "Host that guests are moved to while they run, in any format of import."
 _MAX_CELLS = "Even cells tried, from 1 on; 4, or as many as it needs and one more, unless given."
 _NO_GUEST = "No VM is wider than a node; --vm names one to look at."
-_EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.registry", "EXACT"))
+_EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.params", "EXACT"))
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command()
 def room(
     instance: InstanceArg,
     file: Annotated[Path | None, argument(_FILE, "[VMFILE]")] = None,
@@ -93,11 +92,11 @@ def room(
     }
     wanted = _one_more(problem, file, vm, name, sizes, dedicated=dedicated)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
-    found = output.on_terminal(
+    found = running.on_terminal(
         lambda line, stop: make_room(
             problem,
             wanted,
-            output.watched(params, line, stop),
+            running.watched(params, line, stop),
             goal=Goal(goal),
             solver=solver,
         ),
@@ -128,7 +127,7 @@ def room(
     raise typer.Exit(OK)
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command()
 def sharing(
     instance: InstanceArg,
     solver: Annotated[str, _EXACT] = "cpsat",
@@ -151,10 +150,10 @@ def sharing(
     _check_exact(solver)
     problem = find_instance(instance)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed, explain=False)
-    rows = output.on_terminal(
+    rows = running.on_terminal(
         lambda line, stop: compare_sharing(
             problem,
-            output.watched(params, line, stop),
+            running.watched(params, line, stop),
             solver=solver,
             on_start=line.label,
         ),
@@ -170,7 +169,7 @@ def sharing(
     raise typer.Exit(_code([row.result for row in rows]))
 
 
-@app.command("guest-numa", rich_help_panel=PANEL)
+@app.command("guest-numa")
 def guest_numa(
     instance: InstanceArg,
     vm: Annotated[list[str], option(_GUESTS)] = [],  # noqa: B006
@@ -204,11 +203,11 @@ def guest_numa(
     other = _one_host(what_if) if what_if else None
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
     guests = [problem.vm(name) for name in dict.fromkeys(vm)] or wide_vms(problem)
-    answers = output.on_terminal(
+    answers = running.on_terminal(
         lambda line, stop: all_guest_choices(
             problem,
             guests,
-            output.watched(params, line, stop),
+            running.watched(params, line, stop),
             max_cells=max_cells,
             solver=solver,
             on_start=line.label,
@@ -249,7 +248,7 @@ def _code(results: Sequence[Result]) -> int:
 
 
 def _check_exact(solver: str) -> None:
-    from numaplace.solver.registry import EXACT
+    from numaplace.solver.params import EXACT
 
     if solver not in EXACT:
         reason = f"must be one that proves ({', '.join(EXACT)}), not {solver!r:.60}"

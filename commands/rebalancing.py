@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numaplace.commands import output
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
@@ -43,7 +43,7 @@ _PAYS_BACK = "Minutes within which a move must pay back; the instance's horizon 
 CurveOpt = Annotated[Path | None, option(_CURVE, metavar="FILE", callback=drawable)]
 
 
-@app.command(rich_help_panel="Plans")
+@app.command()
 def rebalance(
     instance: InstanceArg,
     current: CurrentOpt = None,
@@ -136,18 +136,18 @@ def _run(
     """Rebalance, and once more under several budgets if the curve is asked for."""
     from numaplace.solver.replan import rebalance as solver
 
-    found = output.on_terminal(
+    found = running.on_terminal(
         lambda line, stop: solver.rebalance(
-            problem, budget, _share(output.watched(params, line, stop), curve=curve)
+            problem, budget, _share(running.watched(params, line, stop), curve=curve)
         ),
         f"rebalancing {problem.name}".rstrip(),
         quiet=quiet,
     )
     if not curve:
         return found, ()
-    points = output.on_terminal(
+    points = running.on_terminal(
         lambda line, stop: solver.trade_off(
-            problem, output.watched(params, line, stop).part(POINTS_SHARE)
+            problem, running.watched(params, line, stop).part(POINTS_SHARE)
         ),
         "trade-off of loss against MiB moved",
         quiet=quiet,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numaplace.commands import output
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _BEFORE = "Plan to compare with; the instance's current one unless given."
 
 
-@app.command(rich_help_panel="Plans")
+@app.command()
 def report(
     instance: InstanceArg,
     out: Annotated[Path, option("Write it to this file (.html).", metavar="FILE")],
@@ -70,7 +70,7 @@ def report(
         shown, told = lookup.read_known_plan(plan, problem)
         result = result_told(problem, shown, told, plan)
     else:
-        result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+        result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
         shown, told = result.plan, provenance(problem, result, params)
     found = violations(problem, shown) if shown is not None else []
     html = html_report(problem, shown, before=old, result=result, found=found)

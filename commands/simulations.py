@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from numaplace.commands import output
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
@@ -40,11 +40,10 @@ if TYPE_CHECKING:
     from numaplace.solver.simulator.talk import Workload
     from numaplace.solver.simulator.talk_run import Experiment, Setup
 
-PANEL = "Simulations"
 PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
 
-_SOLVERS = names_of("numaplace.solver.registry", "SOLVER_NAMES")
+_SOLVERS = names_of("numaplace.solver.params", "SOLVER_NAMES")
 _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
 _AFFINITY = "What the hypervisor is told of the plan: hard unless said."
 _SINGLE = "The same of one VM, such as web1=soft; may be given again."
@@ -64,7 +63,7 @@ class Planned:
     options: RunOptions
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command()
 def simulate(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
@@ -190,7 +189,7 @@ def _planned(
     quiet: bool,
 ) -> Planned:
     """Plan; without a plan, the command ends as `solve` does."""
-    result = output.solve_on_terminal(problem, solver, params, quiet=quiet)
+    result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
     code = exit_code(problem, result)
     if code == OK and result.plan is not None:
         return Planned(result.plan, f"plan of {result.solver}", options)
@@ -224,14 +223,14 @@ def _run(problem: Instance, planned: Planned, *, quiet: bool) -> Repeated:
             ),
         )
 
-    return output.on_terminal(work, "simulating", quiet=quiet)
+    return running.on_terminal(work, "simulating", quiet=quiet)
 
 
 def _timeline(problem: Instance, planned: Planned, span_ms: float) -> Any:
     from numaplace.report.figures.timeline_figure import timeline_figure
     from numaplace.solver.simulator.runs import timelines
 
-    found = output.on_terminal(
+    found = running.on_terminal(
         lambda _line, stop: timelines(
             problem, planned.plan, planned.options, span_ms, should_stop=stop
         ),
@@ -265,7 +264,7 @@ def _show(
 # ---- the talk -----------------------------------------------------------------------------------
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command()
 def talk(
     time: SimulatedOpt = 60.0,
     repetitions: RepetitionsOpt = 3,
@@ -332,7 +331,7 @@ def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
     from numaplace.report.tables.terminal_simulation import workload_view
     from numaplace.solver.simulator.talk import calibrate
 
-    work = output.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=quiet)
+    work = running.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=quiet)
     if not as_json and not quiet:
         output.show([workload_view(work), ""])
     return work
@@ -341,7 +340,7 @@ def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
 def _run_talk(setup: Setup, processes: int, *, quiet: bool) -> Experiment:
     from numaplace.solver.simulator.talk_run import run_talk
 
-    return output.on_terminal(
+    return running.on_terminal(
         lambda line, stop: run_talk(
             setup,
             processes=processes,

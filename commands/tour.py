@@ -16,7 +16,7 @@ from numaplace.report.tables import terminal_views as views
 from numaplace.solver.params import SolveParams
 
 
-@app.command(rich_help_panel="More")
+@app.command()
 def demo(
     out: Annotated[Path, option("Folder to write to.", metavar="FOLDER")] = Path("demo-out"),
     time: TimeOpt = 15.0,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from numaplace.commands import output
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.options import (
     ForceOpt,
@@ -22,7 +22,7 @@ from numaplace.commands.options import (
 from numaplace.commands.shown import Shown, drawn, hand_over
 from numaplace.models.errors import InputError, check_int, check_real
 from numaplace.solver.deadline import COMMAND_CLOCK
-from numaplace.solver.registry import EXACT
+from numaplace.solver.params import EXACT
 
 if TYPE_CHECKING:
     from numaplace.instances.formats.tables.trace_csv import TraceReport
@@ -148,7 +148,7 @@ def _threshold(text: str) -> dict[str, int]:
     return {"memory_mib": int(number) * MIB_PER_GIB} if gib else {"vcpus": int(number)}
 
 
-@app.command(rich_help_panel=PANEL)
+@app.command()
 def replay(
     trace: Annotated[Path, argument("File of a trace (CSV).", "TRACE")],
     hosts: HostsOpt,
@@ -218,7 +218,7 @@ def _replay_all(trace: Trace, fleet: Fleet, names: list[str], *, quiet: bool) ->
                 raise AssertionError(f"policy {name} breaks a rule: {fault}")
         return found
 
-    return output.on_terminal(work, "replaying", quiet=quiet)
+    return running.on_terminal(work, "replaying", quiet=quiet)
 
 
 # ---- compare --trace --------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def compare_trace(
         solver=options.solver,
     )
     with Store(options.store) as store:
-        found = output.on_terminal(
+        found = running.on_terminal(
             lambda line, stop: compare_online(
                 cases,
                 setup,

@@ -1,4 +1,4 @@
-"""Parameters of a solve, and what a running solve reports."""
+"""Names of solvers, parameters of a solve, and what a running solve reports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from numaplace.models.cost import ALL, Term
 from numaplace.models.errors import check_int, check_real
-from numaplace.models.plan import Plan
-from numaplace.models.result import Stage
 from numaplace.solver.deadline import Deadline
+
+if TYPE_CHECKING:
+    from numaplace.models.plan import Plan
+    from numaplace.models.result import Stage
+
+EXACT = ("cpsat", "milp")
+ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
+SOLVER_NAMES = (*EXACT, *ONLINE)
 
 
 class MilpBackend(StrEnum):

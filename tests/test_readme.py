@@ -13,7 +13,7 @@ import pytest
 
 from numaplace.instances.formats.document.io import read_instance
 from numaplace.models.result import SolveStatus
-from numaplace.solver import solve
+from numaplace.solver.registry import solve
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -126,13 +126,13 @@ def test_a_signal_hands_over_the_plan(tmp_path: Path, signals: list[signal.Signa
 
 STUBBORN = """\
 import sys, time
-import numaplace.commands.output as output
+import numaplace.commands.running as running
 def stubborn(instance, solver, params):
     print('ready', file=sys.stderr, flush=True)
     while not ({again} and params.stopped):
         time.sleep(0.01)
     return solve(instance, 'greedy')
-solve, output.solve = output.solve, stubborn
+solve, running.solve = running.solve, stubborn
 from numaplace.cli import main
 main()
 """

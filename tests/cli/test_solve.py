@@ -58,7 +58,7 @@ def test_files_are_not_overwritten(
     there.write_text("mine", encoding="utf-8")
     command = ["solve", instance, "--solver", "greedy", option, there]
     with monkeypatch.context() as patch:
-        patch.setattr("numaplace.commands.output.solve", lambda *_: pytest.fail())
+        patch.setattr("numaplace.commands.running.solve", lambda *_: pytest.fail())
         result = run(*command)
     assert result.exit_code == 2
     assert result.stderr == f"numaplace: error: {there}: file: exists, --force overwrites it\n"
@@ -82,7 +82,7 @@ def test_plans_are_written_as_what_can_be_read(
     run: Run, instance: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another suffix is refused before any solving."""
-    monkeypatch.setattr("numaplace.commands.output.solve", lambda *_: pytest.fail())
+    monkeypatch.setattr("numaplace.commands.running.solve", lambda *_: pytest.fail())
     result = run("solve", instance, "--out", name)
     reason = "the name must end in one of .json, .yaml, .yml"
     assert (result.exit_code, result.stdout) == (2, "")

@@ -89,16 +89,16 @@ def test_a_folder_that_goes_away_meanwhile(
     run: Run, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was there when the command began; the plan is on standard output."""
-    import numaplace.commands.output as output
+    import numaplace.commands.running as running
 
     (files / "gone").mkdir()
-    solve = output.solve
+    solve = running.solve
 
     def and_gone(*arguments: object) -> object:
         (files / "gone").rmdir()
         return solve(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(output, "solve", and_gone)
+    monkeypatch.setattr(running, "solve", and_gone)
     done = run("solve", "a.json", "--out", "gone/plan.json", "--quiet")
     assert done.exit_code == 5
     assert "gone/plan.json: file: cannot be written (no such file or directory)" in done.stderr

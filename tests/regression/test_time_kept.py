@@ -19,9 +19,9 @@ from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.prepare import Prepared
-from numaplace.solver.params import SolveParams
+from numaplace.solver.params import EXACT, SolveParams
 from numaplace.solver.placing.solver import solve_greedy
-from numaplace.solver.registry import EXACT, solve
+from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_host
 
 PAIRS = generate_instance(preset("8n-30vm"), 1)
