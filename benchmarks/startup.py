@@ -40,7 +40,9 @@ def main() -> None:
     for _ in range(runs):
         for name, arguments in COMMANDS.items():
             taken[name].append(_run(arguments))
-    print("| command | seconds | least | of CPU | ratio to `python -c pass` |\n|---|---|---|---|---|")
+    print(
+        "| command | seconds | least | of CPU | ratio to `python -c pass` |\n|---|---|---|---|---|"
+    )
     median = {
         name: [statistics.median(column) for column in zip(*times, strict=True)]
         for name, times in taken.items()

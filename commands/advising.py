@@ -76,7 +76,7 @@ def _machine(text: str) -> Host:
     from numaplace.instances.importer import HostOptions, import_instance
     from numaplace.instances.lookup import host_sources
 
-    source = host_sources([text], None)[0]
+    source = host_sources([text])[0]
     live = source.path.is_dir() and (source.format or detect_host_format(source.path)) == "sysfs"
     hosts = import_instance([source], options=HostOptions(free_memory=live)).item.hosts
     if len(hosts) > 1:

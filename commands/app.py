@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from numaplace import __version__
 from numaplace.commands import output
 from numaplace.commands.exit_codes import ABORTED, BAD_INPUT, NOT_WRITTEN, OK
-from numaplace.commands.manual import COMMANDS, EPILOG, HELP
+from numaplace.commands.manual import COMMANDS, EPILOG, HELP, MOVED
 from numaplace.commands.options import option
 from numaplace.models.errors import InputError, WriteError, printable
 from numaplace.solver.deadline import COMMAND_CLOCK, left_running
@@ -32,11 +32,15 @@ class Commands(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {
-            name: self.commands.get(name)
-            or TyperCommand(name, help=line.text, rich_help_panel=line.panel)
-            for name, line in COMMANDS.items()
-        }
+        loaded: dict[str, Any] = dict(self.commands)
+        for name, line in COMMANDS.items():
+            command = loaded.get(name) or TyperCommand(name, help=line.text)
+            command.rich_help_panel = line.panel
+            self.commands[name] = command
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the commands, those a newcomer wants first."""
+        return list(COMMANDS)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is asked for, loaded."""
@@ -45,6 +49,10 @@ class Commands(TyperGroup):
             import_module(f"numaplace.commands.{COMMANDS[name].module}")
             whole: Any = typer.main.get_command(app)
             self.commands[name] = whole.commands[name]
+        for word in () if ctx.resilient_parsing else args[1:]:
+            old = word.partition("=")[0]
+            if (name, old) in MOVED:
+                raise InputError(name, old, f"is now {MOVED[name, old]}")
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

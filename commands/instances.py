@@ -14,6 +14,7 @@ from numaplace.commands.options import (
     OutOpt,
     QuietOpt,
     SeedOpt,
+    SettingsOpt,
     argument,
     names_of,
     option,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from numaplace.models.instance import Instance
 
 _CATALOG = names_of("numaplace.instances.lookup", "catalog_names")
-_FORMATS = "numaplace.instances.formats.registry"
 
 
 def _deliver(
@@ -53,12 +53,9 @@ _SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
 _KINDS = names_of("numaplace.instances.formats.document.schema", "KINDS")
 _KIND = argument("What it describes.", "instance|plan", _KINDS)
 _PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
-_CHANGES = option("Change it; may be given again.", "--set", metavar="KEY=VALUE")
 _HOST = option(f"Hosts: {_SOURCES}", metavar="SOURCE")
 _FILES = "VMs: [FORMAT:]FILE[*COPIES], a folder or a 'pattern*'; may be given again."
 _VMS = option(_FILES, metavar="SOURCE", default_factory=list, show_default=False)
-_HOST_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "HOST_FORMATS"))
-_VM_FORMAT = option("Else told by content.", autocompletion=names_of(_FORMATS, "VM_FORMATS"))
 _MEMORY = option(
     "All, what is free now, or MiB of a node where the file tells none.", metavar="total|free|MIB"
 )
@@ -75,8 +72,6 @@ _ASSUME = option(
 def import_(
     host: Annotated[list[str], _HOST],
     vms: Annotated[list[str], _VMS],
-    host_format: Annotated[str | None, _HOST_FORMAT] = None,
-    vm_format: Annotated[str | None, _VM_FORMAT] = None,
     name: Annotated[str, option("Name of the instance.")] = "",
     reserve: Annotated[int | None, option("MiB a node keeps for the hypervisor.")] = None,
     memory: Annotated[str, _MEMORY] = "total",
@@ -104,8 +99,8 @@ def import_(
     lookup.check_writable(document=out, inputs=[*host, *lookup.files_of(vms)], overwrite=force)
     assumed = lookup.assumed_values(assume)
     reading = import_instance(
-        lookup.host_sources(host, host_format),
-        lookup.vm_sources(vms, vm_format),
+        lookup.host_sources(host),
+        lookup.vm_sources(vms),
         options=HostOptions(
             reserve_mib=reserve,
             vcpu_overcommit=overcommit,
@@ -127,7 +122,7 @@ def import_(
 def generate(
     preset: Annotated[str, _PRESET],
     seed: SeedOpt = 0,
-    changes: Annotated[list[str], _CHANGES] = [],  # noqa: B006
+    changes: SettingsOpt = [],  # noqa: B006
     out: OutOpt = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
@@ -135,7 +130,7 @@ def generate(
 ) -> None:
     """Generate a random instance; the same preset, changes and seed give the same instance.
 
-    KEY is shape, hosts, vms, name, cpu_load or memory_load (of what hosts have),
+    KEY of --set is shape, hosts, vms, name, cpu_load or memory_load (of what hosts have),
     cooperating or competing (pairs per VM), device_share or soft_share (of VMs).
     """
     from numaplace.instances import lookup

@@ -67,6 +67,26 @@ def _lines() -> Iterator[tuple[str, Line]]:
 COMMANDS = dict(_lines())
 """Commands by name, in the order in which the help lists them."""
 
+_SET = {
+    "replay": ("columns", "strict", "split-above", "min-vcpus", "lifetimes"),
+    "room": ("memory-min-mib", "max-cells", "name"),
+    "simulate": ("warm-up", "busy-ms", "plan-time", "timeline-ms"),
+}
+MOVED = {
+    ("compare", "--trace"): "numaplace replay FILE --against optimal",
+    ("import", "--host-format"): "--host FORMAT:FILE",
+    ("import", "--vm-format"): "--vms FORMAT:FILE",
+    ("room", "--vm"): "its name after INSTANCE",
+    ("room", "--dedicated"): "--set cpu_policy=dedicated",
+    ("simulate", "--vm-affinity"): "--affinity NAME=AFFINITY",
+    **{
+        (name, f"--{key}"): f"--set {key.replace('-', '_')}=VALUE"
+        for name, keys in _SET.items()
+        for key in keys
+    },
+}
+"""Options of commands that have another spelling now."""
+
 EPILOG = """\
 Examples
   numaplace demo
@@ -82,7 +102,7 @@ Examples
   numaplace guest-numa rack.json --what-if other-host.xml
   numaplace compare rack.json --solvers greedy,cpsat --plot compare.svg
   numaplace replay trace.csv --hosts '2x40x90*45' --plot replay.png
-  numaplace compare --trace trace.csv --hosts '2x40x90*5' --load 0.9,1.2
+  numaplace replay trace.csv --hosts '2x40x90*5' --against optimal
   numaplace simulate rack.json plan.json --affinity soft --timeline who.png
   numaplace talk --plot talk.png
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from numaplace.models.errors import InputError
 from numaplace.report.figures.figure_file import drawable
 from numaplace.solver.params import EXACT, ONLINE, MilpBackend
 
@@ -48,7 +50,7 @@ SOLVER_LIST = option("Names of solvers, with commas.", autocompletion=_SOLVERS)
 _IN_CATALOG = "File, or name in the catalogue."
 
 InstanceArg = Annotated[str, argument(_IN_CATALOG, "INSTANCE", instance_names)]
-InstancesArg = Annotated[list[str] | None, argument(_IN_CATALOG, "[INSTANCE]...", instance_names)]
+InstancesArg = Annotated[list[str], argument(_IN_CATALOG, "INSTANCE", instance_names)]
 PlanArg = Annotated[Path, argument("File of a plan.", "PLAN")]
 JsonOpt = Annotated[bool, option("Print JSON on standard output, and nothing else.", "--json")]
 ForceOpt = Annotated[bool, option("Overwrite files that exist.", "--force")]
@@ -63,3 +65,62 @@ TimeOpt = Annotated[float, option("Seconds it may take.", "--time", metavar="SEC
 WorkersOpt = Annotated[int, option("Threads; 0: one per core.")]
 SeedOpt = Annotated[int, option("Seed of everything random.")]
 BackendOpt = Annotated[MilpBackend, option("Code behind the solver milp.")]
+SettingsOpt = Annotated[
+    list[str],
+    option(
+        "One of the KEYs above; may be given again.",
+        "--set",
+        metavar="KEY=VALUE",
+        show_default=False,
+    ),
+]
+
+
+def settings(
+    texts: Iterable[str], thing: str, known: Mapping[str, Callable[[str], Any]]
+) -> dict[str, Any]:
+    """Return the values of `SettingsOpt` by their keys.
+
+    Parameters
+    ----------
+    texts
+        Texts like ``busy_ms=20``.
+    thing
+        What they are of, for errors.
+    known
+        By key, what reads its value; its `ValueError` says what a value must be.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or key not in known:
+            reason = f"must be KEY=VALUE with KEY one of {', '.join(known)}, not {text!r:.60}"
+            raise InputError(thing, "--set", reason)
+        if key in found:
+            raise InputError(thing, "--set", f"{key} occurs twice")
+        try:
+            found[key] = known[key](value)
+        except ValueError as error:
+            raise InputError(thing, f"--set {key}", f"must be {error}, not {value!r:.60}") from None
+    return found
+
+
+def whole(text: str) -> int:
+    """Read a whole number."""
+    if not re.fullmatch("-?[0-9]{1,9}", text, re.ASCII):
+        raise ValueError("a whole number")
+    return int(text)
+
+
+def real(text: str) -> float:
+    """Read a number."""
+    if not re.fullmatch(r"-?([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})", text, re.ASCII):
+        raise ValueError("a number")
+    return float(text)
+
+
+def yes(text: str) -> bool:
+    """Read yes or no."""
+    if text not in ("yes", "no"):
+        raise ValueError("yes or no")
+    return text == "yes"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from numaplace.commands import output, running, traces
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
@@ -28,7 +28,7 @@ from numaplace.commands.options import (
     argument,
     option,
 )
-from numaplace.commands.shown import File, Shown, drawn, hand_over, provenance, result_told
+from numaplace.commands.shown import File, drawn, hand_over, provenance, result_told
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
@@ -39,8 +39,6 @@ from numaplace.report.tables import terminal_views as views
 from numaplace.report.tables.terminal_compare import comparison_table
 from numaplace.solver.compare.solvers import solver_names
 from numaplace.solver.params import MilpBackend, SolveParams
-
-COMPARED = "first_fit,greedy,cpsat"
 
 
 @app.command()
@@ -106,87 +104,39 @@ def solve(
 
 @app.command()
 def compare(
-    instances: InstancesArg = None,
-    solvers: Annotated[str, SOLVER_LIST] = COMPARED,
+    instances: InstancesArg,
+    solvers: Annotated[str, SOLVER_LIST] = "first_fit,greedy,cpsat",
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
     seeds: Annotated[str, option("Seeds to run each solver with, such as 0-2.")] = "0",
     milp_backend: BackendOpt = MilpBackend.HIGHS,
-    trace: traces.TraceOpt = None,
-    hosts: traces.HostsOpt = [],  # noqa: B006
-    window: traces.WindowOpt = 200,
-    windows: traces.WindowsOpt = 10,
-    load: traces.LoadOpt = "",
-    policies: traces.PoliciesOpt = "all",
-    goals: traces.GoalsOpt = "value,count,prefix",
-    offline: traces.OfflineOpt = "cpsat",
-    store: traces.StoreOpt = None,
-    columns: traces.ColumnsOpt = "",
-    strict: traces.StrictOpt = False,
-    split_above: traces.SplitOpt = "",
-    min_vcpus: traces.MinVcpusOpt = 0,
-    lifetimes: traces.LifetimesOpt = "exact",
     csv: Annotated[Path | None, option("Write the rows to this file.", metavar="FILE")] = None,
     plot: PictureOpt = None,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Run several solvers: what each places and loses, its gap to the best bound, its time.
-
-    With --trace: online policies on many windows of a trace against the optimal offline plan.
-    """
-    from numaplace.instances import lookup
-
-    inputs = [*(instances or []), trace, *hosts]
-    lookup.check_writable([csv, plot], inputs=inputs, overwrite=force)
-    lookup.check_no_input([store], inputs)
-    if (trace is None) == (not instances):
-        raise typer.BadParameter("name instances, or a trace with --trace, and not both")
-    if trace is not None:
-        if solvers != COMPARED or milp_backend is not MilpBackend.HIGHS:
-            raise typer.BadParameter("--solvers and --milp-backend are not for a trace: --offline")
-        seed = traces.one_seed(seeds)
-        shown = traces.compare_trace(
-            trace,
-            traces.TraceOptions(hosts, columns, strict, split_above, min_vcpus, lifetimes, seed),
-            traces.OnlineOptions(
-                window, windows, load, policies, goals, store, time, offline, workers
-            ),
-            quiet=quiet,
-        )
-    else:
-        shown = _compare_solvers(
-            instances or [],
-            solvers,
-            SolveParams(time, workers, milp_backend=milp_backend),
-            seeds,
-            quiet=quiet,
-        )
-    hand_over(
-        lambda: output.answer(shown.plain, shown.views, as_json=as_json, quiet=quiet),
-        (csv, shown.csv),
-        drawn(plot, shown.figure),
-        overwrite=force,
-        told=as_json,
-    )
-
-
-def _compare_solvers(
-    instances: list[str], solvers: str, params: SolveParams, seeds: str, *, quiet: bool
-) -> Shown:
+    """Run several solvers: what each places and loses, its gap to the best bound, its time."""
     from numaplace.instances import lookup
     from numaplace.instances.ranges import parse_ids
 
+    lookup.check_writable([csv, plot], inputs=instances, overwrite=force)
+    params = SolveParams(time, workers, milp_backend=milp_backend)
     names = solver_names(solvers)
     numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
     problems = [lookup.named_instance(name) for name in instances]
     rows = running.compare_on_terminal(problems, names, params, numbers, quiet=quiet)
-    return Shown(
-        csv=lambda: plain.rows_csv(rows),
-        figure=lambda: compare_figure(rows),
-        plain=lambda: {"rows": [plain.row_plain(row) for row in rows]},
-        views=lambda width: [comparison_table(rows, width)],
+    hand_over(
+        lambda: output.answer(
+            lambda: {"rows": [plain.row_plain(row) for row in rows]},
+            lambda width: [comparison_table(rows, width)],
+            as_json=as_json,
+            quiet=quiet,
+        ),
+        (csv, lambda: plain.rows_csv(rows)),
+        drawn(plot, lambda: compare_figure(rows)),
+        overwrite=force,
+        told=as_json,
     )
 
 

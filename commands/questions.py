@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,16 +20,19 @@ from numaplace.commands.options import (
     OutOpt,
     QuietOpt,
     SeedOpt,
+    SettingsOpt,
     TimeOpt,
     WorkersOpt,
     argument,
     names_of,
     option,
+    settings,
+    whole,
 )
 from numaplace.commands.shown import hand_over, provenance, with_current
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
-from numaplace.models.vm import CELLS_MAX
+from numaplace.models.vm import CELLS_MAX, CpuPolicy
 from numaplace.solver.params import SolveParams
 
 if TYPE_CHECKING:
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     from numaplace.models.topology import Host
     from numaplace.models.vm import Vm
 
-_FILE = "File of one VM, in any format of import."
+_VM = "A VM of the instance that does not run, or a file of one VM in any format of import."
 _GOAL = "Cheapest in what: moves (and balloons), or loss of the whole plan."
 _GUESTS = "A VM to look at, may be given again; all that are wider than a node unless given."
 _WHAT_IF = "Host that guests are moved to while they run, in any format of import."
@@ -45,17 +49,27 @@ _NO_GUEST = "No VM is wider than a node; --vm names one to look at."
 _EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.params", "EXACT"))
 
 
+def _policy(text: str) -> CpuPolicy:
+    if text not in list(CpuPolicy):
+        raise ValueError(" or ".join(CpuPolicy))
+    return CpuPolicy(text)
+
+
+_NEW: dict[str, Callable[[str], Any]] = {
+    "name": str,
+    "memory_min_mib": whole,
+    "max_cells": whole,
+    "cpu_policy": _policy,
+}
+
+
 @app.command()
 def room(
     instance: InstanceArg,
-    file: Annotated[Path | None, argument(_FILE, "[VMFILE]")] = None,
-    vm: Annotated[str | None, option("A VM of the instance that does not run.")] = None,
+    vm: Annotated[str | None, argument(_VM, "[VM|VMFILE]")] = None,
     vcpus: Annotated[int | None, option("vCPUs of a new VM.")] = None,
     memory_mib: Annotated[int | None, option("Its memory.")] = None,
-    memory_min_mib: Annotated[int | None, option("What it can be ballooned to.")] = None,
-    max_cells: Annotated[int | None, option("Nodes it may be split over.")] = None,
-    dedicated: Annotated[bool, option("It holds pCPUs of its own.", "--dedicated")] = False,
-    name: Annotated[str, option("Its name.")] = "new",
+    setting: SettingsOpt = [],  # noqa: B006
     current: CurrentOpt = None,
     goal: Annotated[str, option(_GOAL)] = "moves",
     solver: Annotated[str, _EXACT] = "cpsat",
@@ -69,8 +83,15 @@ def room(
 ) -> None:
     """Make room for one more VM: the cheapest moves and balloons, or the proof that none help.
 
-    What runs where is the instance's current plan. The VM is one of a file, one of the instance
-    that does not run (--vm), or a new one (--vcpus, --memory-mib). Exit code 3 if no moves help.
+    What runs where is the instance's current plan. The VM is one of the instance
+    that does not run, one of a file, or a new one (--vcpus, --memory-mib).
+    Exit code 3 if no moves help.
+
+    KEY of --set, for a new VM:
+    name            else it is called new
+    memory_min_mib  what it can be ballooned to
+    max_cells       nodes it may be split over
+    cpu_policy      shared, or dedicated: it holds pCPUs of its own
     """
     from numaplace.instances import lookup
     from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
@@ -78,19 +99,15 @@ def room(
     from numaplace.report.tables.terminal_questions import room_views
     from numaplace.solver.replan.room import Goal, make_room
 
-    lookup.check_writable(document=out, inputs=[instance, file, current], overwrite=force)
+    lookup.check_writable(document=out, inputs=[instance, vm, current], overwrite=force)
     if goal not in list(Goal):
         raise InputError("room", "--goal", f"must be one of {', '.join(Goal)}, not {goal!r:.60}")
     _check_exact(solver)
     given = lookup.find_instance(instance)
     problem = with_current(given, current)
-    sizes = {
-        "vcpus": vcpus,
-        "memory_mib": memory_mib,
-        "memory_min_mib": memory_min_mib,
-        "max_cells": max_cells,
-    }
-    wanted = _one_more(problem, file, vm, name, sizes, dedicated=dedicated)
+    sizes = {"vcpus": vcpus, "memory_mib": memory_mib}
+    fields = {field: number for field, number in sizes.items() if number is not None}
+    wanted = _one_more(problem, vm, {**fields, **settings(setting, "room", _NEW)})
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
     found = running.on_terminal(
         lambda line, stop: make_room(
@@ -255,37 +272,26 @@ def _check_exact(solver: str) -> None:
         raise InputError("solver", "", reason)
 
 
-def _one_more(
-    problem: Instance,
-    file: Path | None,
-    vm: str | None,
-    name: str,
-    sizes: dict[str, int | None],
-    *,
-    dedicated: bool,
-) -> Vm:
+def _one_more(problem: Instance, vm: str | None, fields: dict[str, Any]) -> Vm:
     """Return the VM that was named in one of the three ways."""
-    from numaplace.models.vm import CpuPolicy, Vm
+    from numaplace.models.vm import Vm
 
-    given = {field: number for field, number in sizes.items() if number is not None}
-    if sum((file is not None, vm is not None, bool(given))) != 1:
-        reason = "name one VM: by a VMFILE, by --vm, or by --vcpus and --memory-mib"
+    if (vm is None) != bool(fields):
+        reason = "name one VM: of the instance, of a VMFILE, or by --vcpus and --memory-mib"
         raise InputError("room", "", reason)
-    if vm is not None:
-        if vm not in problem.vm_index:
-            raise InputError("room", "--vm", f"VM {vm!r:.80} is not in the instance")
+    if vm in problem.vm_index:
         return problem.vm(vm)
-    if file is not None:
-        found = _vm_of(file)
-    else:
+    if vm is None:
         for field in ("vcpus", "memory_mib"):
-            if field not in given:
+            if field not in fields:
                 raise InputError("room", f"--{field.replace('_', '-')}", "is missing")
-        policy = CpuPolicy.DEDICATED if dedicated else CpuPolicy.SHARED
-        fields: dict[str, Any] = given
-        found = Vm(name, cpu_policy=policy, **fields)
+        found = Vm(**{"name": "new", **fields})
+    elif not os.path.lexists(vm):
+        raise InputError("room", "VM", f"{vm!r:.80} is no VM of the instance, and no file")
+    else:
+        found = _vm_of(Path(vm))
     if found.name in problem.vm_index:
-        raise InputError("room", f"VM {found.name!r:.80}", "is in the instance already (see --vm)")
+        raise InputError("room", f"VM {found.name!r:.80}", "is in the instance already")
     return found
 
 

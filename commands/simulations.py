@@ -19,9 +19,12 @@ from numaplace.commands.options import (
     PictureOpt,
     QuietOpt,
     SeedOpt,
+    SettingsOpt,
     argument,
     names_of,
     option,
+    real,
+    settings,
 )
 from numaplace.commands.shown import drawn, hand_over
 from numaplace.models.errors import InputError, check_real
@@ -42,11 +45,12 @@ if TYPE_CHECKING:
 
 PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
+SETTINGS = {"warm_up": 1.0, "busy_ms": 20.0, "plan_time": 60.0, "timeline_ms": 500.0}
 
 _SOLVERS = names_of("numaplace.solver.params", "SOLVER_NAMES")
 _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
-_AFFINITY = "What the hypervisor is told of the plan: hard unless said."
-_SINGLE = "The same of one VM, such as web1=soft; may be given again."
+_AFFINITIES = f"[NAME=]{'|'.join(Affinity)}"
+_AFFINITY = "none, hard (unless said), soft, both: told of the plan, or of a VM; may be repeated."
 _CONFIGURATION = "As in the talk: who plans, affinity and release in one."
 _RELEASE = "Scheduler of Xen: 4.3 (knows nodes) unless said."
 
@@ -68,18 +72,14 @@ def simulate(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
     solver: Annotated[str | None, _SOLVER] = None,
-    affinity: Annotated[Affinity | None, option(_AFFINITY)] = None,
-    vm_affinity: Annotated[list[str], option(_SINGLE, metavar="NAME=AFFINITY")] = [],  # noqa: B006
+    affinity: Annotated[list[str], option(_AFFINITY, metavar="[NAME=]HOW")] = [],  # noqa: B006
     configuration: Annotated[Configuration | None, option(_CONFIGURATION)] = None,
     release: Annotated[Release | None, option(_RELEASE)] = None,
     time: SimulatedOpt = 60.0,
-    warm_up: Annotated[float, option("Simulated seconds before.", metavar="SECONDS")] = 1.0,
-    busy_ms: Annotated[float, option("Mean length of a busy phase.")] = 20.0,
+    setting: SettingsOpt = [],  # noqa: B006
     seed: SeedOpt = 0,
     repetitions: RepetitionsOpt = 1,
-    plan_time: Annotated[float, option("Seconds planning may take.", metavar="SECONDS")] = 60.0,
     timeline: PictureOpt = None,
-    timeline_ms: Annotated[float, option("Milliseconds in the picture.")] = 500.0,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -89,27 +89,35 @@ def simulate(
     All VMs of the plan run at the same time, whatever their start and end.
     The picture shows who ran where right after the warm-up. Ctrl-C shows what
     was simulated by then.
+
+    KEY of --set:
+    warm_up      simulated seconds before those that count (1)
+    busy_ms      mean length of a busy phase (20)
+    plan_time    seconds that planning may take (60)
+    timeline_ms  milliseconds in the picture (500)
     """
     from numaplace.instances import lookup
     from numaplace.solver.simulator.runs import PLANNERS, RunOptions
 
     lookup.check_writable([timeline], inputs=[instance, plan], overwrite=force)
-    check_real("simulation", "--timeline-ms", timeline_ms, 1, TIMELINE_MS_MAX)
-    _check_conflicts(plan, solver, affinity, vm_affinity, configuration, release)
-    planner, told, known = solver or PLANNER, affinity or Affinity.HARD, release
+    more = {**SETTINGS, **settings(setting, "simulation", dict.fromkeys(SETTINGS, real))}
+    check_real("simulation", "timeline_ms", more["timeline_ms"], 1, TIMELINE_MS_MAX)
+    _check_conflicts(plan, solver, affinity, configuration, release)
+    all_told, single = _affinities(affinity)
+    planner, told, known = solver or PLANNER, all_told or Affinity.HARD, release
     if configuration:
         planner, told, known = PLANNERS[configuration]
     options = RunOptions(
         told,
-        _single_affinities(vm_affinity),
+        single,
         known or Release.XEN_4_3,
-        busy_ms,
+        more["busy_ms"],
         time,
-        warm_up,
+        more["warm_up"],
         seed,
         repetitions,
     )
-    params = SolveParams(time_limit_s=plan_time, seed=seed, explain=False)
+    params = SolveParams(time_limit_s=more["plan_time"], seed=seed, explain=False)
     problem = lookup.find_instance(instance)
     options.told(problem)  # complains of unknown names before anything is planned
     if plan:
@@ -121,7 +129,7 @@ def simulate(
     repeated = _run(problem, planned, quiet=quiet)
     hand_over(
         lambda: _show(problem, planned, repeated, as_json=as_json, quiet=quiet),
-        drawn(timeline, lambda: _timeline(problem, planned, timeline_ms)),
+        drawn(timeline, lambda: _timeline(problem, planned, more["timeline_ms"])),
         overwrite=force,
     )
 
@@ -129,8 +137,7 @@ def simulate(
 def _check_conflicts(
     plan: Path | None,
     solver: str | None,
-    affinity: Affinity | None,
-    vm_affinity: list[str],
+    affinity: list[str],
     configuration: Configuration | None,
     release: Release | None,
 ) -> None:
@@ -140,7 +147,6 @@ def _check_conflicts(
         "PLAN": plan,
         "--solver": solver,
         "--affinity": affinity,
-        "--vm-affinity": vm_affinity,
         "--release": release,
     }
     for name, value in given.items():
@@ -149,17 +155,19 @@ def _check_conflicts(
             raise InputError("simulation", "--configuration", reason)
 
 
-def _single_affinities(texts: list[str]) -> dict[str, Affinity]:
+def _affinities(texts: list[str]) -> tuple[Affinity | None, dict[str, Affinity]]:
+    """Return what all VMs have, and what single VMs have instead."""
     found: dict[str, Affinity] = {}
     for text in texts:
-        name, equals, told = text.rpartition("=")
-        if not equals or told not in list(Affinity):
-            reason = f"must be NAME={'|'.join(Affinity)}, not {text!r:.80}"
-            raise InputError("simulation", "--vm-affinity", reason)
+        name, _, told = text.rpartition("=")
+        if told not in list(Affinity) or text.startswith("="):
+            reason = f"must be {_AFFINITIES}, not {text!r:.80}"
+            raise InputError("simulation", "--affinity", reason)
         if name in found:
-            raise InputError("simulation", "--vm-affinity", f"VM {name!r:.80} occurs twice")
+            reason = f"VM {name!r:.80} occurs twice" if name else "is given twice for all VMs"
+            raise InputError("simulation", "--affinity", reason)
         found[name] = Affinity(told)
-    return found
+    return found.pop("", None), found
 
 
 def _checked(

@@ -45,7 +45,7 @@ def parse_fleet(texts: Sequence[str]) -> Fleet:
         elif name in SHAPES:
             shapes.append((make_host(SHAPES[name], name), count))
         else:
-            (source,) = host_sources([text], None)
+            (source,) = host_sources([text])
             if not source.path.exists():
                 raise InputError("hosts", f"{text!r:.80}", f"is none of {GRAMMAR}")
             hosts = import_instance([replace(source, count=1)], []).item.hosts

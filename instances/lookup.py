@@ -144,23 +144,23 @@ def read_valid_plan(path: Path, instance: Instance) -> tuple[Plan, Provenance | 
     return plan, told
 
 
-def host_sources(texts: Iterable[str], default_format: str | None) -> list[Source]:
-    """Return sources of hosts as `importer.parse_source` does; most name no format of their own.
+def host_sources(texts: Iterable[str]) -> list[Source]:
+    """Return sources of hosts as `importer.parse_source` does.
 
     Raises
     ------
     InputError
         If one names an unknown format, or a number of copies that is no number.
     """
-    return [_source(text, default_format, HOST_FORMATS) for text in texts]
+    return [_source(text, HOST_FORMATS) for text in texts]
 
 
-def vm_sources(texts: Iterable[str], default_format: str | None) -> list[Source]:
+def vm_sources(texts: Iterable[str]) -> list[Source]:
     """Return sources of VMs; as `host_sources`."""
-    return [_source(text, default_format, VM_FORMATS) for text in texts]
+    return [_source(text, VM_FORMATS) for text in texts]
 
 
-def _source(text: str, default_format: str | None, formats: Iterable[str]) -> Source:
+def _source(text: str, formats: Iterable[str]) -> Source:
     source = parse_source(text)
     if not os.path.lexists(source.path) and source.path != STDIN:
         name, colon, rest = text.partition(":")
@@ -172,7 +172,7 @@ def _source(text: str, default_format: str | None, formats: Iterable[str]) -> So
         if named and not {*matches(str(source.path))} - {Path(before)}:
             reason = f"copies must be a number, not {copies!r:.60}"
             raise InputError("source", f"{text!r:.80}", reason)
-    return replace(source, format=source.format or default_format)
+    return source
 
 
 def wanted_memory(text: str) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check_real("simulation", "--time", self.time_s, 0.001, 1e6)
-        check_real("simulation", "--warm-up", self.warm_up_s, 0, 1e6)
-        check_real("simulation", "--busy-ms", self.busy_ms, 0.1, 1e6)
+        check_real("simulation", "warm_up", self.warm_up_s, 0, 1e6)
+        check_real("simulation", "busy_ms", self.busy_ms, 0.1, 1e6)
         check_int("simulation", "--seed", self.seed, 0, 2**31 - 1)
         check_int("simulation", "--repetitions", self.repetitions, 1, 10_000)
 
@@ -67,7 +67,7 @@ class RunOptions:
         single = self.vm_affinity or {}
         names = [vm.name for vm in instance.vms]
         for name in single.keys() - set(names):
-            raise InputError("simulation", "--vm-affinity", f"VM {name!r:.80} does not exist")
+            raise InputError("simulation", "--affinity", f"VM {name!r:.80} does not exist")
         return {name: single.get(name, self.affinity) for name in names}
 
 

@@ -93,7 +93,7 @@ def test_version(run: Run) -> None:
         ("numaplace solve x --solver first", ["first_fit"]),
         ("numaplace compare x --solvers greedy,cp", ["greedy,cpsat"]),
         ("numaplace generate 8n-3", ["8n-30vm"]),
-        ("numaplace import --host-format num", ["numaplace", "numactl"]),
+        ("numaplace replay t --policies nova,greedy_r", ["nova,greedy_room"]),
         ("numaplace schema pl", ["plan"]),
         ("numaplace catalog cx", ["cxl"]),
     ],

@@ -113,13 +113,6 @@ def test_import_keeps_files(run: Run, instance: Path) -> None:
     assert (result.exit_code, instance.read_text(encoding="utf-8")) == (2, before)
 
 
-def test_import_needs_a_known_format(run: Run) -> None:
-    """An unknown format is named together with those there are."""
-    result = run("import", "--host", NUMACTL, "--host-format", "x")
-    assert result.exit_code == 2
-    assert "must be one of sysfs, numaplace, hwloc-xml" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("source", "words"),
     [

@@ -22,15 +22,14 @@ def _commands(folder: str, file: Path, out: Path) -> list[list[object]]:
     outs = ["--out", out]
     if folder in DOCUMENTS:
         solve = ["solve", file, "--solver", "greedy", *outs]
-        return [solve, ["show", file], ["import", "--host", file, "--host-format", "numaplace"]]
+        return [solve, ["show", file], ["import", "--host", f"numaplace:{file}"]]
     if folder == "plan":
         solve = ["solve", "talk-2", "--solver", "greedy", "--hint", file, *outs]
         return [["check", "talk-2", file], ["show", "talk-2", file], solve]
     name = folder.replace("_", "-")
     if name in HOST_FORMATS:
-        return [["import", "--host", file, "--host-format", name, *outs]]
-    vms = ["import", "--host", HOST, "--vms", file, *outs]
-    return [[*vms, "--vm-format", name]]
+        return [["import", "--host", f"{name}:{file}", *outs]]
+    return [["import", "--host", HOST, "--vms", f"{name}:{file}", *outs]]
 
 
 def test_each_folder_is_named_after_a_format() -> None:

@@ -29,11 +29,11 @@ def running(tmp_path: Path) -> Path:
 
 def test_room_that_is_there(run: Run, running: Path) -> None:
     """A VM of the instance that does not run fits; nothing moves."""
-    done = run("room", running, "--vm", "vm3", "--json")
+    done = run("room", running, "vm3", "--json")
     answer = json.loads(done.stdout)
     assert (done.exit_code, answer["status"], answer["changes"]) == (0, "optimal", [])
     assert answer["placement"]["host"] == "rack" and answer["price_micro"] == 0
-    assert "fits as things are" in run("room", running, "--vm", "vm3").stdout
+    assert "fits as things are" in run("room", running, "vm3").stdout
 
 
 def test_room_that_is_made(run: Run, running: Path, tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_room_that_is_made(run: Run, running: Path, tmp_path: Path) -> None:
 
 def test_no_room(run: Run, running: Path) -> None:
     """Exit code 3, with the rule that stands in the way."""
-    done = run("room", running, "--vcpus", 5, "--memory-mib", 64, "--max-cells", 2)
+    done = run("room", running, "--vcpus", 5, "--memory-mib", 64, "--set", "max_cells=2")
     assert done.exit_code == 3
     assert "proven" in done.stdout and "shared_cpus" in done.stdout.replace("\n", " ")
 
@@ -73,12 +73,15 @@ def test_room_for_the_vm_of_a_file(run: Run, instance: Path, running: Path, tmp_
     ("arguments", "words"),
     [
         ([], "name one VM"),
-        (["--vm", "vm3", "--vcpus", "2"], "name one VM"),
-        (["--vm", "vm9"], "VM 'vm9' is not in the instance"),
-        (["--vm", "vm1"], "runs already"),
+        (["vm3", "--vcpus", "2"], "name one VM"),
+        (["vm3", "--set", "max_cells=2"], "name one VM"),
+        (["vm9"], "'vm9' is no VM of the instance, and no file"),
+        (["vm1"], "runs already"),
+        (["--vm", "vm3"], "--vm: is now its name after INSTANCE"),
+        (["--vcpus", "2", "--set", "cpu_policy=none"], "must be shared or dedicated"),
         (["--vcpus", "2"], "--memory-mib: is missing"),
         (["--vcpus", "0", "--memory-mib", "64"], "0 is below 1"),
-        (["--vcpus", "2", "--memory-mib", "64", "--name", "vm3"], "in the instance already"),
+        (["--vcpus", "2", "--memory-mib", "64", "--set", "name=vm3"], "in the instance already"),
         (["--vcpus", "2", "--memory-mib", "64", "--solver", "greedy"], "one that proves"),
         (["--vcpus", "2", "--memory-mib", "64", "--goal", "x"], "one of moves, loss"),
         (["running.json"], "in the instance already|holds 3 VMs"),
@@ -94,7 +97,7 @@ def test_bad_input(run: Run, running: Path, arguments: list[str], words: str) ->
 
 def test_room_needs_a_current_plan(run: Run, instance: Path) -> None:
     """Without it, nobody knows what would have to move."""
-    done = run("room", instance, "--vm", "vm3")
+    done = run("room", instance, "vm3")
     assert done.exit_code == 2 and "must be known" in done.stderr
 
 

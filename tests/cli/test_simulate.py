@@ -15,7 +15,7 @@ import pytest
 from numaplace.tests.cli.conftest import Run
 from numaplace.tests.cli.test_process import NUMAPLACE
 
-SHORT = ("--time", 0.3, "--warm-up", 0.2)
+SHORT = ("--time", 0.3, "--set", "warm_up=0.2")
 SVG = "{http://www.w3.org/2000/svg}svg"
 
 
@@ -48,7 +48,7 @@ def test_simulate_plans_first(run: Run, instance: Path) -> None:
 def test_simulate_a_plan_told_softly(run: Run, instance: Path, plan: Path) -> None:
     """Affinities by VM; the same seed gives the same document."""
     command = ["simulate", instance, plan, *SHORT, "--affinity", "soft", "--seed", 7]
-    command += ["--vm-affinity", "vm2=hard", "--vm-affinity", "vm3=none", "--json"]
+    command += ["--affinity", "vm2=hard", "--affinity", "vm3=none", "--json"]
     first, again = run(*command), run(*command)
     found = json.loads(first.stdout)
     assert first.stdout == again.stdout
@@ -91,7 +91,7 @@ def test_repetitions_have_a_mean_and_a_deviation(run: Run) -> None:
 
 def test_timeline_is_drawn(run: Run, instance: Path, tmp_path: Path) -> None:
     picture = tmp_path / "who.svg"
-    command = ["simulate", instance, *SHORT, "--timeline", picture, "--timeline-ms", 100]
+    command = ["simulate", instance, *SHORT, "--timeline", picture, "--set", "timeline_ms=100"]
     assert run(*command).exit_code == 0
     assert ElementTree.parse(picture).getroot().tag == SVG
     before = picture.read_bytes()
@@ -137,10 +137,17 @@ def test_vms_without_a_place_are_told(run: Run, instance: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--vm-affinity", "web=soft"], "--vm-affinity: VM 'web' does not exist"),
-        (["--vm-affinity", "vm1=softly"], "must be NAME=none|hard|soft|both, not 'vm1=softly'"),
-        (["--vm-affinity", "vm1"], "must be NAME="),
-        (["--vm-affinity", "vm1=soft", "--vm-affinity", "vm1=hard"], "VM 'vm1' occurs twice"),
+        (["--affinity", "web=soft"], "--affinity: VM 'web' does not exist"),
+        (["--affinity", "vm1=softly"], "must be [NAME=]none|hard|soft|both, not 'vm1=softly'"),
+        (["--affinity", "vm1"], "must be [NAME="),
+        (["--affinity", "=soft"], "must be [NAME="),
+        (["--affinity", "vm1=soft", "--affinity", "vm1=hard"], "VM 'vm1' occurs twice"),
+        (["--affinity", "soft", "--affinity", "hard"], "is given twice for all VMs"),
+        (["--vm-affinity", "vm1=soft"], "--vm-affinity: is now --affinity NAME=AFFINITY"),
+        (["--plan-time=3"], "--plan-time: is now --set plan_time=VALUE"),
+        (["--set", "busy_ms"], "must be KEY=VALUE with KEY one of warm_up, busy_ms"),
+        (["--set", "busy_ms=1e3"], "--set busy_ms: must be a number, not '1e3'"),
+        (["--set", "busy_ms=1", "--set", "busy_ms=2"], "busy_ms occurs twice"),
         (["plan.json", "--solver", "xen"], "--solver: plans, but a PLAN is given"),
         (["plan.json", "--configuration", "all-cpus"], "settles what PLAN says"),
         (["--solver", "xen", "--configuration", "all-cpus"], "settles what --solver says"),
@@ -149,7 +156,7 @@ def test_vms_without_a_place_are_told(run: Run, instance: Path) -> None:
         (["--time", 0], "--time: 0.0 is outside"),
         (["--time", "nan"], "--time: must be finite"),
         (["--repetitions", 0], "--repetitions: 0 is below 1"),
-        (["--timeline-ms", 0], "--timeline-ms: 0.0 is outside"),
+        (["--set", "timeline_ms=0"], "timeline_ms: 0.0 is outside"),
         (["--timeline", "who.txt"], "a picture's name ends in"),
         (["--solver", "magic"], "'magic' is unknown"),
         (["--affinity", "firm"], "--affinity"),

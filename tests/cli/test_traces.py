@@ -1,4 +1,4 @@
-"""The commands replay and compare --trace, as a person would use them."""
+"""The command replay, alone and against the optimum, as a person would use it."""
 
 import csv
 import io
@@ -51,13 +51,13 @@ def test_faulty_rows_are_counted_and_told(run: Run, tmp_path: Path) -> None:
     assert (report["rows"], report["vms"]) == (6, 2)
     for words in ("not a number", "negative time", "no life", "broken row", "larger than any host"):
         assert words in result.stderr
-    assert run("replay", path, "--hosts", "1x4x16", "--strict").exit_code == 2
+    assert run("replay", path, "--hosts", "1x4x16", "--set", "strict=yes").exit_code == 2
 
 
 def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None:
     arguments = [
-        "compare", "--trace", trace, "--hosts", "2x4x16", "--window", 20, "--windows", 2,
-        "--load", "1.0,1.5", "--policies", "first_fit,greedy_life", "--workers", 1,
+        "replay", trace, "--hosts", "2x4x16", "--against", "optimal",
+        "--windows", "2x20@1.0,1.5", "--policies", "first_fit,greedy_life", "--workers", 1,
         "--store", tmp_path / "store", "--time", 20,
     ]  # fmt: skip
     result = run(*arguments, "--csv", tmp_path / "rows.csv", "--plot", tmp_path / "gaps.svg")
@@ -77,39 +77,57 @@ def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None
     ("arguments", "words"),
     [
         (["--hosts", "2x4"], "hosts: '2x4': is none of"),
-        ([], "--hosts: is missing"),
-        (["--hosts", "2x4x16", "--solvers", "greedy"], "are not for a trace"),
+        ([], "Missing option '--hosts'"),
+        (["--hosts", "2x4x16", "--against", "greedy"], "--against: must be optimal"),
         (["--hosts", "2x4x16", "--workers", "-1"], "--workers: is negative"),
-        (["--hosts", "2x4x16", "--seeds", "99999999999"], "must be one number"),
+        (["--hosts", "2x4x16", "--seed", "99999999999"], "--seed: 99999999999 is above"),
         (["--hosts", "2x4x16", "--policies", "best"], "'best' is unknown"),
-        (["--hosts", "2x4x16", "--load", "much"], "--load: must be numbers"),
-        (["--hosts", "2x4x16", "--load", "0"], "--load: 0.0 is outside"),
-        (["--hosts", "2x4x16", "--goals", "fun"], "'fun' is none of"),
-        (["--hosts", "2x4x16", "--offline", "nova"], "--offline: must be one of"),
-        (["--hosts", "2x4x16", "--windows", "9"], "1 windows of 40 VMs fit"),
-        (["--hosts", "2x4x16", "--windows", "0"], "--windows: 0 is below 1"),
-        (["--hosts", "2x4x16", "--lifetimes", "maybe"], "--lifetimes: must be exact"),
-        (["--hosts", "2x4x16", "--split-above", "8m"], "--split-above: must be vCPUs"),
-        (["--hosts", "2x4x16", "--columns", "cpu"], "cpu"),
-        (["--hosts", "2x4x16", "--seeds", "0-2"], "must be one number"),
-        (["--hosts", "1x1x1", "--min-vcpus", "4"], "no VM of it is left"),
-        (["--hosts", "2x4x16", "talk-2"], "and not both"),
+        (["--hosts", "2x4x16", "--windows", "1x40@much"], "loads must be numbers"),
+        (["--hosts", "2x4x16", "--windows", "1x40@0"], "--windows: 0.0 is outside"),
+        (["--hosts", "2x4x16", "--set", "goals=fun"], "'fun' is none of"),
+        (["--hosts", "2x4x16", "--set", "solver=nova"], "solver: must be one of"),
+        (["--hosts", "2x4x16", "--windows", "9x40"], "1 windows of 40 VMs fit"),
+        (["--hosts", "2x4x16", "--windows", "0x40"], "--windows: 0 is below 1"),
+        (["--hosts", "2x4x16", "--windows", "9"], "must be COUNTxVMS"),
+        (["--hosts", "2x4x16", "--set", "lifetimes=maybe"], "lifetimes: must be exact"),
+        (["--hosts", "2x4x16", "--set", "split_above=8m"], "split_above: must be vCPUs"),
+        (["--hosts", "2x4x16", "--set", "columns=cpu"], "cpu"),
+        (["--hosts", "2x4x16", "--seed", "0-2"], "--seed"),
+        (["--hosts", "2x4x16", "--set", "strict=1"], "--set strict: must be yes or no"),
+        (["--hosts", "2x4x16", "--set", "load=1"], "KEY one of columns"),
+        (["--hosts", "2x4x16", "--min-vcpus=4"], "--min-vcpus: is now --set min_vcpus=VALUE"),
+        (["--hosts", "1x1x1", "--set", "min_vcpus=4"], "no VM of it is left"),
     ],
 )
 def test_bad_input(run: Run, trace: Path, arguments: list[str], words: str) -> None:
     """One line, exit code 2, nothing on standard output."""
-    result = run("compare", "--trace", trace, "--window", 40, "--windows", 1, *arguments)
+    result = run("replay", trace, "--windows", "1x40", "--against", "optimal", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert words in result.stderr
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("old", [["--trace", "t.csv", "--hosts", "2x4x16"], ["x", "--trace=t"]])
+def test_compare_names_what_takes_a_trace_now(run: Run, old: list[str]) -> None:
+    result = run("compare", *old)
+    words = "compare: --trace: is now numaplace replay FILE --against optimal"
+    assert (result.exit_code, result.stderr) == (2, f"numaplace: error: {words}\n")
+
+
+def test_a_replay_alone_takes_no_time(run: Run, trace: Path) -> None:
+    for option in ("--time=3", "--windows=1x5", "--store=s", "--csv=c.csv", "--workers=1"):
+        result = run("replay", trace, "--hosts", "2x4x16", option)
+        assert result.exit_code == 2
+        assert f"{option.partition('=')[0]} goes with --against optimal" in result.stderr
+    assert "goals" in run("replay", trace, "--hosts", "1x4x16", "--set", "goals=value").stderr
+
+
 def test_a_store_is_no_other_file(run: Run, trace: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.csv"
     other.write_bytes(trace.read_bytes())
     result = run(
-        "compare", "--trace", trace, "--hosts", "2x4x16", "--window", 5, "--windows", 1,
+        "replay", trace, "--hosts", "2x4x16", "--against", "optimal", "--windows", "1x5",
         "--store", other,
     )  # fmt: skip
     assert result.exit_code == 2

@@ -224,8 +224,8 @@ def test_an_input_is_never_written_over(run: Run, files: Path, how: str) -> None
         "import --host a.json*2 --rename --out a.json",
         "import --host a.json --vms numaplace:plan.json --out plan.json",
         "compare a.json trace.csv --csv trace.csv",
-        "compare --trace trace.csv --hosts 2x4x16 --store trace.csv",
-        "compare --trace trace.csv --hosts 2x4x16 --csv trace.csv",
+        "replay trace.csv --hosts 2x4x16 --against optimal --store trace.csv",
+        "replay trace.csv --hosts 2x4x16 --against optimal --csv trace.csv",
     ],
 )
 def test_no_command_writes_over_what_it_reads(run: Run, files: Path, line: str) -> None:

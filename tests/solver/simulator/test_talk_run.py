@@ -185,8 +185,8 @@ def test_planners_are_those_of_the_talk() -> None:
     ("change", "words"),
     [
         ({"time_s": 0.0}, "--time"),
-        ({"warm_up_s": -1.0}, "--warm-up"),
-        ({"busy_ms": 0.0}, "--busy-ms"),
+        ({"warm_up_s": -1.0}, "warm_up"),
+        ({"busy_ms": 0.0}, "busy_ms"),
         ({"seed": -1}, "--seed"),
         ({"repetitions": 0}, "--repetitions"),
     ],
