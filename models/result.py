@@ -11,6 +11,10 @@ from numaplace.models.cost import ALL, Cost, Term
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
+from numaplace.models.units import to_vcpus
+
+SHOWN_MAX = 10
+"""VMs that are not placed, and named one by one."""
 
 MADE_AT = r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$"
 SHA256 = "^[0-9a-f]{64}$"
@@ -195,6 +199,17 @@ class Result:
         """Gap of the loss; None if there is no bound."""
         loss = self.stage(Stage.LOSS)
         return None if loss is None else loss.gap
+
+    def summary(self) -> str:
+        """Return a few lines for people: what is proven, lost by which term, and left out."""
+        lost = {} if self.cost is None else self.cost.terms
+        terms = sorted(lost, key=lambda term: -lost[term])
+        lines = [f"  lost by {term}: {to_vcpus(lost[term]):g}" for term in terms if lost[term]]
+        left_out = [f"  not placed: {name}: {why}" for name, why in self.unplaced.items()]
+        lines += left_out[:SHOWN_MAX]
+        if len(left_out) > SHOWN_MAX:
+            lines.append(f"  and {len(left_out) - SHOWN_MAX} more are not placed")
+        return "\n".join([str(self), *lines, *(f"  {why}" for why in self.reasons + self.remarks)])
 
     def __str__(self) -> str:
         """One line for people."""

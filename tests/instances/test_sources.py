@@ -75,7 +75,7 @@ def test_importing_folders_and_patterns(folder: Path) -> None:
     reading = import_instance([Source(host)], [Source(folder)])
     assert [vm.name for vm in reading.item.vms] == ["vm9", "vm10", "vm106", "x"]
     assert any("README" in note for note in reading.notes)
-    sources = vm_sources([f"{folder}/1*.conf*2", f"proxmox:{folder}/9*"], None)
+    sources = vm_sources([f"{folder}/1*.conf*2", f"proxmox:{folder}/9*"])
     vms = import_instance([Source(host)], sources).item.vms
     assert [vm.name for vm in vms] == ["vm101", "vm102", "vm1061", "vm1062", "vm9"]
 
