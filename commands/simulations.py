@@ -26,7 +26,7 @@ from numaplace.commands.options import (
     real,
     settings,
 )
-from numaplace.commands.shown import drawn, hand_over
+from numaplace.commands.shown import drawn, hand_over, provenance
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.verify import violations
 from numaplace.report.tables import plain
@@ -39,6 +39,7 @@ from numaplace.solver.simulator.talk import Configuration
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
     from numaplace.models.plan import Plan
+    from numaplace.models.result import Provenance
     from numaplace.solver.simulator.runs import Repeated, RunOptions
     from numaplace.solver.simulator.talk import Workload
     from numaplace.solver.simulator.talk_run import Experiment, Setup
@@ -60,11 +61,12 @@ RepetitionsOpt = Annotated[int, option("Runs, each with the next seed.")]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan to simulate, where it is from in words, and how."""
+    """A plan to simulate, where it is from in words, how, and what its file tells of it."""
 
     plan: Plan
     origin: str
     options: RunOptions
+    told: Provenance | None = None
 
 
 @app.command()
@@ -174,16 +176,16 @@ def _checked(
     problem: Instance, path: Path, options: RunOptions, *, as_json: bool, quiet: bool
 ) -> Planned:
     """Read a plan; one that breaks a rule is shown as `check` does, and ends the command."""
-    from numaplace.instances.formats.document.io import read_plan
+    from numaplace.instances.formats.document.io import read_told_plan
 
-    plan = read_plan(path)
+    plan, told = read_told_plan(path)
     found = violations(problem, plan)
     if not found:
-        return Planned(plan, f"plan of {path.name}", options)
+        return Planned(plan, f"plan of {path.name}", options, told)
     if as_json:
-        output.print_json(plain.check_plain(found, None))
+        output.print_json({**plain.check_plain(found, None), **plain.told_plain(told, None)})
     elif not quiet:
-        output.show(views.check_views(problem, plan, found, None))
+        output.show(views.check_views(problem, plan, found, None, told, None))
     raise typer.Exit(BROKEN_RULES)
 
 
@@ -200,7 +202,8 @@ def _planned(
     result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
     code = exit_code(problem, result)
     if code == OK and result.plan is not None:
-        return Planned(result.plan, f"plan of {result.solver}", options)
+        told = provenance(problem, result, params)
+        return Planned(result.plan, f"plan of {result.solver}", options, told)
     if as_json:
         output.print_json({**plain.result_plain(problem, result), "plan": None})
     elif not quiet:
@@ -253,14 +256,17 @@ def _timeline(problem: Instance, planned: Planned, span_ms: float) -> Any:
 def _show(
     problem: Instance, planned: Planned, repeated: Repeated, *, as_json: bool, quiet: bool
 ) -> None:
-    from numaplace.instances.formats.document.plain import plan_to_dict
+    from numaplace.instances.formats.document.io import told_plan_to_dict
     from numaplace.report.tables.simulation_plain import simulation_plain
     from numaplace.report.tables.terminal_simulation import simulation_views
 
     missing = [vm.name for vm in problem.vms if vm.name not in planned.plan]
     if as_json:
         shown = simulation_plain(problem, repeated, planned.options)
-        document = {"plan_from": planned.origin, "plan": plan_to_dict(planned.plan)}
+        document = {
+            "plan_from": planned.origin,
+            "plan": told_plan_to_dict(planned.plan, planned.told),
+        }
         output.print_json({**shown, "not_placed": missing, **document})
     elif not quiet:
         if missing:

@@ -141,7 +141,7 @@ def test_faults_of_it_are_told(
             "VMs that run stay placed, copies are at most 64 MiB, moves are at most 1",
         ),
         (
-            "room run.json --vm vm3",
+            "room run.json vm3",
             "room is made for 'vm3' by the cheapest moves",
         ),
     ],
