@@ -18,10 +18,10 @@ import numpy as np
 from numaplace.instances.fleet_source import parse_fleet
 from numaplace.models.fleet import Fleet, split_to_fit
 from numaplace.models.trace import Trace, make_trace
-from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.fleet_state import FleetState
 from numaplace.solver.placing.replay import decide
-from numaplace.solver.placing.trace_rules import RULES, choose
-from numaplace.solver.placing.trace_state import FleetState
+from numaplace.solver.placing.rules import RULES, choose
+from numaplace.solver.placing.slot_offer import SlotOffer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared/data/traces/huawei-east-1-part1.csv"
 FILL = 0.9
@@ -63,7 +63,7 @@ def measure(fleet: Fleet, trace: Trace, filling: int, name: str) -> str:
     running: list[int] = []
     for vm in range(filling):
         state.mix.see(vm)
-        offer = Offer(state, vm)
+        offer = SlotOffer(state, vm)
         if len(offer):
             state.take(vm, choose(offer, RULES["first_fit"]))
             running.append(vm)

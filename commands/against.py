@@ -20,7 +20,7 @@ from numaplace.solver.compare.policies import Case, Setup, compare_online
 from numaplace.solver.compare.store import Store
 from numaplace.solver.deadline import COMMAND_CLOCK
 from numaplace.solver.params import EXACT
-from numaplace.solver.placing.trace_rules import RULES
+from numaplace.solver.placing.rules import RULES
 
 if TYPE_CHECKING:
     from numaplace.models.fleet import Fleet

@@ -45,7 +45,7 @@ _WINDOWS = (
 )
 _STORE = "File that keeps results; the same command goes on from it."
 _CSV = "Write the rows to this file."
-_RULES = names_of("numaplace.solver.placing.trace_rules", "RULES")
+_RULES = names_of("numaplace.solver.placing.rules", "RULES")
 _COMPARING = "Against the optimum"
 
 HostsOpt = Annotated[list[str], option(_HOSTS, "--hosts", metavar="SOURCE")]
@@ -121,7 +121,7 @@ def replay(
     """
     from numaplace.commands.against import Comparing, compare_with_optimum
     from numaplace.instances.lookup import check_no_input, check_writable
-    from numaplace.solver.placing.trace_rules import rule_names
+    from numaplace.solver.placing.rules import rule_names
 
     check_writable([csv, plot], inputs=[trace, *hosts], overwrite=force)
     check_no_input([store], [trace, *hosts])
@@ -228,7 +228,7 @@ def _threshold(text: str) -> dict[str, int]:
 def _replay_all(trace: Trace, fleet: Fleet, names: list[str], *, quiet: bool) -> dict[str, Replay]:
     from numaplace.models.schedule import REJECTED, faults
     from numaplace.solver.placing.replay import replay as run
-    from numaplace.solver.placing.trace_rules import RULES
+    from numaplace.solver.placing.rules import RULES
 
     def work(line: Any, stop: Any) -> dict[str, Replay]:
         found: dict[str, Replay] = {}

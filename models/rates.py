@@ -169,10 +169,11 @@ def moved_loss(nano: Any) -> Any:
 
 def load_milli(vm: Vm, vcpus: int) -> int:
     """CPU load of a cell in milli-vCPU, see `busy_load`."""
-    return to_milli(busy_load(vcpus, vm.utilisation))
+    milli: int = to_milli(busy_load(vcpus, vm.utilisation))
+    return milli
 
 
-def busy_load(vcpus: int, utilisation: float) -> float:
+def busy_load(vcpus: Any, utilisation: Any) -> Any:
     """Load of vCPUs that are busy for a share of the time: ``c (u + u (1 - u) / 4)``.
 
     VMs that are idle at times are busy at the same time by chance, so a node contends before its

@@ -52,8 +52,11 @@ def to_micro(vcpus: float) -> int: ...
 def to_micro(vcpus: Reals) -> Ints: ...
 def to_micro(vcpus: float | Reals) -> int | Ints:
     """Round losses in vCPUs to micro-vCPU (half to even); the only rounding of a loss."""
-    micro = vcpus * MICRO
-    return round(micro) if isinstance(micro, int | float) else micro.round().astype("int64")
+    return _rounded(vcpus * MICRO)
+
+
+def _rounded(amount: float | Reals) -> int | Ints:
+    return round(amount) if isinstance(amount, int | float) else amount.round().astype("int64")
 
 
 def to_vcpus(micro: float) -> float:
@@ -61,15 +64,19 @@ def to_vcpus(micro: float) -> float:
     return micro / MICRO
 
 
-def to_milli(vcpus: float) -> int:
+@overload
+def to_milli(vcpus: float) -> int: ...
+@overload
+def to_milli(vcpus: Reals) -> Ints: ...
+def to_milli(vcpus: float | Reals) -> int | Ints:
     """Round a load or a value in vCPUs to milli-vCPU (half to even)."""
-    return round(vcpus * MILLI)
+    return _rounded(vcpus * MILLI)
 
 
 @overload
 def ceil_div(numerator: int, denominator: int) -> int: ...
 @overload
-def ceil_div(numerator: Ints, denominator: int) -> Ints: ...
-def ceil_div(numerator: int | Ints, denominator: int) -> int | Ints:
+def ceil_div(numerator: Ints, denominator: int | Ints) -> Ints: ...
+def ceil_div(numerator: int | Ints, denominator: int | Ints) -> int | Ints:
     """Divide integers, rounding up; `denominator` is positive."""
     return -(-numerator // denominator)

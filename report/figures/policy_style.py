@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from numaplace.report.picture.palette import darker, vm_colours
-from numaplace.solver.placing.trace_rules import BASELINES, OURS
+from numaplace.solver.placing.rules import BASELINES, OURS
 
 LineStyle = Literal["-"] | tuple[float, Sequence[float]]
 

@@ -26,7 +26,7 @@ from numaplace.solver.compare.store import Record, Store
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.offline.solve import solve_offline
 from numaplace.solver.placing.replay import replay
-from numaplace.solver.placing.trace_rules import Rule
+from numaplace.solver.placing.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)

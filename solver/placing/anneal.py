@@ -45,7 +45,7 @@ def anneal(state: State, until: Deadline, rng: random.Random) -> Moves:
 
     Nothing moves if nothing better is found. `state` is left as it was.
     """
-    if not state.single_row or state.board.size > PLACES_MAX:
+    if not state.ledger.single_row or state.board.size > PLACES_MAX:
         return Moves({}, 0)
     scattered = rng.random() < SCATTERED
     prices = Prices(state, simple_vms(state, scattered=scattered))

@@ -9,7 +9,7 @@ from numaplace.solver.placing.board import Board
 from numaplace.solver.placing.build import Candidate, build
 from numaplace.solver.placing.footprint import Footprint
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.rules import LEAST_LOSS, PlacementRule
+from numaplace.solver.placing.rules import Rule, greedy
 from numaplace.solver.placing.search import Search
 from numaplace.solver.placing.state import CopyKey, State
 
@@ -38,7 +38,7 @@ class Engine:
     def __init__(
         self,
         instance: Instance,
-        rule: PlacementRule = LEAST_LOSS,
+        rule: Rule = greedy,
         *,
         online: bool = False,
         board: Board | None = None,

@@ -11,26 +11,21 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.relations import Scope
 from numaplace.models.vm import CpuPolicy, Vm
-
-Amounts = tuple[tuple[int, int], ...]
-"""Pairs (place index, amount)."""
+from numaplace.solver.placing.ledger import Amounts, Use
 
 _NOBODY = Plan()
 
 
 @dataclass(slots=True)
-class Footprint:
+class Footprint(Use):
     """A VM at a placement.
 
     Parameters
     ----------
-    vm, placement, host_index
+    vm, placement
         The VM and where it is.
     homes
         vCPUs by place index.
-    load, cpu, pages, demand
-        Load in milli-vCPU, share of `Board.cpu_capacity`, own memory in MiB, and bandwidth in
-        thousandths of MB/s, by place index.
     functions
         Functions by device address.
     own_micro
@@ -39,12 +34,7 @@ class Footprint:
 
     vm: Vm
     placement: Placement
-    host_index: int
     homes: Amounts
-    load: Amounts
-    cpu: Amounts
-    pages: Amounts
-    demand: Amounts
     functions: tuple[tuple[str, int], ...]
     own_micro: int
     _domains: dict[Scope, frozenset[int]] = field(default_factory=dict)
@@ -108,6 +98,7 @@ def make_footprint(
         vm=vm,
         placement=placement,
         host_index=host_index,
+        page_size=vm.page_size,
         homes=tuple((place.index, cell.vcpus) for place, cell in cells),
         load=tuple((place.index, rates.load_milli(vm, cell.vcpus)) for place, cell in cells),
         cpu=tuple(

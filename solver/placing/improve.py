@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import key_of
+from numaplace.models.units import ceil_div
 from numaplace.solver.base import checked_cost
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.formulation.prepare import Prepared
@@ -113,9 +114,9 @@ class _LocalSearch:
         between = self.instance.between
         middle = 0
         if between is Between.FEWEST_HOSTS:
-            middle = int((state.host_vms > 0).sum())
+            middle = int((state.ledger.host_vms > 0).sum())
         elif between is Between.BALANCE:
-            middle = int((-(-state.host_load // state.board.host_threads)).max())
+            middle = int(ceil_div(state.ledger.host_load_milli, state.board.host_threads).max())
         return -self.placed_value, middle, self.engine.loss_micro
 
     @property

@@ -17,20 +17,23 @@ a single cell. Hosts are taken in the order of Nova's CPU and RAM weighers, empt
 
 from __future__ import annotations
 
-from itertools import product
+from functools import cached_property
+from itertools import groupby, product
 
 import numpy as np
 
 from numaplace.models.forms import Shape
 from numaplace.models.instance import Instance, Place
-from numaplace.models.units import PageSize
+from numaplace.models.trace import Ints
 from numaplace.models.vm import CpuPolicy, DevicePolicy, GuestNuma, Vm
-from numaplace.solver.placing.board import Bools, Reals
+from numaplace.solver.placing.board import Bools
 from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
 from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.matching import first_match
+from numaplace.solver.placing.offer import Offer
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.scores import device_rates, places_for, score
+from numaplace.solver.placing.rules import ascending, nova
 from numaplace.solver.placing.state import State
 
 
@@ -60,11 +63,13 @@ class NovaPlacement:
         # A guest whose memory is bound elsewhere by hand cannot have it on its own cell.
         spill = vm.memory_nodes is not None
         fits = {
-            cell: score(state, vm, mask, *cell, shape.num_cells, spill=spill).fits
+            cell: CellOffer(state, vm, mask, *cell, shape.num_cells, spill=spill).fits
             for cell in set(cells)
         }
-        for host_index in self._hosts(state, vm):
-            found = self._on_host(state, vm, cells, fits, host_index)
+        offer = _Cells(state, vm, shape.num_cells, pack=self.pack)
+        places = offer.slots[ascending(nova(offer))].tolist()
+        for _, order in groupby(places, key=offer.ledger.place_host.item):
+            found = self._on_host(state, vm, cells, fits, list(order))
             if found is not None:
                 return found
         return None
@@ -74,29 +79,14 @@ class NovaPlacement:
         wants_all = vm.guest_numa is GuestNuma.AUTOMATIC and vm.max_cells is not None
         return shapes[-1] if wants_all else shapes[0]
 
-    def _hosts(self, state: State, vm: Vm) -> list[int]:
-        """Hosts by the sum of their normalised free memory and CPUs, most first."""
-        board, rows = state.board, state.rows(vm.name)
-        allowed = [self.instance.host_index[h.name] for h in self.instance.allowed_hosts(vm)]
-        weight: Reals = np.zeros(len(self.instance.hosts))
-        for capacity, used in (
-            (board.pool_mib[PageSize.SMALL], state.mib_used[PageSize.SMALL]),
-            (board.cpu_capacity, state.cpu_used),
-        ):
-            free = np.add.reduceat(capacity - state.peak(used, rows), board.host_starts)
-            among = free[allowed]
-            weight += (free - among.min()) / max(1, int(among.max() - among.min()))
-        return sorted(allowed, key=lambda h: -float(weight[h]))
-
     def _on_host(
         self,
         state: State,
         vm: Vm,
         cells: list[tuple[int, int]],
         fits: dict[tuple[int, int], Bools],
-        host_index: int,
+        order: list[int],
     ) -> Candidate | None:
-        order = self._cell_order(state, vm, host_index, len(cells))
         options = [
             sum(1 << rank for rank, place in enumerate(order) if fits[cell][place])
             for cell in cells
@@ -120,7 +110,7 @@ class NovaPlacement:
         on each such node.
         """
         near = [
-            device_rates(state.board, r.kind, r.policy, r.weight)[0]
+            device_rates(state.board, r)[0]
             for r in vm.devices
             if r.policy is not DevicePolicy.PREFERRED
         ]
@@ -132,35 +122,47 @@ class NovaPlacement:
                     found.add(tuple(first_match(tied) or ()))
         return sorted(fit for fit in found if fit)
 
-    def _cell_order(self, state: State, vm: Vm, host_index: int, num_cells: int) -> list[int]:
-        places = list(self.instance.host_places[host_index])
-        if len(places) > num_cells:
-            rows = state.rows(vm.name)
-            emptiest = -1 if not self.pack else 1
-            places.sort(key=lambda p: emptiest * self._free_mib(state, p, rows))
-            if vm.cpu_policy is CpuPolicy.SHARED:
-                places.sort(key=lambda p: emptiest * -self._cpus_used(state, p, rows))
-            else:
-                mask = state.row_mask(vm.name)
-                policy = vm.thread_policy
-                places.sort(key=lambda p: emptiest * state.room(p.index, policy, mask))
-            kinds = [request.kind for request in vm.devices]
-            if kinds:
-                places.sort(key=lambda p: not _has_device(p, kinds))
-            else:
-                places.sort(key=lambda p: any(p.node.id in d.nodes for d in p.host.devices))
-        return [place.index for place in places]
 
-    def _free_mib(self, state: State, place: Place, rows: slice) -> int:
-        return sum(state.free_mib(place.index, size, rows) for size in PageSize)
+class _Cells(Offer):
+    """The nodes of the hosts that may run a VM, as Nova sorts them."""
 
-    def _cpus_used(self, state: State, place: Place, rows: slice) -> int:
-        return int(state.board.cpu_capacity[place.index]) - state.free_cpu(place.index, rows)
+    def __init__(self, state: State, vm: Vm, num_cells: int, *, pack: bool) -> None:
+        super().__init__(state.ledger, state.rows(vm.name))
+        self.state, self.vm = state, vm
+        instance = state.instance
+        hosts = [instance.host_index[host.name] for host in instance.allowed_hosts(vm)]
+        self.places = [place for host in hosts for place in instance.host_places[host]]
+        self.slots = self.first = self.second = np.array([place.index for place in self.places])
+        # Equal keys where nothing is sorted, since the guest has as many cells as the host.
+        sorts = np.array([len(place.host.nodes) > num_cells for place in self.places])
+        self.sign: Ints = sorts * (-1 if pack else 1)
+
+    @cached_property
+    def misplaced(self) -> Ints:
+        """Nodes without the devices wanted, or with devices though none are."""
+        kinds = [request.kind for request in self.vm.devices]
+        wrong: Ints = np.array([_has_device(at, kinds) != bool(kinds) for at in self.places])
+        return wrong * abs(self.sign)
+
+    @cached_property
+    def busy(self) -> tuple[Ints, Ints]:
+        """CPUs in use, or for dedicated ones those not free."""
+        if self.vm.cpu_policy is CpuPolicy.SHARED:
+            return self.sign * super().busy[0], self.none
+        mask, policy = self.state.row_mask(self.vm.name), self.vm.thread_policy
+        free = [self.state.room(place.index, policy, mask) for place in self.places]
+        return self.sign * -np.array(free), self.none
+
+    @cached_property
+    def left_mib(self) -> Ints:
+        """MiB free in pages of all sizes."""
+        pools = [self.ledger.least(pool, self.rows) for pool in self.ledger.free_mib.values()]
+        return self.sign * self.total(np.add.reduce(pools))
 
 
 def _has_device(place: Place, kinds: list[str]) -> bool:
-    """Tell whether a node has a device that answers one of some requests."""
+    """Tell whether a node has a device that answers some requests, or any if there are none."""
     return any(
-        place.node.id in device.nodes and any(device.answers(kind) for kind in kinds)
+        place.node.id in device.nodes and (not kinds or any(device.answers(kind) for kind in kinds))
         for device in place.host.devices
     )

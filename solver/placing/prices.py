@@ -19,13 +19,13 @@ from numaplace.models.instance import Between
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode
-from numaplace.solver.placing.footprint import Footprint
-from numaplace.solver.placing.scores import (
+from numaplace.solver.placing.cell_offer import (
     affinity_loss,
     migration_loss,
     pair_loss,
     places_for,
 )
+from numaplace.solver.placing.footprint import Footprint
 from numaplace.solver.placing.state import State
 
 FORBIDDEN = 1 << 50
@@ -86,7 +86,7 @@ class Prices:
     """
 
     def __init__(self, state: State, names: list[str]) -> None:
-        self.board, self.names = state.board, names
+        self.board, self.names, ledger = state.board, names, state.ledger
         prints = [state.placed[name] for name in names]
         self.at = [print_.homes[0][0] for print_ in prints]
         self.gathered = [is_gathered(print_) for print_ in prints]
@@ -98,13 +98,12 @@ class Prices:
             * state.instance.form(print_.vm.name).blocks
             for print_ in prints
         ]
-        self.cpu_free: list[int] = (self.board.cpu_capacity - state.cpu_used[0]).tolist()
+        self.cpu_free: list[int] = ledger.free_cpu[0].tolist()
         free: dict[PageSize, list[int]] = {
-            size: (self.board.pool_mib[size] - state.mib_used[size][0]).tolist()
-            for size in PageSize
+            size: pool[0].tolist() for size, pool in ledger.free_mib.items()
         }
-        self.load_at: list[int] = state.load[0].tolist()
-        self.demand_at: list[int] = state.demand[0].tolist()
+        self.load_at: list[int] = ledger.load_milli[0].tolist()
+        self.demand_at: list[int] = ledger.demand_milli[0].tolist()
         for v, print_ in enumerate(prints):
             pool = free[print_.vm.page_size]
             for place, mib in print_.pages:

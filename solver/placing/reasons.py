@@ -8,7 +8,7 @@ from numaplace.models.forms import CellType
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
 from numaplace.solver.placing.board import Bools, Ints
-from numaplace.solver.placing.scores import places_for, score
+from numaplace.solver.placing.cell_offer import CellOffer, places_for
 from numaplace.solver.placing.state import State
 
 
@@ -34,12 +34,13 @@ def why_not(state: State, vm: Vm) -> str:
     )
     if text:
         return text
-    scores = score(state, vm, allowed, kind.vcpus, kind.blocks, shape.num_cells, balloon=True)
-    if not scores.fits.any():
+    size = kind.vcpus, kind.blocks, shape.num_cells
+    fits = CellOffer(state, vm, allowed, *size, balloon=True).fits
+    if not fits.any():
         memory = f"{form.blocks * form.block_mib} MiB in {vm.page_size} pages"
         return f"no node that has {kind.vcpus} vCPUs free has room for {memory} too"
     if shape.num_cells > 1:
-        count = int(scores.fits.sum())
+        count = int(fits.sum())
         return f"its {shape.num_cells} cells do not fit together: {count} nodes have room for one"
     return "CPUs, memory, devices and shared pages are each free, but not together on one host"
 
@@ -51,15 +52,14 @@ def _cpus(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> st
         free = np.array([state.room(p, vm.thread_policy, mask) for p in range(board.size)])
         what = f"dedicated vCPUs (threads: {vm.thread_policy})"
         return _short(state, allowed, free, kind.vcpus, what, cell)
-    shared: Ints = (board.cpu_capacity - state.peak(state.cpu_used, rows)) // MILLI
+    shared: Ints = state.ledger.least(state.ledger.free_cpu, rows) // MILLI
     text = _short(state, allowed, shared, kind.vcpus, "vCPUs", cell)
     return text and f"{text} (vcpu_overcommit, import --overcommit, allows more)"
 
 
 def _memory(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:
     board, form = state.board, state.instance.form(vm.name)
-    used = state.peak(state.mib_used[vm.page_size], state.rows(vm.name))
-    free: Ints = board.pool_mib[vm.page_size] - used
+    free = state.ledger.least(state.ledger.free_mib[vm.page_size], state.rows(vm.name))
     what = f"MiB in {vm.page_size} pages"
     if vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None:
         need = max(0, kind.blocks - form.balloon_blocks) * form.block_mib

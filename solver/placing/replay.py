@@ -12,9 +12,9 @@ import numpy as np
 from numaplace.models.fleet import Fleet
 from numaplace.models.schedule import REJECTED, Goal, worth
 from numaplace.models.trace import NEVER_MS, NO_NODE, Ints, Trace
-from numaplace.solver.placing.offer import Offer
-from numaplace.solver.placing.trace_rules import Rule, choose
-from numaplace.solver.placing.trace_state import FleetState
+from numaplace.solver.placing.fleet_state import FleetState
+from numaplace.solver.placing.rules import Rule, choose
+from numaplace.solver.placing.slot_offer import SlotOffer
 
 SAMPLES = 200
 NOT_SEEN = -2
@@ -102,7 +102,7 @@ class _Losses:
     def add(self, state: FleetState, vm: int, slot: int) -> None:
         if state.trace.cells[vm] == 1 and state.trace.soft_node[vm] == NO_NODE:
             return
-        offer = Offer(state, vm, np.array([slot]))
+        offer = SlotOffer(state, vm, np.array([slot]))
         mine = int(offer.split_loss[0]), int(offer.affinity_loss[0])
         self.of_vm[vm] = mine
         self.split_guest += mine[0]
@@ -175,7 +175,7 @@ def replay(
 def decide(state: FleetState, vm: int, rule: Rule) -> int | None:
     """Place a VM that has arrived; None if it fits nowhere."""
     state.mix.see(vm)
-    offer = Offer(state, vm)
+    offer = SlotOffer(state, vm)
     if not len(offer):
         return None
     slot = choose(offer, rule)
@@ -201,9 +201,9 @@ def _sample(state: FleetState, losses: _Losses, seen: int, accepted: int) -> Sam
         cpu=1.0 - int(state.free_cpu.sum()) / int(fleet.cpu_capacity.sum()),
         memory=1.0 - int(state.free_mib.sum()) / max(1, int(fleet.memory_mib.sum())),
         node_cpu=(low, middle, high),
-        hosts_used=float((state.host_vms > 0).mean()),
+        hosts_used=float((state.ledger.host_vms > 0).mean()),
         fragmentation=state.mix.fragmentation(state.free_cpu, state.free_mib, fleet),
         split_guest=losses.split_guest,
         node_affinity=losses.node_affinity,
-        cpu_contention=int(state.contention.loss(state.load_milli).sum()),
+        cpu_contention=int(state.contention.loss(state.ledger.load_milli).sum()),
     )

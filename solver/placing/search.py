@@ -13,17 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numaplace.models.forms import Shape
+from numaplace.models.forms import CellType, Shape
 from numaplace.models.instance import Between
 from numaplace.models.rates import access_loss, load_milli
+from numaplace.models.units import ceil_div
 from numaplace.models.vm import DevicePolicy, Vm
 from numaplace.solver.placing.board import Bools, Ints, Reals
 from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
 from numaplace.solver.placing.matching import FORBIDDEN, assign
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.rules import PlacementRule
-from numaplace.solver.placing.scores import device_rates, places_for, score
-from numaplace.solver.placing.state import State
+from numaplace.solver.placing.rules import LOSS_FIRST, Rule, prices
+from numaplace.solver.placing.state import EVER, State
 
 TRIES_MAX = 64
 """Exact losses worked out for one VM once a placement is known."""
@@ -70,18 +71,20 @@ class Search:
         What is best.
     """
 
-    def __init__(self, state: State, vm: Vm, rule: PlacementRule) -> None:
-        self.state, self.vm, self.rule = state, vm, rule
+    def __init__(self, state: State, vm: Vm, rule: Rule) -> None:
+        self.state, self.vm, self.rule, self.by_loss = state, vm, rule, rule in LOSS_FIRST
         self.form = state.instance.form(vm.name)
         self.allowed, self.exactly = places_for(state, vm)
-        self.first = _stage_keys(state, vm) if rule.by_loss else np.zeros_like(state.host_vms)
+        self.first = (
+            _stage_keys(state, vm) if self.by_loss else np.zeros_like(state.ledger.host_vms)
+        )
 
     def best(self) -> Candidate | None:
         """Return the best placement found; None if the VM fits nowhere."""
         if not self.allowed.any():
             return None
         passes = [Pass(spill=True, balloon=False)]
-        if not self.rule.by_loss:
+        if not self.by_loss:
             passes.insert(0, Pass(spill=False, balloon=False))
         if self.form.balloon_blocks:
             passes.append(Pass(spill=True, balloon=True))
@@ -98,7 +101,7 @@ class Search:
             if self.exactly is not None and shape.num_cells != len(self.exactly):
                 continue
             found = self._one_cell(shape, how) if shape.num_cells == 1 else self._cells(shape, how)
-            if found is not None and not self.rule.by_loss:
+            if found is not None and not self.by_loss:
                 return found
             if found is not None and (best is None or found.key < best.key):
                 best, worse = found, 0
@@ -108,26 +111,27 @@ class Search:
                 break
         return best
 
+    def _offer(self, kind: CellType, cells: int, how: Pass) -> CellOffer:
+        size = kind.vcpus, kind.blocks, cells
+        ways = {"balloon": how.balloon, "spill": how.spill}
+        return CellOffer(self.state, self.vm, self.allowed, *size, **ways)
+
+    def _keys(self, offer: CellOffer) -> Reals:
+        """Price of each place by the rule."""
+        keys: Reals = np.where(offer.fits, prices(offer, self.rule), FORBIDDEN)
+        return keys
+
     # ---- one cell -----------------------------------------------------------------------------
 
     def _one_cell(self, shape: Shape, how: Pass) -> Ranked | None:
         kind = shape.types[0]
-        scores = score(
-            self.state,
-            self.vm,
-            self.allowed,
-            kind.vcpus,
-            kind.blocks,
-            1,
-            balloon=how.balloon,
-            spill=how.spill,
-        )
-        keys = np.where(scores.fits, self.rule.score(scores), FORBIDDEN)
+        offer = self._offer(kind, 1, how)
+        keys = self._keys(offer)
         first = self.first[self.state.board.host_index]
         best: Ranked | None = None
         tries = 0
         for place in _ascending(keys, first):
-            bound = (int(first[place]), int(scores.loss[place]))
+            bound = (int(first[place]), int(offer.loss[place])) if self.by_loss else (0, 0)
             if best is not None and (bound >= best.key or tries >= TRIES_MAX):
                 break
             found = self._build([Home(place, kind.vcpus, kind.blocks)], how)
@@ -135,7 +139,7 @@ class Search:
                 tries += 1
                 if best is None or found.key < best.key:
                     best = found
-                if not self.rule.by_loss:
+                if not self.by_loss:
                     break
         return best
 
@@ -149,25 +153,13 @@ class Search:
 
     def _cells(self, shape: Shape, how: Pass) -> Ranked | None:
         cells = shape.num_cells
-        keys: list[Reals] = []
-        for kind in shape.types:
-            scores = score(
-                self.state,
-                self.vm,
-                self.allowed,
-                kind.vcpus,
-                kind.blocks,
-                cells,
-                balloon=how.balloon,
-                spill=how.spill,
-            )
-            keys.append(np.where(scores.fits, self.rule.score(scores), FORBIDDEN))
+        keys = [self._keys(self._offer(kind, cells, how)) for kind in shape.types]
         best: Ranked | None = None
         for bound, host_index in self._hosts(keys, cells):
             if best is not None and bound >= best.key:
                 break
             found = self._on_host(shape, how, host_index, keys)
-            if found is not None and not self.rule.by_loss:
+            if found is not None and not self.by_loss:
                 return found
             if found is not None and (best is None or found.key < best.key):
                 best = found
@@ -183,7 +175,7 @@ class Search:
                 bound = float(np.partition(here, cells - 1)[:cells].sum())
                 if bound < FORBIDDEN:
                     found.append(((int(self.first[host_index]), int(bound)), host_index))
-        return sorted(found) if self.rule.by_loss else found
+        return sorted(found) if self.by_loss else found
 
     def _on_host(
         self, shape: Shape, how: Pass, host_index: int, keys: Sequence[Reals]
@@ -212,7 +204,7 @@ class Search:
             found = self._build(homes, how)
             if found is not None and (best is None or found.key < best.key):
                 best = found
-            if best is not None and not self.rule.by_loss:
+            if best is not None and not self.by_loss:
                 break
         return best
 
@@ -229,9 +221,7 @@ class Search:
         near = np.zeros(span.stop - span.start, np.bool_)
         for request in self.vm.devices:
             if request.policy is not DevicePolicy.PREFERRED:
-                near |= device_rates(
-                    self.state.board, request.kind, request.policy, request.weight
-                )[0][span]
+                near |= device_rates(self.state.board, request)[0][span]
         return near
 
     def _pull(self, shape: Shape, host_index: int, anchor: int) -> Reals:
@@ -268,15 +258,16 @@ def _ascending(keys: Reals, first: Ints) -> Iterator[int]:
 
 def _stage_keys(state: State, vm: Vm) -> Ints:
     """What placing `vm` on each host does to the stage between value and loss."""
-    between = state.instance.between
+    between, ledger = state.instance.between, state.ledger
     if between is Between.FEWEST_HOSTS:
-        opened: Ints = (state.host_vms == 0).astype(np.int64)
+        opened: Ints = (ledger.host_vms == 0).astype(np.int64)
         return opened
     if between is Between.BALANCE:
         # The sum of cells is within rounding of the load of the whole VM.
         load = load_milli(vm, vm.vcpus)
-        now = -(-state.host_load // state.board.host_threads)
-        after = state.peak(state.host_load, state.rows(vm.name)) + load
-        worst: Ints = np.maximum(now.max(), -(-after // state.board.host_threads))
+        ever = np.maximum(ledger.past_host_load_milli, ledger.most(ledger.host_load_milli, EVER))
+        now = ceil_div(ever, state.board.host_threads)
+        after = ledger.most(ledger.host_load_milli, state.rows(vm.name)) + load
+        worst: Ints = np.maximum(now.max(), ceil_div(after, state.board.host_threads))
         return worst
-    return np.zeros_like(state.host_vms)
+    return np.zeros_like(ledger.host_vms)

@@ -25,7 +25,7 @@ from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.nova import NovaPlacement
 from numaplace.solver.placing.orders import Order, ordered, start_of
 from numaplace.solver.placing.reasons import why_not
-from numaplace.solver.placing.rules import BEST_FIT, FIRST_FIT, LEAST_LOSS, PlacementRule
+from numaplace.solver.placing.rules import Rule, best_fit, first_fit, greedy
 from numaplace.solver.placing.search import Search
 from numaplace.solver.placing.xen import XenPlacement
 
@@ -91,7 +91,7 @@ def place_all(
 
 def _reason(engine: Engine, vm: Vm) -> str:
     """Say why a chooser did not place a VM, in words."""
-    other = Search(engine.state, vm, LEAST_LOSS).best()
+    other = Search(engine.state, vm, greedy).best()
     if other is None:
         return why_not(engine.state, vm)
     where = other.footprint.placement
@@ -109,7 +109,7 @@ def _finish_ended(engine: Engine, running: list[Vm], now: int) -> list[Vm]:
     return left
 
 
-def new_engine(instance: Instance, rule: PlacementRule) -> Engine:
+def new_engine(instance: Instance, rule: Rule) -> Engine:
     """Return an engine for VMs that come in order of start.
 
     It keeps one picture of now, unless copies of shared pages take memory at other times too.
@@ -128,7 +128,7 @@ def solve_online(
     instance: Instance,
     params: SolveParams,
     *,
-    rule: PlacementRule,
+    rule: Rule,
     make_chooser: Callable[[Instance], Chooser],
     order: Order = Order.GIVEN,
 ) -> Result:
@@ -160,39 +160,39 @@ def solve_online(
     )
 
 
-def _rule_solver(name: str, rule: PlacementRule, order: Order) -> Solver:
+def _rule_solver(name: str, rule: Rule, order: Order) -> Solver:
     return partial(
         solve_online, name, rule=rule, make_chooser=lambda instance: by_rule, order=order
     )
 
 
-solve_greedy = _rule_solver("greedy", LEAST_LOSS, Order.GIVEN)
+solve_greedy = _rule_solver("greedy", greedy, Order.GIVEN)
 """Least marginal loss, VMs in the order of the instance: what an online system can do."""
 
-solve_greedy_sorted = _rule_solver("greedy_sorted", LEAST_LOSS, Order.DECREASING)
+solve_greedy_sorted = _rule_solver("greedy_sorted", greedy, Order.DECREASING)
 """Least marginal loss, required and large VMs first: a better start for other solvers."""
 
-solve_first_fit = _rule_solver("first_fit", FIRST_FIT, Order.GIVEN)
+solve_first_fit = _rule_solver("first_fit", first_fit, Order.GIVEN)
 """First node that has room."""
 
-solve_best_fit = _rule_solver("best_fit", BEST_FIT, Order.GIVEN)
+solve_best_fit = _rule_solver("best_fit", best_fit, Order.GIVEN)
 """Node that is fullest afterwards."""
 
 solve_xen_4_2: Solver = partial(
     solve_online,
     "xen_4_2",
-    rule=FIRST_FIT,
+    rule=first_fit,
     make_chooser=partial(XenPlacement, release_4_2=True),
 )
 """Automatic placement of Xen 4.2."""
 
 solve_xen: Solver = partial(
-    solve_online, "xen", rule=FIRST_FIT, make_chooser=partial(XenPlacement, release_4_2=False)
+    solve_online, "xen", rule=first_fit, make_chooser=partial(XenPlacement, release_4_2=False)
 )
 """Automatic placement of Xen today."""
 
 solve_nova: Solver = partial(
-    solve_online, "nova", rule=FIRST_FIT, make_chooser=partial(NovaPlacement, pack=False)
+    solve_online, "nova", rule=first_fit, make_chooser=partial(NovaPlacement, pack=False)
 )
 """OpenStack Nova's order of cells, spread."""
 

@@ -1,9 +1,9 @@
 """Who is where, what is left, and what one VM more would lose: the state of the online engine.
 
-Amounts in use are arrays by *row* and place. A row is an instant of the instance
-(`Instance.instants`), so that VMs may come and go in any order of decisions; or, with
-`online=True`, there is a single row, now: VMs are then placed in order of time and `finish` frees
-what they held. Without start and end times both are the same.
+A row of the ledger is an instant of the instance (`Instance.instants`), so that VMs may come and
+go in any order of decisions; or, with `online=True`, there is a single row, now: VMs are then
+placed in order of time and `finish` frees what they held. Without start and end times both are the
+same.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.placing.board import Board, Ints
 from numaplace.solver.placing.corepool import CorePool
 from numaplace.solver.placing.footprint import Footprint, make_footprint
+from numaplace.solver.placing.ledger import NOW, Ledger
 
 REMEMBERED_MAX = 50_000
+
+EVER = slice(None)
+"""All rows."""
 
 CopyKey = tuple[str, int]
 """Sharing group and host index."""
 
 
 class State:
-    """Placements of an instance and what they leave free.
+    """Placements of an instance and what they leave free (`ledger`).
 
     Parameters
     ----------
@@ -50,18 +54,9 @@ class State:
         self.instance: Instance = board.instance
         self.online = online
         self.rows_of = None if online else _rows_of(self.instance)
-        rows = 1 if online else max(1, len(self.instance.instants))
-        shape = (rows, board.size)
-        self.single_row = rows == 1
-        self.cpu_used: Ints = np.zeros(shape, np.int64)
-        self.mib_used = {size: np.zeros(shape, np.int64) for size in PageSize}
-        self.load: Ints = np.zeros(shape, np.int64)
-        self.demand: Ints = np.zeros(shape, np.int64)
-        self.past_load: Ints = np.zeros(board.size, np.int64)
-        self.past_demand: Ints = np.zeros(board.size, np.int64)
+        self.num_rows = 1 if online else max(1, len(self.instance.instants))
+        self.ledger = Ledger(board.cpu_capacity, board.pool_mib, board.host_starts, self.num_rows)
         self.contention: Ints = np.zeros(board.size, np.int64)
-        self.host_load: Ints = np.zeros((rows, len(self.instance.hosts)), np.int64)
-        self.host_vms: Ints = np.zeros(len(self.instance.hosts), np.int64)
         self.functions: dict[tuple[int, str], list[int]] = {}
         self.placed: dict[str, Footprint] = {}
         self.ended: set[str] = set()
@@ -76,7 +71,7 @@ class State:
 
     def rows(self, name: str) -> slice:
         """Rows at which a VM exists."""
-        return slice(0, 1) if self.rows_of is None else self.rows_of[name]
+        return NOW if self.rows_of is None else self.rows_of[name]
 
     def row_mask(self, name: str) -> int:
         """Return the same rows as bits."""
@@ -88,27 +83,15 @@ class State:
         found = {r for name in group.vms for r in range(*self.rows(name).indices(1 << 30))}
         return np.array(sorted(found), np.int64)
 
-    def peak(self, array: Ints, rows: slice) -> Ints:
-        """Largest value of each column over some rows."""
-        if self.single_row:
-            row: Ints = array[0]
-            return row
-        top: Ints = array[rows].max(axis=0)
-        return top
-
     # ---- what is free -----------------------------------------------------------------------
 
     def free_mib(self, place: int, size: PageSize, rows: slice | Ints) -> int:
         """Memory free on a place at all of some rows."""
-        used = self.mib_used[size]
-        most = used.item(0, place) if self.single_row else int(used[rows, place].max())
-        return int(self.board.pool_mib[size].item(place)) - int(most)
+        return self.ledger.least_at(self.ledger.free_mib[size], place, rows)
 
     def free_cpu(self, place: int, rows: slice) -> int:
         """Part of `Board.cpu_capacity` free on a place at all of some rows."""
-        used = self.cpu_used
-        most = used.item(0, place) if self.single_row else int(used[rows, place].max())
-        return int(self.board.cpu_capacity.item(place)) - int(most)
+        return self.ledger.least_at(self.ledger.free_cpu, place, rows)
 
     def free_functions(self, host_index: int, address: str, has: int, rows: slice) -> int:
         """Functions of a device free at all of some rows."""
@@ -153,7 +136,7 @@ class State:
         name = print_.vm.name
         self._add(print_, 1)
         self.placed[name] = print_
-        self.host_vms[print_.host_index] += 1
+        self.ledger.host_vms[print_.host_index] += 1
         for place, pcpus in self._pinned(print_):
             self.pool(place).take(print_.vm, pcpus, self.row_mask(name))
             self._room.pop(place, None)
@@ -165,7 +148,7 @@ class State:
     def release(self, name: str) -> Footprint:
         """Unplace a VM as if it had never been there; copies stay until `set_copies`."""
         print_ = self.placed.pop(name)
-        self.host_vms[print_.host_index] -= 1
+        self.ledger.host_vms[print_.host_index] -= 1
         if name in self.ended:
             self.ended.discard(name)
         else:
@@ -180,8 +163,7 @@ class State:
         print_ = self.placed[name]
         if name in self.ended:
             return
-        np.maximum(self.past_load, self.load[0], out=self.past_load)
-        np.maximum(self.past_demand, self.demand[0], out=self.past_demand)
+        self.ledger.keep_peaks()
         self._add(print_, -1)
         for place, pcpus in self._pinned(print_):
             self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=False)
@@ -196,23 +178,12 @@ class State:
 
     def _add(self, print_: Footprint, sign: int) -> None:
         rows = self.rows(print_.vm.name)
-        where = 0 if self.single_row else rows
-        for array, amounts in (
-            (self.cpu_used, print_.cpu),
-            (self.load, print_.load),
-            (self.mib_used[print_.vm.page_size], print_.pages),
-            (self.demand, print_.demand),
-        ):
-            for place, amount in amounts:
-                array[where, place] += sign * amount
-        load = 0
-        for place, milli in print_.load:
-            load += milli
-            peak = self._peak_at(self.load, self.past_load, place)
+        self.ledger.change(print_, rows, sign)
+        for place, _ in print_.load:
+            peak = self._peak_at(*self._loads, place)
             self.contention[place] = self.board.contention[place].loss(peak)
-        self.host_load[where, print_.host_index] += sign * load
         for address, count in print_.functions:
-            used = self.functions.setdefault((print_.host_index, address), [0] * len(self.load))
+            used = self.functions.setdefault((print_.host_index, address), [0] * self.num_rows)
             for row in range(rows.start, rows.stop):
                 used[row] += sign * count
 
@@ -220,18 +191,13 @@ class State:
         """Say which places hold a group's copies on a host."""
         group = self._groups[key[0]]
         before = self.copies.get(key, frozenset())
-        self._copy_memory(group, places - before, group.shared_mib)
-        self._copy_memory(group, before - places, -group.shared_mib)
+        for sign, changed in ((1, places - before), (-1, before - places)):
+            pages = tuple((place, group.shared_mib) for place in changed)
+            self.ledger.take_pages(PageSize.SMALL, key[1], pages, self.group_rows(group), sign)
         if places:
             self.copies[key] = places
         else:
             self.copies.pop(key, None)
-
-    def _copy_memory(self, group: SharingGroup, places: Iterable[int], mib: int) -> None:
-        used = self.mib_used[PageSize.SMALL]
-        rows = self.group_rows(group)
-        for place in places:
-            used[rows, place] += mib
 
     # ---- what it costs ----------------------------------------------------------------------
 
@@ -240,28 +206,31 @@ class State:
         loss = print_.own_micro + self._pair_loss(print_)
         rows = self.rows(print_.vm.name)
         for place, milli in print_.load:
-            before, after = self._peaks(self.load, self.past_load, place, rows, milli)
+            before, after = self._peaks(*self._loads, place, rows, milli)
             contention = self.board.contention[place]
             loss += contention.loss(after) - contention.loss(before)
+        demands = self.ledger.demand_milli, self.ledger.past_demand_milli
         for place, milli in print_.demand:
-            before, after = self._peaks(self.demand, self.past_demand, place, rows, milli)
+            before, after = self._peaks(*demands, place, rows, milli)
             bandwidth = self.board.bandwidth[place]
             if bandwidth is not None:
                 loss += bandwidth.loss(after) - bandwidth.loss(before)
         group = self.instance.group_of.get(print_.vm.name)
         return loss if group is None else loss + self._sharing_loss(group, print_, copies)
 
+    @property
+    def _loads(self) -> tuple[Ints, Ints]:
+        return self.ledger.load_milli, self.ledger.past_load_milli
+
     def _peak_at(self, array: Ints, past: Ints, place: int) -> int:
-        now = array.item(0, place) if self.single_row else array[:, place].max()
-        return max(int(now), past.item(place))
+        return max(self.ledger.most_at(array, place, EVER), past.item(place))
 
     def _peaks(
         self, array: Ints, past: Ints, place: int, rows: slice, added: int
     ) -> tuple[int, int]:
         """Peak of a place at any time, without and with an amount added at some rows."""
         before = self._peak_at(array, past, place)
-        now = array.item(0, place) if self.single_row else array[rows, place].max()
-        return before, max(before, int(now) + added)
+        return before, max(before, self.ledger.most_at(array, place, rows) + added)
 
     def _pair_loss(self, print_: Footprint) -> int:
         name, instance, loss = print_.vm.name, self.instance, 0
@@ -303,12 +272,9 @@ class State:
         self, print_: Footprint, home: int, vcpus: int, copies: Iterable[int]
     ) -> list[tuple[int, int]]:
         """Pairs (loss, place) for reading each copy from a home."""
-        places = self.instance.places
+        instance, places = self.instance, self.instance.places
         return [
-            (
-                rates.sharing_rate(self.instance, print_.vm, vcpus, places[home], places[at]),
-                at,
-            )
+            (rates.sharing_rate(instance, print_.vm, vcpus, places[home], places[at]), at)
             for at in copies
         ]
 

@@ -22,18 +22,22 @@ placed is taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+
+import numpy as np
 
 from numaplace.models.instance import Instance
 from numaplace.models.units import ceil_div
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.models.xen import domain_mib
 from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.cell_offer import places_for
 from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.matching import FORBIDDEN, assign
+from numaplace.solver.placing.offer import Offer
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.scores import places_for
+from numaplace.solver.placing.rules import choose, xen, xen_4_2
 from numaplace.solver.placing.state import State
 
 NODES_MAX = 16
@@ -41,6 +45,25 @@ NODES_MAX = 16
 
 NodeSet = tuple[int, ...]
 """Places of one host, ascending."""
+
+
+class _NodeSets(Offer):
+    """Node sets of one host."""
+
+    def __init__(
+        self,
+        state: State,
+        sets: list[NodeSet],
+        free_mib: Mapping[int, int],
+        running: Sequence[tuple[int, frozenset[int]]],
+    ) -> None:
+        super().__init__(state.ledger)
+        self.slots = np.arange(len(sets))
+        self.first = self.second = np.array([nodes[0] for nodes in sets])
+        shared = [[(vcpus, len(on.intersection(s))) for vcpus, on in running] for s in sets]
+        self.left_mib = np.array([sum(free_mib[node] for node in nodes) for nodes in sets])
+        self.runnable = np.array([sum(vcpus * n for vcpus, n in of_set) for of_set in shared])
+        self.runnable_once = np.array([sum(v for v, n in of_set if n) for of_set in shared])
 
 
 class XenPlacement:
@@ -56,7 +79,7 @@ class XenPlacement:
 
     def __init__(self, instance: Instance, *, release_4_2: bool) -> None:
         self.instance = instance
-        self.release_4_2 = release_4_2
+        self.release_4_2, self.rule = release_4_2, xen_4_2 if release_4_2 else xen
         self.affinity: dict[str, frozenset[int]] = {}
 
     def __call__(self, engine: Engine, vm: Vm) -> Candidate | None:
@@ -96,31 +119,23 @@ class XenPlacement:
         need_mib = max(wanted_mib, self.instance.form(vm.name).memory_mib)
         free = {p.index: state.free_mib(p.index, vm.page_size, rows) for p in suitable}
         for size in range(min(fewest, len(suitable)), len(suitable) + 1):
-            best: tuple[int, int] | None = None
-            chosen: NodeSet | None = None
-            for group in combinations(suitable, size):
-                nodes = tuple(place.index for place in group)
-                free_mib = sum(free[node] for node in nodes)
-                if free_mib < need_mib or sum(p.node.threads for p in group) < vm.vcpus:
-                    continue
-                key = (self._load(state, nodes), -free_mib)
-                if best is None or key < best:
-                    best, chosen = key, nodes
-            if chosen is not None:
-                return chosen
+            sets = [
+                tuple(place.index for place in group)
+                for group in combinations(suitable, size)
+                if sum(free[place.index] for place in group) >= need_mib
+                and sum(place.node.threads for place in group) >= vm.vcpus
+            ]
+            if sets:
+                return sets[choose(_NodeSets(state, sets, free, self._running(state)), self.rule)]
         return everywhere
 
-    def _load(self, state: State, nodes: NodeSet) -> int:
-        """Load of a node set: vCPUs of running domains that may run on it."""
-        wanted = frozenset(nodes)
-        load = 0
-        for name, where in self.affinity.items():
-            if name in state.placed and name not in state.ended:
-                shared = len(where & wanted)
-                load += state.placed[name].vm.vcpus * (
-                    min(1, shared) if self.release_4_2 else shared
-                )
-        return load
+    def _running(self, state: State) -> list[tuple[int, frozenset[int]]]:
+        """VCPUs of each running domain, and the nodes it may run on."""
+        return [
+            (state.placed[name].vm.vcpus, where)
+            for name, where in self.affinity.items()
+            if name in state.placed and name not in state.ended
+        ]
 
     def _runs_on(self, vm: Vm, host_index: int, nodes: NodeSet) -> list[int]:
         """Nodes on which the vCPUs run: the set, as far as hard affinity leaves any of it."""
@@ -151,7 +166,8 @@ class XenPlacement:
         self, state: State, vm: Vm, usable: list[int], nodes: NodeSet
     ) -> Iterator[list[Home]]:
         """Ways to cut a domain over its nodes: most cells first, least loaded nodes first."""
-        loads = {place: float(self._load(state, (place,))) for place in usable}
+        running = self._running(state)
+        loads = {p: float(sum(vcpus for vcpus, on in running if p in on)) for p in usable}
         for shape in reversed(self.instance.form(vm.name).shapes):
             if shape.num_cells > min(len(usable), len(nodes)):
                 continue

@@ -24,7 +24,7 @@ from numaplace.solver.placing.board import Board
 from numaplace.solver.placing.build import build
 from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.rules import LEAST_LOSS
+from numaplace.solver.placing.rules import greedy
 from numaplace.solver.placing.search import Search
 from numaplace.solver.replan.step_room import Room
 
@@ -254,7 +254,7 @@ class _Sequencer:
         for host in self.instance.allowed_hosts(vm):
             if host.name != step.before.host:
                 elsewhere = replace(vm, allowed_hosts=frozenset({host.name}))
-                best = Search(engine.state, elsewhere, LEAST_LOSS).best()
+                best = Search(engine.state, elsewhere, greedy).best()
                 if best is not None:
                     yield best.footprint.placement
 

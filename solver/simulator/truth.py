@@ -13,7 +13,8 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.trace import Reals
 from numaplace.solver.placing.engine import Engine
-from numaplace.solver.placing.rules import LEAST_LOSS, PlacementRule, Scores
+from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.rules import Rule, greedy
 from numaplace.solver.simulator.plans import simulate_plan
 from numaplace.solver.simulator.ranks import ranks, spearman
 
@@ -44,17 +45,17 @@ def make_plan(instance: Instance, quality: Quality, seed: int) -> Plan:
     """Return a valid plan; VMs that find no place are left out."""
     rng = np.random.default_rng(seed)
 
-    def chance(scores: Scores) -> Reals:
-        return rng.random(len(scores.left))
+    def chance(offer: Offer) -> Reals:
+        return rng.random(len(offer))
 
-    def most_loss(scores: Scores) -> Reals:
-        key: Reals = -scores.loss - rng.random(len(scores.left))
+    def most_loss(offer: Offer) -> Reals:
+        key: Reals = -offer.loss - rng.random(len(offer))
         return key
 
-    rules = {
-        Quality.GOOD: LEAST_LOSS,
-        Quality.BAD: PlacementRule(most_loss, by_loss=False),
-        Quality.RANDOM: PlacementRule(chance, by_loss=False),
+    rules: dict[Quality, Rule] = {
+        Quality.GOOD: greedy,
+        Quality.BAD: most_loss,
+        Quality.RANDOM: chance,
     }
     engine = Engine(instance, rules[quality])
     for vm in instance.vms:

@@ -55,5 +55,5 @@ def test_nobody_else_prices() -> None:
     "source", ["x = 3 * MICRO", "x = y / units.MICRO", "x *= MICRO", "x = units.to_micro(0.5)"]
 )
 def test_a_copy_is_seen(source: str) -> None:
-    assert priced("solver/placing/scores.py", source)
+    assert priced("solver/placing/cell_offer.py", source)
     assert not priced("models/rates.py", source)

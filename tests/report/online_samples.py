@@ -16,7 +16,7 @@ from numaplace.models.schedule import Goal
 from numaplace.models.trace import Trace, make_trace
 from numaplace.solver.compare.policies import Comparison, Optimum, PolicyRow
 from numaplace.solver.placing.replay import Replay, replay
-from numaplace.solver.placing.trace_rules import RULES
+from numaplace.solver.placing.rules import RULES
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -24,7 +24,7 @@ from numaplace.report.picture.geometry import Box
 from numaplace.report.tables.online_summary import gaps_of, rows_by_load
 from numaplace.solver.compare.policies import Comparison
 from numaplace.solver.placing.replay import Replay, replay
-from numaplace.solver.placing.trace_rules import BASELINES, OURS, RULES
+from numaplace.solver.placing.rules import BASELINES, OURS, RULES
 from numaplace.tests.report.online_samples import (
     DAY_MS,
     comparison,

@@ -17,7 +17,7 @@ from numaplace.report.tables.online_plain import (
 )
 from numaplace.solver.compare.policies import Comparison
 from numaplace.solver.placing.replay import Sample, replay
-from numaplace.solver.placing.trace_rules import RULES
+from numaplace.solver.placing.rules import RULES
 from numaplace.tests.report.online_samples import (
     HOUR_MS,
     comparison,

@@ -18,7 +18,7 @@ from numaplace.report.tables.online_summary import (
 from numaplace.solver.compare.policies import Case, Comparison, Setup, compare_online
 from numaplace.solver.compare.store import Store
 from numaplace.solver.placing.replay import Sample, replay
-from numaplace.solver.placing.trace_rules import RULES
+from numaplace.solver.placing.rules import RULES
 from numaplace.tests.report.online_samples import (
     HOUR_MS,
     comparison,

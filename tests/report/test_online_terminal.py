@@ -8,7 +8,7 @@ from numaplace.report.tables.online_words import micros, percent, time_unit
 from numaplace.report.tables.terminal_online import comparison_views, replay_views
 from numaplace.solver.compare.policies import Comparison
 from numaplace.solver.placing.replay import replay
-from numaplace.solver.placing.trace_rules import RULES
+from numaplace.solver.placing.rules import RULES
 from numaplace.tests.report.online_samples import (
     DAY_MS,
     comparison,

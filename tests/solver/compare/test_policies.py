@@ -10,7 +10,7 @@ from numaplace.models.schedule import Goal
 from numaplace.models.trace import Trace, make_trace
 from numaplace.solver.compare.policies import Case, Comparison, Setup, compare_online
 from numaplace.solver.compare.store import Store
-from numaplace.solver.placing.trace_rules import RULES
+from numaplace.solver.placing.rules import RULES
 from numaplace.tests.random_traces import small_host
 
 FLEET = Fleet(((small_host("h", (4, 4), (4096, 4096)), 2),))

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -11,29 +12,31 @@ from numaplace.instances.presets import preset
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.topology import Host, NumaNode, PCpu
-from numaplace.models.verify import Rule, violations
+from numaplace.models.verify import Rule as Named
+from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
 from numaplace.solver.placing.build import build
+from numaplace.solver.placing.cell_offer import places_for
 from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.ledger import Ledger
 from numaplace.solver.placing.orders import Order, ordered
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.rules import BEST_FIT, FIRST_FIT, LEAST_LOSS, PlacementRule
-from numaplace.solver.placing.scores import places_for
+from numaplace.solver.placing.rules import Rule, best_fit, first_fit, greedy
 from numaplace.solver.placing.solver import by_rule, place_all
 from numaplace.tests.strategies import instances, random_small_instance
 
-RULES = [LEAST_LOSS, FIRST_FIT, BEST_FIT]
+RULES = [greedy, first_fit, best_fit]
 
 
 def check(engine: Engine) -> None:
     """Hold the plan so far against verifier and cost."""
     plan = engine.plan()
-    broken = [v for v in violations(engine.instance, plan) if v.rule is not Rule.REQUIRED_VMS]
+    broken = [v for v in violations(engine.instance, plan) if v.rule is not Named.REQUIRED_VMS]
     assert not broken, broken[0]
     assert engine.loss_micro == evaluate(engine.instance, plan).loss_micro
 
 
-def _come_and_go(instance: Instance, rule: PlacementRule, seed: int) -> None:
+def _come_and_go(instance: Instance, rule: Rule, seed: int) -> None:
     engine = Engine(instance, rule)
     rng = random.Random(seed)
     for vm in instance.vms:
@@ -51,9 +54,16 @@ def _come_and_go(instance: Instance, rule: PlacementRule, seed: int) -> None:
     state = engine.state
     assert engine.loss_micro == 0
     assert not state.copies
-    assert not any(used.any() for used in state.mib_used.values())
-    assert not any(a.any() for a in (state.cpu_used, state.load, state.demand, state.host_load))
+    _assert_same(state.ledger, Engine(instance).state.ledger)
     assert not any(any(used) for used in state.functions.values())
+
+
+def _assert_same(ledger: Ledger, fresh: Ledger) -> None:
+    for size, free in ledger.free_mib.items():
+        np.testing.assert_array_equal(free, fresh.free_mib[size])
+    for name, amounts in vars(ledger).items():
+        if isinstance(amounts, np.ndarray):
+            np.testing.assert_array_equal(amounts, getattr(fresh, name), err_msg=name)
 
 
 @pytest.mark.parametrize("first", range(0, 300, 50))
@@ -68,7 +78,7 @@ def test_every_step_is_valid_and_its_loss_exact(first: int) -> None:
 @settings(max_examples=60, deadline=None)
 def test_every_step_is_valid_on_drawn_instances(instance: Instance) -> None:
     """The same for instances that hypothesis looks for and shrinks."""
-    _come_and_go(instance, LEAST_LOSS, 0)
+    _come_and_go(instance, greedy, 0)
 
 
 @pytest.mark.parametrize("name", ["8n-30vm", "io", "cxl", "24n"])
@@ -84,7 +94,7 @@ def test_generated_instances_get_valid_plans(name: str) -> None:
 def test_one_row_of_now_gives_the_plan_of_all_instants() -> None:
     """Finishing VMs in order of time leaves as much room as looking at every instant."""
     compared = 0
-    for seed in range(200):
+    for seed in (*range(200), 1562):  # 1562: a host's load was higher before, and is to be balanced
         instance = random_small_instance(seed, max_vms=6, max_plans=10**12)
         if len(instance.instants) < 2 or instance.sharing:
             continue

@@ -24,9 +24,9 @@ from numaplace.models.vm import (
     Vm,
 )
 from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.cell_offer import CellOffer, places_for
 from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.scores import places_for, score
 from numaplace.solver.placing.state import State
 from numaplace.tests.builders import make_host, make_node
 from numaplace.tests.strategies import random_small_instance
@@ -55,7 +55,8 @@ def _built(
     allowed, exactly = places_for(state, vm)
     cells = shape.cells()
     scores = {
-        cell: score(state, vm, allowed, *cell, len(cells), balloon=balloon) for cell in set(cells)
+        cell: CellOffer(state, vm, allowed, *cell, len(cells), balloon=balloon)
+        for cell in set(cells)
     }
     for span in state.board.host_slice:
         usable = [place for place in range(span.start, span.stop) if allowed[place]]
@@ -107,7 +108,7 @@ def _scored(instance: Instance, placed: Plan, name: str) -> list[int]:
     vm, form = instance.vm(name), instance.form(name)
     vcpus, blocks = form.shapes[0].cells()[0]
     allowed, _ = places_for(engine.state, vm)
-    loss: list[int] = score(engine.state, vm, allowed, vcpus, blocks, 1).loss.tolist()
+    loss: list[int] = CellOffer(engine.state, vm, allowed, vcpus, blocks, 1).loss.tolist()
     return loss
 
 
@@ -150,7 +151,7 @@ def test_pages_that_must_spill_of_a_guest_that_sees_its_cells() -> None:
     engine = Engine(here)
     engine.load_plan(Plan({other.name: _at(n, other) for n, other in enumerate(full)}))
     assert vm.locality == 0.8
-    found = score(engine.state, vm, places_for(engine.state, vm)[0], 1, 2, 2).loss.tolist()
+    found = CellOffer(engine.state, vm, places_for(engine.state, vm)[0], 1, 2, 2).loss.tolist()
     lost = 0.2 * 256 / 1024 + 0.8 * 256 / 512
     assert found == [round(lost * s * MICRO) for s in (1 / 3, 1 / 3, 1 / 5)]
 
@@ -226,5 +227,5 @@ def test_what_fits_nowhere_is_not_tried() -> None:
     for vm, fits in cases:
         state = Engine(Instance((host,), (vm,))).state
         blocks = state.instance.form("vm").blocks
-        found = score(state, vm, places_for(state, vm)[0], vm.vcpus, blocks, 1)
+        found = CellOffer(state, vm, places_for(state, vm)[0], vm.vcpus, blocks, 1)
         assert found.fits.tolist() == fits

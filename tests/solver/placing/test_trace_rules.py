@@ -7,11 +7,11 @@ from numaplace.models.errors import InputError
 from numaplace.models.fleet import Fleet
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.trace import Trace, make_trace
+from numaplace.solver.placing.fleet_state import FleetState
 from numaplace.solver.placing.mix import other_most
-from numaplace.solver.placing.offer import Offer
 from numaplace.solver.placing.replay import replay
-from numaplace.solver.placing.trace_rules import RULES, choose, rule_names
-from numaplace.solver.placing.trace_state import FleetState
+from numaplace.solver.placing.rules import RULES, choose, rule_names
+from numaplace.solver.placing.slot_offer import SlotOffer
 from numaplace.tests.random_traces import small_host
 
 TWO = Fleet(((small_host("h", (8, 8), (8192, 8192)), 2),))
@@ -30,7 +30,7 @@ def last_slot(rule: str, trace: Trace, before: list[int], fleet: Fleet = TWO) ->
         state.mix.see(vm)
         state.take(vm, slot)
     state.mix.see(len(before))
-    return choose(Offer(state, len(before)), RULES[rule])
+    return choose(SlotOffer(state, len(before)), RULES[rule])
 
 
 @pytest.mark.parametrize(

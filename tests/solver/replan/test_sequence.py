@@ -22,7 +22,7 @@ from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.placing.engine import Engine
-from numaplace.solver.placing.rules import BEST_FIT, FIRST_FIT, LEAST_LOSS
+from numaplace.solver.placing.rules import best_fit, first_fit, greedy
 from numaplace.solver.replan.sequence import Ordered, order_moves, priced
 from numaplace.tests.strategies import random_small_instance
 
@@ -90,7 +90,7 @@ def rich_case(seed: int) -> tuple[Instance, Plan, Plan] | None:
         instance, current=None, vms=tuple(replace(vm, required=False) for vm in instance.vms)
     )
     plans = []
-    for rule in rng.sample([LEAST_LOSS, FIRST_FIT, BEST_FIT], 2):
+    for rule in rng.sample([greedy, first_fit, best_fit], 2):
         engine = Engine(instance, rule)
         for vm in rng.sample(instance.vms, len(instance.vms)):
             engine.add(vm)

@@ -9,12 +9,18 @@ from numaplace.models.instance import Place
 from numaplace.models.rates import Contention, busy_load, contention, stacked
 from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import NEVER_MS, Ints, Trace
-from numaplace.models.units import MILLI, to_milli
+from numaplace.models.units import MILLI, PageSize, to_milli
+from numaplace.solver.placing.ledger import NOW, Amounts, Ledger, Use
 from numaplace.solver.placing.mix import Mix
+
+Pair = tuple[int, int]
+"""An amount on the first and on the second place of a VM."""
+
+Parts = tuple[Pair, Pair, Pair]
 
 
 class FleetState:
-    """Amounts in use on every place, kept up to date as VMs come and go.
+    """A ledger in whole vCPUs, kept up to date as VMs come and go, and what policies are told.
 
     Parameters
     ----------
@@ -23,16 +29,12 @@ class FleetState:
 
     Attributes
     ----------
-    free_cpu, free_mib
-        What each place has left.
-    load_milli
-        CPU load of each place: vCPUs times utilisation, in thousandths.
+    ledger
+        What is free; its views `free_cpu` and `free_mib` are of places, now.
     runnable
         VCPUs of VMs that may run on each place; all vCPUs of a VM of two cells count on both.
     spanning
         By pair of places: vCPUs of the VMs cut over just this pair.
-    host_free_cpu, host_free_mib, host_vms
-        The same by host, and the number of VMs there.
     host_end_ms
         When the last VM of each host is predicted to end; 0 on an empty host.
     slots
@@ -47,41 +49,40 @@ class FleetState:
 
     def __init__(self, fleet: Fleet, trace: Trace) -> None:
         self.fleet, self.trace = fleet, trace
-        self.free_cpu = fleet.cpu_capacity.copy()
-        self.free_mib = fleet.memory_mib.copy()
-        self.load_milli: Ints = np.zeros(fleet.num_places, np.int64)
+        pools = {PageSize.SMALL: fleet.memory_mib}
+        self.ledger = Ledger(fleet.cpu_capacity, pools, fleet.host_start[:-1])
+        self.free_cpu = self.ledger.free_cpu[0]
+        self.free_mib = self.ledger.free_mib[PageSize.SMALL][0]
         self.runnable: Ints = np.zeros(fleet.num_places, np.int64)
+        self._runnable = memoryview(self.runnable)  # type: ignore[arg-type]
         self.spanning: Ints = np.zeros(fleet.num_slots - fleet.num_places, np.int64)
-        self.host_free_cpu = np.add.reduceat(fleet.cpu_capacity, fleet.host_start[:-1])
-        self.host_free_mib = np.add.reduceat(fleet.memory_mib, fleet.host_start[:-1])
-        self.host_cpu = np.maximum(1, self.host_free_cpu)
-        self.host_mib = np.maximum(1, self.host_free_mib)
-        self.host_vms: Ints = np.zeros(fleet.num_hosts, np.int64)
         self.host_end_ms: Ints = np.zeros(fleet.num_hosts, np.int64)
         self.slots: Ints = np.full(len(trace), REJECTED)
-        self._residents: list[set[int]] = [set() for _ in range(fleet.num_hosts)]
+        self._residents: list[dict[int, Use]] = [{} for _ in range(fleet.num_hosts)]
         # Lists, since single numbers are read from them faster than from arrays.
-        self._parts = [
-            list(zip(*(part.tolist() for part in parts), strict=True))
-            for parts in (trace.vcpu_parts, trace.memory_parts_mib)
-        ]
+        loads = [to_milli(busy_load(vcpus, trace.utilisation)) for vcpus in trace.vcpu_parts]
+        amounts = (trace.vcpu_parts, trace.memory_parts_mib, loads)
+        pairs = [zip(*(part.tolist() for part in parts), strict=True) for parts in amounts]
+        kept: dict[Parts, Parts] = {}  # equal ones once
+        self._parts = [kept.setdefault(parts, parts) for parts in zip(*pairs, strict=True)]
         self._predicted = np.minimum(trace.predicted_end_ms, NEVER_MS).tolist()
-        self._utilisation = trace.utilisation.tolist()
         self.contention = _contention(fleet)
         room_milli = fleet.cpu_capacity * MILLI
         self.never_contends = bool(np.all(room_milli <= self.contention.cores_milli))
         self.mix = Mix(fleet, trace)
         self.now_ms = 0
 
-    def parts(self, vm: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """VCPUs and MiB of a VM, each on its first and second place."""
-        return self._parts[0][vm], self._parts[1][vm]
+    def parts(self, vm: int) -> Parts:
+        """VCPUs, MiB and load in milli-vCPU of a VM, each on its first and second place."""
+        return self._parts[vm]
 
     def take(self, vm: int, slot: int) -> None:
         """Give a VM a slot that is free."""
         self.slots[vm] = slot
-        host = self._change(vm, slot, 1)
-        self._residents[host].add(vm)
+        use = self._use(vm, slot)
+        host = use.host_index
+        self._change(vm, slot, use, 1)
+        self._residents[host][vm] = use
         end = self._predicted[vm]
         if end > self.host_end_ms[host]:
             self.host_end_ms[host] = end
@@ -89,29 +90,33 @@ class FleetState:
     def release(self, vm: int) -> None:
         """Free what a VM holds; its slot stays on record."""
         slot = int(self.slots[vm])
-        host = self._change(vm, slot, -1)
+        host = self.fleet.host_of(slot)
         residents = self._residents[host]
-        residents.remove(vm)
+        self._change(vm, slot, residents.pop(vm), -1)
         if self._predicted[vm] >= self.host_end_ms[host]:
             self.host_end_ms[host] = max((self._predicted[other] for other in residents), default=0)
 
-    def _change(self, vm: int, slot: int, sign: int) -> int:
-        fleet = self.fleet
-        vcpus, mib = self.parts(vm)
-        host = int(fleet.place_host[fleet.first[slot]])
-        places = [int(fleet.first[slot])]
-        if slot >= fleet.num_places:
-            places.append(int(fleet.second[slot]))
-            self.spanning[slot - fleet.num_places] += sign * sum(vcpus)
-        for k, place in enumerate(places):
-            self.free_cpu[place] -= sign * vcpus[k]
-            self.free_mib[place] -= sign * mib[k]
-            self.load_milli[place] += sign * to_milli(busy_load(vcpus[k], self._utilisation[vm]))
-            self.runnable[place] += sign * sum(vcpus)
-        self.host_free_cpu[host] -= sign * sum(vcpus)
-        self.host_free_mib[host] -= sign * sum(mib)
-        self.host_vms[host] += sign
-        return host
+    def _use(self, vm: int, slot: int) -> Use:
+        first, (vcpus, mib, load) = self.fleet.first.item(slot), self._parts[vm]
+        host = self.fleet.place_host.item(first)
+        cpu: Amounts = ((first, vcpus[0]),)
+        pages: Amounts = ((first, mib[0]),)
+        loads: Amounts = ((first, load[0]),)
+        if vcpus[1]:
+            second = self.fleet.second.item(slot)
+            cpu, pages = (*cpu, (second, vcpus[1])), (*pages, (second, mib[1]))
+            loads = (*loads, (second, load[1]))
+        return Use(host, PageSize.SMALL, cpu, pages, loads, ())
+
+    def _change(self, vm: int, slot: int, use: Use, sign: int) -> None:
+        first, second = self._parts[vm][0]
+        vcpus = sign * (first + second)
+        if second:
+            self.spanning[slot - self.fleet.num_places] += vcpus
+        for place, _ in use.cpu:
+            self._runnable[place] += vcpus
+        self.ledger.change(use, NOW, sign)
+        self.ledger.host_vms[use.host_index] += sign
 
 
 def _contention(fleet: Fleet) -> Contention[Ints]:

@@ -1,0 +1,278 @@
+"""Every place for one cell of a VM at once, with a lower bound of the loss it would add."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from numaplace.models import rates
+from numaplace.models.cores import node_llcs
+from numaplace.models.locality import is_local
+from numaplace.models.relations import Scope
+from numaplace.models.units import MILLI
+from numaplace.models.vm import CpuPolicy, DeviceRequest, MemoryMode, Vm
+from numaplace.solver.placing.board import Board, Bools, Ints
+from numaplace.solver.placing.footprint import Footprint, llc_domain
+from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.state import EVER, State
+
+
+def places_for(state: State, vm: Vm) -> tuple[Bools, frozenset[int] | None]:
+    """Places a VM may use, and the very places it must use if it is tied to a placed VM."""
+    board = state.board
+    mask = board.allowed(vm).copy()
+    exactly: frozenset[int] | None = None
+    for group in board.togethers.get(vm.name, ()):
+        for name in group.vms:
+            other = state.placed.get(name)
+            if other is None or name == vm.name or not vm.overlaps(other.vm):
+                continue
+            if group.scope is Scope.HOST:
+                mask &= board.host_index == other.host_index
+            else:
+                homes = [place for place, _ in other.homes]
+                mask &= np.isin(np.arange(board.size), homes)
+                exactly = frozenset(homes)
+    for rule in board.aparts.get(vm.name, ()):
+        for name in rule.vms:
+            other = state.placed.get(name)
+            if other is None or name == vm.name or not vm.overlaps(other.vm):
+                continue
+            if rule.scope is Scope.HOST:
+                mask[board.host_slice[other.host_index]] = False
+            else:
+                mask[[place for place, _ in other.homes]] = False
+    return mask, exactly
+
+
+class CellOffer(Offer):
+    """All places of an instance, for one of `cells` cells of `vcpus` and `blocks`.
+
+    Attributes
+    ----------
+    fits
+        Whether the cell may go to a place, as far as can be told for each place alone.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        vm: Vm,
+        allowed: Bools,
+        vcpus: int,
+        blocks: int,
+        cells: int,
+        *,
+        balloon: bool = False,
+        spill: bool = True,
+    ) -> None:
+        super().__init__(state.ledger, state.rows(vm.name), vm.page_size)
+        self.state, self.vm, self.board = state, vm, state.board
+        self.vcpus, self.blocks, self.cells, self.balloon = vcpus, blocks, cells, balloon
+        self.form = state.instance.form(vm.name)
+        self.slots = self.first = self.second = np.arange(self.board.size)
+        shared = vm.cpu_policy is CpuPolicy.SHARED
+        self.cpu = vcpus * (MILLI if shared else self.board.ratio_milli), 0
+        talks = self.board.cooperations.get(vm.name, ())
+        self.expecting = any(partner.name not in state.placed for _, partner in talks)
+        fits = allowed & (self.left_cpu >= 0)
+        if not shared:
+            fits = fits & self._pcpus_fit(fits)
+        self.fits: Bools = fits & self._memory_fits(spill=spill)
+        if cells == 1:
+            for near, _ in self._devices:
+                self.fits = self.fits & near
+
+    def total(self, of_places: Ints) -> Ints:
+        """Return the amount itself: a choice is a place."""
+        return of_places
+
+    @cached_property
+    def _devices(self) -> list[tuple[Bools, Ints]]:
+        """For each request of a VM of one cell, places near enough, and the loss there."""
+        found: list[tuple[Bools, Ints]] = []
+        for request in self.vm.devices:
+            near, rate = device_rates(self.board, request)
+            found.append((near, request.count * rate))
+        return found
+
+    def _pcpus_fit(self, fits: Bools) -> Bools:
+        """Places whose free pCPUs serve a dedicated cell."""
+        mask, policy = self.state.row_mask(self.vm.name), self.vm.thread_policy
+        found = np.zeros(len(fits), np.bool_)
+        for place in np.flatnonzero(fits).tolist():
+            found[place] = self.state.room(place, policy, mask) >= self.vcpus
+        return found
+
+    @cached_property
+    def _pool(self) -> Ints:
+        """MiB free for the VM's own pages once a copy of shared ones that it needs is there."""
+        group = self.state.instance.group_of.get(self.vm.name)
+        if group is None or group.across_nodes:
+            return self.free_mib
+        copies = self.state.copies.items()
+        have = [place for (name, _), at in copies if name == group.name for place in at]
+        free = self.free_mib - group.shared_mib
+        free[have] += group.shared_mib
+        return free
+
+    def _in_blocks(self, free_mib: Ints) -> Ints:
+        """Blocks that find room on each place that may hold pages of the VM."""
+        here: Ints = np.maximum(0, free_mib) // self.form.block_mib
+        if self.vm.memory_nodes is not None:
+            here = here * np.isin(self.board.node_id, list(self.vm.memory_nodes))
+        return here
+
+    @cached_property
+    def left_mib(self) -> Ints:
+        """MiB left on each place, 0 where some of the cell's pages must go elsewhere."""
+        return np.maximum(0, self._pool - self.blocks * self.form.block_mib)
+
+    @cached_property
+    def _missing(self) -> Ints:
+        """Blocks that would not fit on each place."""
+        return np.maximum(0, self.blocks - self._in_blocks(self._pool))
+
+    def _memory_fits(self, *, spill: bool) -> Bools:
+        """Places (for strict memory) or hosts (for memory that may spill) with enough pages."""
+        vm, lacking = self.vm, self.form.balloon_blocks if self.balloon else 0
+        if vm.memory_mode is MemoryMode.INTERLEAVE:
+            return np.ones(self.board.size, np.bool_)
+        own_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
+        if own_only or not spill:
+            return self._missing <= lacking
+        of_host = self.ledger.by_host(self._in_blocks(self.free_mib))
+        enough: Bools = (of_host >= self.form.blocks - lacking)[self.board.host_index]
+        return enough
+
+    @cached_property
+    def loss(self) -> Ints:
+        """Loss in micro-vCPU that the cell would add, never more than the true one."""
+        state, vm, blocks, missing = self.state, self.vm, self.blocks, self._missing
+        loss = self._contention() + pair_loss(state, vm, self.vcpus, self.cells)
+        loss = loss + affinity_loss(self.board, vm, self.vcpus)
+        if vm.memory_mode is not MemoryMode.INTERLEAVE:
+            if not self.balloon and missing.any():
+                cell_mib, r = blocks * self.form.block_mib, self.board.nearest_r
+                loss = loss + missing * rates.memory_loss(self.form, vm, self.vcpus, cell_mib, r)
+            if vm.bandwidth_mbps:
+                loss = loss + self._surely_local() * self._bandwidth()
+            if self.cells == 1 and state.instance.current is not None:
+                loss = loss + self._surely_local() * migration_loss(self.board, vm, blocks)
+        if self.cells == 1:
+            for _, rate in self._devices:
+                loss = loss + rate
+        return loss
+
+    def _surely_local(self) -> Bools:
+        """Places that hold all the cell's pages, also with the copy of shared ones they may get."""
+        # Members may read it from elsewhere, but a new copy can push own pages off home.
+        group = self.state.instance.group_of.get(self.vm.name)
+        copy_mib = group.shared_mib if group is not None and group.across_nodes else 0
+        need_mib = copy_mib + self.blocks * self.form.block_mib
+        surely: Bools = (self._missing == 0) & (self._pool >= need_mib)
+        return surely
+
+    def _contention(self) -> Ints:
+        ledger = self.ledger
+        load = ledger.most(ledger.load_milli, self.rows) + rates.load_milli(self.vm, self.vcpus)
+        after = np.maximum(ledger.past_load_milli, load)
+        # Where a peak at another time is higher, nothing is added.
+        added: Ints = np.maximum(0, self.board.contentions.loss(after) - self.state.contention)
+        return added
+
+    def _bandwidth(self) -> Ints:
+        """Bandwidth contention added if a cell's pages are all local."""
+        ledger, bandwidths = self.ledger, self.board.bandwidths
+        demand = rates.demand_per_block(self.state.instance, self.vm) * self.blocks
+        before = np.maximum(ledger.past_demand_milli, ledger.most(ledger.demand_milli, EVER))
+        after = np.maximum(before, ledger.most(ledger.demand_milli, self.rows) + demand)
+        return bandwidths.loss(after) - bandwidths.loss(before)
+
+
+def affinity_loss(board: Board, vm: Vm, vcpus: int) -> Ints:
+    """Loss of `vcpus` of a VM at each place by its node affinity."""
+    if vm.soft_nodes is None:
+        return np.zeros(board.size, np.int64)
+    outside = ~np.isin(board.node_id, list(vm.soft_nodes))
+    return outside * np.int64(rates.outside_loss(vm.soft_weight, vcpus, vm.vcpus))
+
+
+def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
+    """Loss of moving a VM of one cell from where it is now to each place, all pages local."""
+    instance = board.instance
+    old = instance.current.placements.get(vm.name) if instance.current is not None else None
+    if old is None:
+        return np.zeros(board.size, np.int64)
+    local, network = rates.move_rates_nano(instance, vm)
+    mib, before = blocks * instance.form(vm.name).block_mib, old.memory_by_node()
+    kept = min(mib, sum(before.values()))
+    nano = np.full(board.size, network * kept, np.int64)
+    nano[board.host_slice[instance.host_index[old.host]]] = local * kept
+    for node, before_mib in before.items():
+        place = instance.place_of[old.host, node].index
+        nano[place] = local * (kept - min(mib, before_mib))
+    loss: Ints = rates.moved_loss(nano)
+    return loss
+
+
+def pair_loss(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
+    """Cooperation and competition of a cell at each place with the VMs that are placed.
+
+    Exact for a VM of one cell; a dedicated VM's competition for caches is left out.
+    """
+    board = state.board
+    loss: Ints = np.zeros(board.size, np.int64)
+    for talk, partner in board.cooperations.get(vm.name, ()):
+        other = state.placed.get(partner.name)
+        for place, theirs in other.homes if other is not None else ():
+            pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
+            share = rates.talk_share(state.instance, talk, pair)
+            loss = loss + rates.distance_loss(talk.weight * share, board.mean_r(place))
+    for rival, partner in board.competitions.get(vm.name, ()):
+        other = state.placed.get(partner.name)
+        if other is not None:
+            # A VM of several cells pays once however many of them meet.
+            meeting = _meeting_places(board, vm, other, rival.scope)
+            loss[meeting] += rates.competition_price(rival) // cells
+    return loss
+
+
+def _meeting_places(board: Board, vm: Vm, other: Footprint, scope: Scope) -> list[int]:
+    """Places where `vm` cannot but meet `other` in a scope."""
+    of_host = board.instance.host_places[other.host_index]
+    if scope is Scope.HOST:
+        return [place.index for place in of_host]
+    if scope is Scope.NODE:
+        return [place for place, _ in other.homes]
+    if vm.cpu_policy is CpuPolicy.DEDICATED:
+        return []
+    domains = other.domains(board.instance, Scope.LLC)
+    return [
+        place.index
+        for place in of_host
+        if any(
+            llc_domain(place.host_index, llc) in domains
+            for llc in node_llcs(place.node) or {-1 - place.position}
+        )
+    ]
+
+
+def device_rates(board: Board, request: DeviceRequest) -> tuple[Bools, Ints]:
+    """Places from which devices will do for a request, and the loss per function of the nearest."""
+    key = (request.kind, request.policy, request.weight)
+    if key not in board.device_cache:
+        near, rate = np.zeros(board.size, np.bool_), np.zeros(board.size, np.int64)
+        for place in board.instance.places:
+            losses = [
+                rates.device_rate(board.instance, request, place, device)
+                for device in place.host.devices
+                if device.answers(request.kind)
+                and device.functions
+                and is_local(device, request.policy, place)
+            ]
+            near[place.index] = bool(losses)
+            rate[place.index] = min(losses, default=0)
+        board.device_cache[key] = near, rate
+    return board.device_cache[key]

@@ -1,0 +1,162 @@
+"""What is free on every place and host: the one ledger of both engines, of plans and of traces.
+
+Amounts are arrays by *row* and place. A row is an instant of an instance, or there is a single
+one, now. CPU counts in what `cpu` counts: thousandths of a shared vCPU for plans, vCPUs for traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numaplace.models.trace import Ints
+from numaplace.models.units import PageSize
+
+Amounts = tuple[tuple[int, int], ...]
+"""Pairs (place index, amount)."""
+
+NOW = slice(0, 1)
+"""The row of a ledger that has only one."""
+
+
+@dataclass(slots=True)
+class Use:
+    """What one VM takes of a host's places.
+
+    Parameters
+    ----------
+    host_index, page_size
+        The host, and the pool its memory is of.
+    cpu, pages, load, demand
+        CPU as the ledger counts it, memory in MiB, load in milli-vCPU, and bandwidth in thousandths
+        of MB/s, by place index.
+    """
+
+    host_index: int
+    page_size: PageSize
+    cpu: Amounts
+    pages: Amounts
+    load: Amounts
+    demand: Amounts
+
+
+class Ledger:
+    """What each place and host has left, and what runs there.
+
+    Parameters
+    ----------
+    cpu, mib
+        What each place has; memory by page size.
+    host_start
+        First place of each host.
+    rows
+        Number of rows.
+
+    Attributes
+    ----------
+    free_cpu, free_mib, load_milli, demand_milli
+        By row and place; memory by page size.
+    host_free_cpu, host_free_mib, host_load_milli
+        Their sums by row and host; memory in small pages.
+    host_cpu, host_mib
+        What each host has, 1 at least.
+    past_load_milli, past_demand_milli, past_host_load_milli
+        Peaks before now.
+    host_vms
+        Number of VMs on each host.
+    """
+
+    def __init__(
+        self, cpu: Ints, mib: Mapping[PageSize, Ints], host_start: Ints, rows: int = 1
+    ) -> None:
+        self.cpu_capacity, self.mib_capacity, self.host_start = cpu, mib, host_start
+        self.single_row = rows == 1
+        hosts = np.arange(len(host_start))
+        self.place_host = np.repeat(hosts, np.diff(host_start, append=len(cpu)))
+
+        def in_rows(amounts: Ints) -> Ints:
+            return np.repeat(amounts[np.newaxis], rows, axis=0)
+
+        self.free_cpu = in_rows(cpu)
+        self.free_mib = {size: in_rows(pool) for size, pool in mib.items()}
+        self.load_milli, self.demand_milli = (in_rows(np.zeros_like(cpu)) for _ in range(2))
+        host_cpu, host_mib = self.by_host(cpu), self.by_host(mib[PageSize.SMALL])
+        self.host_free_cpu, self.host_free_mib = in_rows(host_cpu), in_rows(host_mib)
+        self.host_cpu, self.host_mib = np.maximum(1, host_cpu), np.maximum(1, host_mib)
+        self.host_load_milli = in_rows(np.zeros_like(hosts))
+        self._cpu, self._load, self._demand = (
+            self._view(a) for a in (self.free_cpu, self.load_milli, self.demand_milli)
+        )
+        self._mib = {size: self._view(pool) for size, pool in self.free_mib.items()}
+        self._host_cpu, self._host_mib, self._host_load = (
+            self._view(a) for a in (self.host_free_cpu, self.host_free_mib, self.host_load_milli)
+        )
+        self.past_load_milli, self.past_demand_milli = np.zeros_like(cpu), np.zeros_like(cpu)
+        self.past_host_load_milli, self.host_vms = np.zeros_like(hosts), np.zeros_like(hosts)
+
+    def _view(self, amounts: Ints) -> Any:
+        """Return where single numbers are written: of one row its memory, which is faster."""
+        return memoryview(amounts[0]) if self.single_row else amounts
+
+    def by_host(self, amounts: Ints) -> Ints:
+        """Sums by host of amounts by place."""
+        sums: Ints = np.add.reduceat(amounts, self.host_start)
+        return sums
+
+    def least(self, free: Ints, rows: slice) -> Ints:
+        """Least of each column over some rows."""
+        low: Ints = free[0] if self.single_row else free[rows].min(axis=0)
+        return low
+
+    def most(self, used: Ints, rows: slice) -> Ints:
+        """Largest of each column over some rows."""
+        top: Ints = used[0] if self.single_row else used[rows].max(axis=0)
+        return top
+
+    def least_at(self, free: Ints, place: int, rows: slice | Ints) -> int:
+        """Least of one place over some rows."""
+        return int(free.item(0, place) if self.single_row else free[rows, place].min())
+
+    def most_at(self, used: Ints, place: int, rows: slice) -> int:
+        """Largest of one place over some rows."""
+        return int(used.item(0, place) if self.single_row else used[rows, place].max())
+
+    def change(self, use: Use, rows: slice, sign: int) -> None:
+        """Take what a VM uses at some rows, or with a `sign` of -1 give it back."""
+        single, host = self.single_row, use.host_index
+        cpu = load = 0
+        for place, amount in use.cpu:
+            self._cpu[place if single else (rows, place)] -= sign * amount
+            cpu += amount
+        for place, milli in use.load:
+            self._load[place if single else (rows, place)] += sign * milli
+            load += milli
+        for place, milli in use.demand:
+            self._demand[place if single else (rows, place)] += sign * milli
+        at = host if single else (rows, host)
+        self._host_cpu[at] -= sign * cpu
+        self._host_load[at] += sign * load
+        self.take_pages(use.page_size, host, use.pages, rows, sign)
+
+    def take_pages(
+        self, size: PageSize, host: int, pages: Amounts, rows: slice | Ints, sign: int
+    ) -> None:
+        """Take memory of a pool at some rows, or give it back."""
+        single, free, mib = self.single_row, self._mib[size], 0
+        for place, amount in pages:
+            free[place if single else (rows, place)] -= sign * amount
+            mib += amount
+        if size is PageSize.SMALL:
+            self._host_mib[host if single else (rows, host)] -= sign * mib
+
+    def keep_peaks(self) -> None:
+        """Remember how much runs now, before some of it ends."""
+        for past, now in (
+            (self.past_load_milli, self.load_milli),
+            (self.past_demand_milli, self.demand_milli),
+            (self.past_host_load_milli, self.host_load_milli),
+        ):
+            np.maximum(past, now[0], out=past)

@@ -1,0 +1,142 @@
+"""Every slot of a fleet that can take one VM of a trace."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from numaplace.models.rates import access_loss, outside_loss
+from numaplace.models.trace import NO_NODE, Ints, Reals
+from numaplace.solver.placing.fleet_state import FleetState
+from numaplace.solver.placing.mix import other_most
+from numaplace.solver.placing.offer import DIGITS, Offer
+
+
+class SlotOffer(Offer):
+    """The slots that fit a VM now.
+
+    Parameters
+    ----------
+    state
+        What is free.
+    vm
+        Index of the VM in the trace.
+    slots
+        Slots to look at, whether they fit or not; None: all that fit.
+    """
+
+    def __init__(self, state: FleetState, vm: int, slots: Ints | None = None) -> None:
+        super().__init__(state.ledger)
+        self.state, self.vm, fleet = state, vm, state.fleet
+        self.vcpus, self.mib, self.load_milli = state.parts(vm)
+        self.cpu = self.vcpus
+        self.cut = self.vcpus[1] > 0
+        if slots is not None:
+            self.slots, self.first, self.second = slots, fleet.first[slots], fleet.second[slots]
+            return
+        cpu, mib = self.free_cpu, self.free_mib
+        if not self.cut:
+            fits = (cpu >= self.vcpus[0]) & (mib >= self.mib[0])
+            self.slots = fits.nonzero()[0]
+            self.first = self.second = self.slots
+            return
+        span = fleet.slots(2)
+        a, b = fleet.first[span], fleet.second[span]
+        fits = (cpu[a] >= self.vcpus[0]) & (mib[a] >= self.mib[0])
+        fits &= (cpu[b] >= self.vcpus[1]) & (mib[b] >= self.mib[1])
+        pairs = fits.nonzero()[0]
+        self.slots = pairs + fleet.num_places
+        self.first, self.second = a[pairs], b[pairs]
+
+    @cached_property
+    def runnable(self) -> Ints:
+        """VCPUs that may run on the places; all of a VM of two cells count on both."""
+        return self.total(self.state.runnable)
+
+    @cached_property
+    def runnable_once(self) -> Ints:
+        """The same, each counted once."""
+        if not self.cut:
+            return self.runnable
+        return self.runnable - self.state.spanning[self.slots - self.state.fleet.num_places]
+
+    @cached_property
+    def split_loss(self) -> Ints:
+        """Loss in micro-vCPU from cells that reach each other's memory (`rates.split_rate`)."""
+        trace, fleet = self.state.trace, self.state.fleet
+        if not self.cut:
+            return np.zeros(len(self), np.int64)
+        mu = float(trace.memory_intensity[self.vm])
+        busy = float(trace.utilisation[self.vm])
+        loss: Ints = np.zeros(len(self), np.int64)
+        pairs = self.slots - fleet.num_places
+        for r, vcpus, mib in zip(fleet.pair_distance, self.vcpus, reversed(self.mib), strict=True):
+            loss += access_loss(vcpus * busy, mib / sum(self.mib), mu, r[pairs])
+        return loss
+
+    @cached_property
+    def affinity_loss(self) -> Ints:
+        """Loss in micro-vCPU from vCPUs outside the soft node (`rates.affinity_rate`)."""
+        trace = self.state.trace
+        soft, weight = int(trace.soft_node[self.vm]), float(trace.soft_weight[self.vm])
+        loss: Ints = np.zeros(len(self), np.int64)
+        if soft == NO_NODE or weight == 0:
+            return loss
+        for places, vcpus in zip((self.first, self.second), self.vcpus, strict=True):
+            price = outside_loss(weight, vcpus, sum(self.vcpus))
+            loss += np.where(self.state.fleet.node_id[places] == soft, 0, price)
+        return loss
+
+    @cached_property
+    def contention_loss(self) -> Ints:
+        """Loss in micro-vCPU that the VM's load adds on its places."""
+        state = self.state
+        loss: Ints = np.zeros(len(self), np.int64)
+        if state.never_contends:
+            return loss
+        for places, load in zip((self.first, self.second), self.load_milli, strict=True):
+            if load:
+                before = state.ledger.load_milli[0, places]
+                curves = state.contention.at(places)
+                loss += curves.loss(before + load) - curves.loss(before)
+        return loss
+
+    @cached_property
+    def loss(self) -> Ints:
+        """Loss in micro-vCPU that the VM would add."""
+        return self.split_loss + self.affinity_loss + self.contention_loss
+
+    @cached_property
+    def room_lost(self) -> Reals:
+        """Weighted number of the VMs that usually come for which there is no room afterwards."""
+        fleet, mix = self.state.fleet, self.state.mix
+        tables = mix.tables
+        now = mix.index(self.free_cpu, self.free_mib)
+        places = (self.first, self.second) if self.cut else (self.first,)
+        after = [
+            mix.index(self.free_cpu[at] - vcpus, self.free_mib[at] - mib)
+            for at, vcpus, mib in zip(places, self.vcpus, self.mib, strict=False)
+        ]
+        lost: Reals = np.zeros(len(self))
+        for at, then in zip(places, after, strict=True):
+            lost += tables.whole[now[at]] - tables.whole[then]
+        for weight, takes in tables.halves:
+            have = takes[now]
+            left = [takes[then] for then in after]
+            if self.cut:
+                before = np.minimum(have[self.first], have[self.second])
+                lost += weight * (before - np.minimum(*left))
+            else:
+                other = other_most(have, fleet)[self.first]
+                lost += weight * (np.minimum(have[self.first], other) - np.minimum(left[0], other))
+        return np.round(lost, DIGITS)
+
+    @cached_property
+    def extends(self) -> Reals:
+        """Share of the VM's predicted life for which it would be the last on its host."""
+        state = self.state
+        end = int(state.trace.predicted_end_ms[self.vm])
+        begin = np.maximum(state.host_end_ms[self.host], state.now_ms)
+        share: Reals = np.maximum(0, end - begin) / max(1, end - state.now_ms)
+        return share
