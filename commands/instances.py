@@ -52,6 +52,7 @@ def _deliver(
 _SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
 _KINDS = names_of("numaplace.instances.formats.document.schema", "KINDS")
 _KIND = argument("What it describes.", "instance|plan", _KINDS)
+_MARKDOWN = option("Print a table of all fields of both, as docs/fields.md.", "--markdown")
 _PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
 _HOST = option(f"Hosts: {_SOURCES}", metavar="SOURCE")
 _FILES = "VMs: [FORMAT:]FILE[*COPIES], a folder or a 'pattern*'; may be given again."
@@ -143,11 +144,18 @@ def generate(
 
 
 @app.command()
-def schema(kind: Annotated[str, _KIND], as_json: JsonOpt = True) -> None:
+def schema(
+    kind: Annotated[str, _KIND] = "instance",
+    markdown: Annotated[bool, _MARKDOWN] = False,
+    as_json: JsonOpt = True,
+) -> None:
     """Print the JSON schema of files that hold instances, or plans."""
-    from numaplace.instances.formats.document.schema import json_schema
+    from numaplace.instances.formats.document.schema import field_reference, json_schema
 
-    output.print_json(json_schema(kind))
+    if markdown:
+        print(field_reference(), end="")
+    else:
+        output.print_json(json_schema(kind))
 
 
 @app.command()

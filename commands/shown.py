@@ -47,12 +47,12 @@ def provenance(
         __version__,
         params.seed,
         result.status,
-        result.stages,
-        result.unplaced,
-        result.reasons,
         round(result.runtime_s, 3),
         datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         instance_digest(given),
+        result.stages,
+        result.unplaced,
+        result.reasons,
         within,
     )
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from numaplace.instances.shapes import HostShape, make_host
 from numaplace.models.errors import InputError, check_int, check_name, check_real, check_unique
-from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance
+from numaplace.models.instance import Instance
 from numaplace.models.relations import Competition, Cooperation
-from numaplace.models.topology import MIB_MAX, Host
-from numaplace.models.vm import VCPUS_MAX, DevicePolicy, DeviceRequest, Vm
+from numaplace.models.topology import HOSTS_MAX, MIB_MAX, Host
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, DevicePolicy, DeviceRequest, Vm
 
 MEMORY_STEP_MIB = 256
 COOPERATION_WEIGHTS = (0.2, 2.0)

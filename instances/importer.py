@@ -36,8 +36,9 @@ from numaplace.instances.present import (
 from numaplace.instances.reading import Reading, located, together
 from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
-from numaplace.models.instance import HOSTS_MAX, VMS_MAX, Instance
-from numaplace.models.topology import MIB_MAX, Host, NumaNode
+from numaplace.models.instance import Instance
+from numaplace.models.topology import HOSTS_MAX, MIB_MAX, Host, NumaNode
+from numaplace.models.vm import VMS_MAX
 
 _COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
 _TELLING = (NUMAPLACE, "flavours-csv")

@@ -105,19 +105,10 @@ def check_real(thing: str, field: str, value: object, low: float, high: float) -
     """Raise `InputError` unless `value` is a finite number in ``[low, high]``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(thing, field, f"must be a number, not {value!r:.60}")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise InputError(thing, field, f"must be finite, not {value}")
     if not low <= value <= high:
         raise InputError(thing, field, f"{value} is outside {low} to {high}")
-
-
-def check_counted(thing: str, field: str, value: float, high: float, least: float) -> None:
-    """Raise `InputError` unless `value` is 0, or so large that it counts, and at most `high`."""
-    check_real(thing, field, value, 0, high)
-    if 0 < value < least:
-        raise InputError(
-            thing, field, f"{value} is too small to count: use 0, or {least:f} at least"
-        )
 
 
 def check_choice(thing: str, field: str, value: object, choices: type[Enum]) -> None:

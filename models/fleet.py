@@ -14,8 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from numaplace.models.errors import InputError, check_int
-from numaplace.models.instance import HOSTS_MAX
-from numaplace.models.topology import Host
+from numaplace.models.topology import HOSTS_MAX, Host
 from numaplace.models.trace import Bools, Ints, Reals, Trace
 from numaplace.models.units import MILLI, PageSize
 

@@ -6,23 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Annotated, ClassVar
 
-from numaplace.models.errors import (
-    InputError,
-    check_choice,
-    check_int,
-    check_unique,
-)
+from numaplace.models.errors import NAME_LENGTH_MAX, InputError, check_unique
+from numaplace.models.fields import Size, checked, thing_of
 from numaplace.models.forms import VmForm, make_form
 from numaplace.models.plan import Plan
 from numaplace.models.prices import DEFAULT_PRICES, Prices, check_worst_loss
 from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
-from numaplace.models.topology import Host, NumaNode
+from numaplace.models.topology import HOSTS_MAX, Host, NumaNode
 from numaplace.models.units import MILLI, PageSize, to_milli
-from numaplace.models.vm import Vm
+from numaplace.models.vm import VMS_MAX, Vm
 
-HOSTS_MAX = 100_000
-VMS_MAX = 200_000
+COMMENT_MAX = 10_000
 
 
 class Between(StrEnum):
@@ -52,22 +48,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Instance:
-    """A planning problem.
-
-    Parameters
-    ----------
-    hosts, vms
-        With unique names.
-    cooperations, competitions, togethers, aparts, sharing
-        Relations between VMs.
-    prices
-        Prices of migration, ballooning and bandwidth.
-    between
-        What is optimised between value and loss.
-    current
-        Where VMs are now, for re-planning; None: nothing runs yet.
-    name, comment
-        For people.
+    """A planning problem: hosts, VMs, relations, prices, and where everything is now.
 
     Raises
     ------
@@ -75,25 +56,25 @@ class Instance:
         If a name is unknown or used twice, or a value is impossible.
     """
 
-    hosts: tuple[Host, ...]
-    vms: tuple[Vm, ...]
-    cooperations: tuple[Cooperation, ...] = ()
-    competitions: tuple[Competition, ...] = ()
-    togethers: tuple[Together, ...] = ()
-    aparts: tuple[Apart, ...] = ()
-    sharing: tuple[SharingGroup, ...] = ()
-    prices: Prices = DEFAULT_PRICES
-    between: Between = Between.NOTHING
-    current: Plan | None = None
-    name: str = ""
-    comment: str = ""
+    THING: ClassVar[str] = "instance"
+
+    hosts: Annotated[tuple[Host, ...], Size(1, HOSTS_MAX), "Machines, with unique names."]
+    vms: Annotated[tuple[Vm, ...], Size(0, VMS_MAX, "VMs"), "VMs, with unique names."] = ()
+    cooperations: Annotated[tuple[Cooperation, ...], "VMs that talk."] = ()
+    competitions: Annotated[tuple[Competition, ...], "VMs in each other's way."] = ()
+    togethers: Annotated[tuple[Together, ...], "VMs on the very same nodes or host."] = ()
+    aparts: Annotated[tuple[Apart, ...], "VMs of which no two share a node or host."] = ()
+    sharing: Annotated[tuple[SharingGroup, ...], "VMs with equal pages."] = ()
+    prices: Annotated[Prices, "Prices of migration, ballooning and bandwidth."] = DEFAULT_PRICES
+    between: Annotated[Between, "What is optimised between value and loss."] = Between.NOTHING
+    current: Annotated[Plan | None, "Where VMs are now; not given: nothing runs yet."] = None
+    name: Annotated[str, Size(0, NAME_LENGTH_MAX), "For people."] = ""
+    comment: Annotated[str, Size(0, COMMENT_MAX, "lines"), "For people."] = ""
 
     def __post_init__(self) -> None:
-        check_int("instance", "number of hosts", len(self.hosts), 1, HOSTS_MAX)
-        check_int("instance", "number of VMs", len(self.vms), 0, VMS_MAX)
+        checked(self)
         check_unique("instance", "hosts", [host.name for host in self.hosts])
         check_unique("instance", "vms", [vm.name for vm in self.vms])
-        check_choice("instance", "between", self.between, Between)
         self._check_relations()
         self._check_sharing()
         self._check_sets()
@@ -103,20 +84,18 @@ class Instance:
         check_worst_loss(self.prices, self.hosts, self.vms, self.cooperations, self.competitions)
 
     def _check_relations(self) -> None:
-        for kind, pairs in (("cooperation", self.cooperations), ("competition", self.competitions)):
-            for pair in pairs:
-                for field, name in (("first", pair.first), ("second", pair.second)):
-                    thing = f"{kind} of {pair.first!r} and {pair.second!r}"
-                    self._check_known(thing, field, [name])
-        for kind, groups in (("together", self.togethers), ("apart", self.aparts)):
-            for group in groups:
-                self._check_known(f"{kind} of {', '.join(group.vms)!r:.80}", "vms", group.vms)
+        pairs: tuple[Cooperation | Competition, ...] = (*self.cooperations, *self.competitions)
+        for pair in pairs:
+            self._check_known(thing_of(pair), "first", [pair.first])
+            self._check_known(thing_of(pair), "second", [pair.second])
+        for group in (*self.togethers, *self.aparts):
+            self._check_known(thing_of(group), "vms", group.vms)
 
     def _check_sharing(self) -> None:
         check_unique("instance", "sharing groups", [group.name for group in self.sharing])
         owner: dict[str, str] = {}
         for group in self.sharing:
-            thing = f"sharing group {group.name!r}"
+            thing = thing_of(group)
             self._check_known(thing, "vms", group.vms)
             for name in group.vms:
                 vm = self.vm(name)
@@ -140,7 +119,7 @@ class Instance:
         known = {host.name: frozenset(node.id for node in host.nodes) for host in self.hosts}
         everywhere = frozenset[int]().union(*known.values())
         for vm in self.vms:
-            thing = f"VM {vm.name!r}"
+            thing = thing_of(vm)
             if vm.allowed_hosts is not None:
                 for host in sorted(vm.allowed_hosts - known.keys()):
                     raise InputError(thing, "allowed_hosts", f"host {host!r} does not exist")

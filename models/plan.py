@@ -5,56 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Annotated, ClassVar
 
-from numaplace.models.errors import check_int, check_name, check_unique
-from numaplace.models.topology import ID_MAX, MIB_MAX
-from numaplace.models.vm import VCPUS_MAX
+from numaplace.models.errors import check_int, check_unique
+from numaplace.models.fields import Bound, Name, Size, checked
+from numaplace.models.topology import DEVICES_MAX, ID_MAX, MIB_MAX, NODES_MAX, PCPUS_MAX, Id, Mib
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, Vcpus
+
+PLACED_CELLS_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedCell:
-    """One cell of a placed VM.
+    """One cell of a placed VM."""
 
-    Parameters
-    ----------
-    node
-        Id of the node its vCPUs run on (the cell's home).
-    vcpus
-        vCPUs of the VM that run there.
-    memory_mib
-        Pairs (node id, MiB): where the cell's own pages lie, in ascending order of node id. Pages
-        of a sharing group are not among them, pages taken by ballooning are missing from them.
-    pcpus
-        pCPU ids held by the vCPUs of a dedicated VM, empty for a shared one.
-    size_mib
-        Own memory of the cell before ballooning; None: the sum of `memory_mib`.
-    vcpu_sets
-        For each vCPU of a shared VM the pCPU ids it is kept on by hand; empty: not told, those of
-        its node. No rule and no price looks at them, nor does a comparison of cells.
-    """
+    THING: ClassVar[str] = "placed cell"
 
-    node: int
-    vcpus: int
-    memory_mib: tuple[tuple[int, int], ...] = ()
-    pcpus: tuple[int, ...] = ()
-    size_mib: int | None = None
-    vcpu_sets: tuple[frozenset[int], ...] = field(default=(), compare=False)
+    node: Annotated[Id, "Id of the node its vCPUs run on (the cell's home)."]
+    vcpus: Annotated[Vcpus, "vCPUs of the VM that run there."]
+    memory_mib: Annotated[
+        tuple[tuple[int, int], ...],
+        "Own pages by node id, in ascending order of it. Those of a sharing group are not "
+        "among them, those taken by ballooning are missing.",
+    ] = ()
+    pcpus: Annotated[
+        tuple[Id, ...], Size(0, PCPUS_MAX), "Held by the vCPUs of a dedicated VM; shared: none."
+    ] = ()
+    size_mib: Annotated[
+        Mib | None, "Own memory before ballooning; not given: the sum of `memory_mib`."
+    ] = None
+    vcpu_sets: Annotated[
+        tuple[frozenset[Id], ...],
+        Size(0, VCPUS_MAX),
+        "For each vCPU of a shared VM the pCPUs it is kept on by hand; none: those of its node. "
+        "No rule and no price looks at them, nor does a comparison of cells.",
+    ] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        check_int("placed cell", "node", self.node, 0, ID_MAX)
-        check_int("placed cell", "vcpus", self.vcpus, 1, VCPUS_MAX)
+        thing = checked(self)
         for node, mib in self.memory_mib:
-            check_int("placed cell", "memory node", node, 0, ID_MAX)
-            check_int("placed cell", "memory_mib", mib, 0, MIB_MAX)
-        for pcpu in self.pcpus:
-            check_int("placed cell", "pcpus", pcpu, 0, ID_MAX)
-        check_unique("placed cell", "memory node", [node for node, _ in self.memory_mib])
+            check_int(thing, "memory node", node, 0, ID_MAX)
+            check_int(thing, "memory_mib", mib, 0, MIB_MAX)
+        check_unique(thing, "memory node", [node for node, _ in self.memory_mib])
         if self.size_mib is not None:
-            check_int("placed cell", "size_mib", self.size_mib, self.total_mib, MIB_MAX)
+            check_int(thing, "size_mib", self.size_mib, self.total_mib, MIB_MAX)
         if self.vcpu_sets:
-            check_int("placed cell", "number of vcpu_sets", len(self.vcpu_sets), *(self.vcpus,) * 2)
-            for pcpu in frozenset[int]().union(*self.vcpu_sets):
-                check_int("placed cell", "vcpu_sets", pcpu, 0, ID_MAX)
+            check_int(thing, "number of vcpu_sets", len(self.vcpu_sets), *(self.vcpus,) * 2)
 
     @property
     def nominal_mib(self) -> int:
@@ -71,27 +67,28 @@ class PlacedCell:
 class TakenDevice:
     """Functions of one device that a VM takes to answer one of its requests."""
 
-    request: str
-    address: str
-    functions: int = 1
+    THING: ClassVar[str] = "taken device"
+
+    request: Annotated[Name, "Kind that the VM asked for."]
+    address: Annotated[Name, "PCI address of the device."]
+    functions: Annotated[int, Bound(1, 256), "How many it takes."] = 1
 
     def __post_init__(self) -> None:
-        check_name("taken device", "request", self.request)
-        check_name("taken device", "address", self.address)
-        check_int("taken device", "functions", self.functions, 1, 256)
+        checked(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where one VM is."""
 
-    host: str
-    cells: tuple[PlacedCell, ...]
-    devices: tuple[TakenDevice, ...] = ()
+    THING: ClassVar[str] = "placement"
+
+    host: Annotated[Name, "Name of the host."]
+    cells: Annotated[tuple[PlacedCell, ...], Size(1, PLACED_CELLS_MAX), "Its cells."]
+    devices: Annotated[tuple[TakenDevice, ...], Size(0, DEVICES_MAX), "What it holds."] = ()
 
     def __post_init__(self) -> None:
-        check_name("placement", "host", self.host)
-        check_int("placement", "number of cells", len(self.cells), 1, 4096)
+        checked(self)
 
     @property
     def nodes(self) -> frozenset[int]:
@@ -135,9 +132,14 @@ def gone_elsewhere(before: Mapping[int, int], now: Mapping[int, int]) -> int:
 class SharedCopy:
     """Nodes of a host that hold a copy of a sharing group's common pages."""
 
-    group: str
-    host: str
-    nodes: tuple[int, ...]
+    THING: ClassVar[str] = "copies of {0.group!r:.80}"
+
+    group: Annotated[Name, "Name of the sharing group."]
+    host: Annotated[Name, "Name of the host."]
+    nodes: Annotated[tuple[Id, ...], Size(0, NODES_MAX), "Ids of its nodes that hold one."]
+
+    def __post_init__(self) -> None:
+        check_unique(checked(self), "nodes", self.nodes)
 
 
 def _frozen() -> Mapping[str, Placement]:
@@ -148,8 +150,12 @@ def _frozen() -> Mapping[str, Placement]:
 class Plan:
     """Placements by VM name (a VM that is not there is not placed) and copies of shared pages."""
 
-    placements: Mapping[str, Placement] = field(default_factory=_frozen)
-    copies: tuple[SharedCopy, ...] = ()
+    THING: ClassVar[str] = "plan"
+
+    placements: Annotated[
+        Mapping[Name, Placement], Size(0, VMS_MAX, "VM"), "By VM name; others are not placed."
+    ] = field(default_factory=_frozen)
+    copies: Annotated[tuple[SharedCopy, ...], Size(0, VMS_MAX), "Copies of shared pages."] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "placements", MappingProxyType(dict(self.placements)))

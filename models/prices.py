@@ -4,48 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
-from numaplace.models.errors import InputError, check_counted, check_real
+from numaplace.models.errors import InputError
+from numaplace.models.fields import Bound, checked
 from numaplace.models.relations import Competition, Cooperation
 from numaplace.models.topology import Host
 from numaplace.models.units import LEAST_VCPUS, to_micro, to_vcpus
-from numaplace.models.vm import Vm
+from numaplace.models.vm import Share, Vm
 
 LOSS_MAX_MICRO = 1 << 50
 """Beyond what 64-bit solvers count exactly, an instance is refused."""
 
 
+_Priced = Bound(0, 1000, "vCPUs", LEAST_VCPUS)
+_Rate = Annotated[float, Bound(1, 1e12, "MiB/s")]
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices of the terms that no VM or relation states itself.
+    """Prices of the terms that no VM or relation states itself."""
 
-    Parameters
-    ----------
-    balloon_pressure
-        Share of a VM's vCPUs lost if all its memory were taken away.
-    vcpus_per_mbps
-        vCPUs lost per MB/s of memory bandwidth demanded beyond what a node has.
-    copy_mib_per_s, network_mib_per_s
-        Rate of moving memory between nodes of a host, and between hosts.
-    slowed_share
-        Share of a VM's vCPUs lost while its memory moves.
-    horizon_s
-        Time over which a move must pay back.
-    """
+    THING: ClassVar[str] = "prices"
 
-    balloon_pressure: float = 0.5
-    vcpus_per_mbps: float = 0.0002
-    copy_mib_per_s: float = 1000.0
-    network_mib_per_s: float = 1000.0
-    slowed_share: float = 0.5
-    horizon_s: float = 3600.0
+    balloon_pressure: Annotated[
+        float, _Priced, "Lost of each vCPU of a VM if all its memory were taken away."
+    ] = 0.5
+    vcpus_per_mbps: Annotated[
+        float, _Priced, "Lost per MB/s of memory bandwidth demanded beyond what a node has."
+    ] = 0.0002
+    copy_mib_per_s: Annotated[_Rate, "Of moving memory between nodes of a host."] = 1000.0
+    network_mib_per_s: Annotated[_Rate, "Of moving memory between hosts."] = 1000.0
+    slowed_share: Annotated[Share, "Share of a VM's vCPUs lost while its memory moves."] = 0.5
+    horizon_s: Annotated[float, Bound(1, 1e12, "s"), "Time over which a move must pay back."] = (
+        3600.0
+    )
 
     def __post_init__(self) -> None:
-        for name in ("balloon_pressure", "vcpus_per_mbps"):
-            check_counted("prices", name, getattr(self, name), 1000, LEAST_VCPUS)
-        check_real("prices", "slowed_share", self.slowed_share, 0, 1)
-        for name in ("copy_mib_per_s", "network_mib_per_s", "horizon_s"):
-            check_real("prices", name, getattr(self, name), 1, 1e12)
+        checked(self)
 
 
 DEFAULT_PRICES = Prices()

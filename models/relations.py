@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, ClassVar
 
-from numaplace.models.errors import (
-    InputError,
-    check_choice,
-    check_counted,
-    check_int,
-    check_name,
-    check_unique,
-)
-from numaplace.models.topology import MIB_MAX
-from numaplace.models.units import LEAST_VCPUS
-from numaplace.models.vm import WEIGHT_MAX
+from numaplace.models.errors import InputError, check_unique
+from numaplace.models.fields import Name, Only, Size, checked
+from numaplace.models.topology import SomeMib
+from numaplace.models.vm import Weight
 
 GROUP_MAX = 10_000
 
@@ -28,102 +22,90 @@ class Scope(StrEnum):
     HOST = "host"
 
 
+_Members = Annotated[tuple[Name, ...], Size(2, GROUP_MAX, "VMs"), "Names of the VMs."]
+
+
 @dataclass(frozen=True, slots=True)
 class Cooperation:
-    """Two VMs that talk: `weight` vCPUs are lost per unit of (r - 1) between them.
+    """Two VMs that talk.
 
     Cells count by their share of the VM's vCPUs; r is the mean of both directions.
     """
 
-    first: str
-    second: str
-    weight: float
+    THING: ClassVar[str] = "cooperation of {0.first!r:.80} and {0.second!r:.80}"
+
+    first: Annotated[Name, "Name of a VM."]
+    second: Annotated[Name, "Name of the other."]
+    weight: Annotated[Weight, "Lost per unit of (r - 1) between them."]
 
     def __post_init__(self) -> None:
-        _check_pair("cooperation", self.first, self.second, self.weight)
+        _check_pair(checked(self), self)
 
 
 @dataclass(frozen=True, slots=True)
 class Competition:
-    """Two VMs that get in each other's way: `weight` vCPUs are lost if they meet in the scope."""
+    """Two VMs that get in each other's way."""
 
-    first: str
-    second: str
-    weight: float
-    scope: Scope = Scope.NODE
+    THING: ClassVar[str] = "competition of {0.first!r:.80} and {0.second!r:.80}"
+
+    first: Annotated[Name, "Name of a VM."]
+    second: Annotated[Name, "Name of the other."]
+    weight: Annotated[Weight, "Lost if they meet in the scope."]
+    scope: Annotated[Scope, "Where they meet."] = Scope.NODE
 
     def __post_init__(self) -> None:
-        _check_pair("competition", self.first, self.second, self.weight)
-        thing = f"competition of {self.first!r:.80} and {self.second!r:.80}"
-        check_choice(thing, "scope", self.scope, Scope)
+        _check_pair(checked(self), self)
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class _Group:
+    THING: ClassVar[str] = "group of {0.listed!r:.80}"
+
+    vms: _Members
+    scope: Annotated[Scope, Only((Scope.NODE.value, Scope.HOST.value)), "Where."] = Scope.NODE
+
+    def __post_init__(self) -> None:
+        check_unique(checked(self), "vms", self.vms)
+
+    @property
+    def listed(self) -> str:
+        """Names of the VMs, for people."""
+        return ", ".join(map(str, self.vms))
+
+
+@dataclass(frozen=True, slots=True)
+class Together(_Group):
     """VMs that, where placed, use the very same nodes (or host)."""
 
-    vms: tuple[str, ...]
-    scope: Scope = Scope.NODE
-
-    def __post_init__(self) -> None:
-        _check_group("together", self.vms, self.scope)
+    THING: ClassVar[str] = "together of {0.listed!r:.80}"
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class Apart(_Group):
     """VMs no two of which may use one node (or host) at the same time."""
 
-    vms: tuple[str, ...]
-    scope: Scope = Scope.NODE
-
-    def __post_init__(self) -> None:
-        _check_group("apart", self.vms, self.scope)
+    THING: ClassVar[str] = "apart of {0.listed!r:.80}"
 
 
 @dataclass(frozen=True, slots=True)
 class SharingGroup:
-    """VMs with equal pages, kept once per node that holds a copy.
+    """VMs with equal pages, kept once per node that holds a copy."""
 
-    Parameters
-    ----------
-    name
-        Unique in an instance.
-    vms
-        Members; a VM is in one group at most.
-    shared_mib
-        Memory all members have in common, part of the memory of each.
-    across_nodes
-        Whether a member may read a copy on another node of its host; it then pays the distance.
-        If not, each node with a member's cell holds a copy.
-    """
+    THING: ClassVar[str] = "sharing group {0.name!r:.80}"
 
-    name: str
-    vms: tuple[str, ...]
-    shared_mib: int
-    across_nodes: bool = False
+    name: Annotated[Name, "Unique in an instance."]
+    vms: Annotated[_Members, "Members; a VM is in one group at most."]
+    shared_mib: Annotated[SomeMib, "What all members have in common, part of the memory of each."]
+    across_nodes: Annotated[
+        bool,
+        "Whether a member may read a copy on another node of its host, at the price of the "
+        "distance. If not, each node with a member's cell holds a copy.",
+    ] = False
 
     def __post_init__(self) -> None:
-        thing = f"sharing group {self.name!r:.80}"
-        check_name(thing, "name", self.name)
-        _check_members(thing, self.vms)
-        check_int(thing, "shared_mib", self.shared_mib, 1, MIB_MAX)
+        check_unique(checked(self), "vms", self.vms)
 
 
-def _check_pair(thing: str, first: str, second: str, weight: float) -> None:
-    thing = f"{thing} of {first!r:.80} and {second!r:.80}"
-    if first == second:
+def _check_pair(thing: str, pair: Cooperation | Competition) -> None:
+    if pair.first == pair.second:
         raise InputError(thing, "second", "a VM has no relation with itself")
-    check_counted(thing, "weight", weight, WEIGHT_MAX, LEAST_VCPUS)
-
-
-def _check_group(word: str, vms: tuple[str, ...], scope: Scope) -> None:
-    thing = f"{word} of {', '.join(map(str, vms))!r:.80}"
-    _check_members(thing, vms)
-    check_choice(thing, "scope", scope, Scope)
-    if scope is Scope.LLC:
-        raise InputError(thing, "scope", "must be 'node' or 'host'")
-
-
-def _check_members(thing: str, vms: tuple[str, ...]) -> None:
-    check_int(thing, "number of VMs", len(vms), 2, GROUP_MAX)
-    check_unique(thing, "vms", vms)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Annotated, ClassVar
 
 from numaplace.models.cost import ALL, Cost, Term
 from numaplace.models.errors import InputError
-from numaplace.models.instance import Between, Instance
+from numaplace.models.fields import Bound, Like, Name, Only, Size, checked
+from numaplace.models.instance import COMMENT_MAX, Between, Instance
 from numaplace.models.plan import Plan
 from numaplace.models.units import to_vcpus
+from numaplace.models.vm import VMS_MAX
 
 SHOWN_MAX = 10
 """VMs that are not placed, and named one by one."""
 
-MADE_AT = r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$"
-SHA256 = "^[0-9a-f]{64}$"
+INTEGER_MAX = 1 << 62
+Integer = Annotated[int, Bound(-INTEGER_MAX, INTEGER_MAX)]
+Words = Annotated[str, Size(0, COMMENT_MAX, "lines")]
 
 
 class SolveStatus(StrEnum):
@@ -88,13 +91,17 @@ class StageResult:
     """Objective and bound of one stage, in its own integers.
 
     Value in thousandths (maximised), hosts, balance in thousandths of a host's threads, loss in
-    micro-vCPU (minimised). `bound` is None if nothing is known. The bound of a stage holds for
-    plans that reach the objective of the stages before it.
+    micro-vCPU (minimised).
     """
 
-    stage: Stage
-    objective: int
-    bound: int | None
+    THING: ClassVar[str] = "stage {0.stage}"
+
+    stage: Annotated[Stage, "What is optimised."]
+    objective: Annotated[Integer, "Of the plan."]
+    bound: Annotated[
+        Integer | None,
+        "What no plan is better than that reaches the objectives before; not given: not known.",
+    ]
 
     @property
     def proven(self) -> bool:
@@ -109,45 +116,45 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How a plan came about, which its file tells with it.
+    """How a plan came about, which its file tells with it, and what is proven of it."""
 
-    Parameters
-    ----------
-    solver, version, seed
-        Who made it: the solver, the release of numaplace, the seed.
-    status, stages, unplaced, reasons, runtime_s
-        As in `Result`.
-    made_at
-        When, in UTC: ``2026-11-28T04:05:06Z``.
-    instance_sha256
-        Digest of the instance it was made for.
-    within
-        What the solver was held to beside the instance, in words; empty: nothing.
-    """
+    THING: ClassVar[str] = "provenance"
 
-    solver: str
-    version: str
-    seed: int
-    status: SolveStatus
-    stages: tuple[StageResult, ...]
-    unplaced: Mapping[str, str]
-    reasons: tuple[str, ...]
-    runtime_s: float
-    made_at: str
-    instance_sha256: str
-    within: str = ""
+    solver: Annotated[Name, "Who made it."]
+    version: Annotated[Name, "Release of numaplace."]
+    seed: Annotated[int, Bound(0, INTEGER_MAX), "Seed of the solver."]
+    status: Annotated[
+        SolveStatus,
+        Only((SolveStatus.OPTIMAL.value, SolveStatus.FEASIBLE.value)),
+        "What is proven.",
+    ]
+    runtime_s: Annotated[float, Bound(0, 1e12, "s"), "Wall-clock time."]
+    made_at: Annotated[
+        str,
+        Like("[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z", "like 2026-11-28T04:05:06Z"),
+        "When, in UTC.",
+    ]
+    instance_sha256: Annotated[
+        str,
+        Like("[0-9a-f]{64}", "64 digits of 0-9 and a-f"),
+        "Of the instance it was made for as numaplace writes it, without name and comment, as "
+        "JSON with sorted keys and no spaces.",
+    ]
+    stages: Annotated[
+        tuple[StageResult, ...], Size(0, len(Stage)), "As far as the solve came."
+    ] = ()
+    unplaced: Annotated[Mapping[Name, Words], Size(0, VMS_MAX), "Why VMs are not placed."] = field(
+        default_factory=dict
+    )
+    reasons: Annotated[tuple[Words, ...], Size(0, VMS_MAX), "Why nothing fits."] = ()
+    within: Annotated[Words, "What the solver was held to beside the instance; empty: nothing."] = (
+        ""
+    )
 
     def __post_init__(self) -> None:
-        proven = all(stage.proven for stage in self.stages)
-        if self.status not in (SolveStatus.OPTIMAL, SolveStatus.FEASIBLE):
-            raise InputError("provenance", "status", f"of a plan is not {self.status}")
-        if self.status is SolveStatus.OPTIMAL and not proven:
-            raise InputError("provenance", "status", "is optimal, but a stage is not proven")
-        if not re.search(MADE_AT, self.made_at):
-            reason = f"must be like 2026-11-28T04:05:06Z, not {self.made_at!r:.60}"
-            raise InputError("provenance", "made_at", reason)
-        if not re.search(SHA256, self.instance_sha256):
-            raise InputError("provenance", "instance_sha256", "must be 64 digits of 0-9 and a-f")
+        thing = checked(self)
+        if self.status is SolveStatus.OPTIMAL and not all(stage.proven for stage in self.stages):
+            raise InputError(thing, "status", "is optimal, but a stage is not proven")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,96 +4,66 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated, ClassVar
 
-from numaplace.models.errors import (
-    InputError,
-    check_int,
-    check_name,
-    check_real,
-    check_set,
-    check_unique,
-)
+from numaplace.models.errors import InputError, check_int, check_unique
+from numaplace.models.fields import Bound, Name, Size, checked
 from numaplace.models.units import SLIT_LOCAL, PageSize
 
+HOSTS_MAX = 100_000
 ID_MAX = 1 << 20
 MIB_MAX = 1 << 40
 NODES_MAX = 1024
 PCPUS_MAX = 16384
 DISTANCE_MAX = 1 << 16
+DEVICES_MAX = 65_536
+
+Id = Annotated[int, Bound(0, ID_MAX)]
+Mib = Annotated[int, Bound(0, MIB_MAX, "MiB")]
+SomeMib = Annotated[int, Bound(1, MIB_MAX, "MiB")]
+Pages = Annotated[int, Bound(0, MIB_MAX, "pages")]
+Distance = Annotated[float, Bound(SLIT_LOCAL, DISTANCE_MAX)]
+Nanoseconds = Annotated[float, Bound(0, DISTANCE_MAX, "ns")]
+Mbps = Annotated[float, Bound(0, MIB_MAX, "MB/s")]
+Matrix = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PCpu:
-    """A physical CPU (hardware thread) as the hypervisor numbers it.
+    """A physical CPU (hardware thread) as the hypervisor numbers it."""
 
-    Parameters
-    ----------
-    id
-        Number of the thread on its host; numbers may have gaps (offline CPUs are left out).
-    core, socket
-        Physical core and package. `core` is unique on the host (two threads of one core share
-        it), whatever the source's numbering.
-    llc
-        Last-level cache domain, unique on the host; None if unknown, then the node is taken
-        as one domain.
-    """
+    THING: ClassVar[str] = "pCPU {0.id!r:.20}"
 
-    id: int
-    core: int
-    socket: int = 0
-    llc: int | None = None
+    id: Annotated[Id, "Number on its host; numbers may have gaps (offline CPUs are left out)."]
+    core: Annotated[Id, "Physical core, unique on the host: two threads of one core share it."]
+    socket: Annotated[Id, "Package."] = 0
+    llc: Annotated[Id | None, "Last-level cache, unique on the host; unknown: one a node."] = None
 
     def __post_init__(self) -> None:
-        thing = f"pCPU {self.id!r:.20}"
-        check_int(thing, "id", self.id, 0, ID_MAX)
-        check_int(thing, "core", self.core, 0, ID_MAX)
-        check_int(thing, "socket", self.socket, 0, ID_MAX)
-        if self.llc is not None:
-            check_int(thing, "llc", self.llc, 0, ID_MAX)
+        checked(self)
 
 
 @dataclass(frozen=True, slots=True)
 class NumaNode:
-    """One NUMA node; it may have no pCPUs (CXL, HBM, GPU memory) or no memory.
+    """One NUMA node; it may have no pCPUs (CXL, HBM, GPU memory) or no memory."""
 
-    Parameters
-    ----------
-    id
-        The operating system's number; ids of a host may have gaps.
-    pcpus
-        Hardware threads that are online and may be used.
-    memory_mib
-        Memory that VMs may take, all page sizes together and before `reserved_mib`.
-    reserved_mib
-        Memory kept for the hypervisor or dom0.
-    pages_2m, pages_1g
-        Huge pages set aside on the node; their memory is part of `memory_mib`.
-    bandwidth_mbps
-        Memory bandwidth in MB/s, None if unknown (then it is never a bottleneck).
-    socket
-        Package of a node without pCPUs, None if unknown or if pCPUs tell it.
-    """
+    THING: ClassVar[str] = "node {0.id!r:.20}"
 
-    id: int
-    pcpus: tuple[PCpu, ...] = ()
-    memory_mib: int = 0
-    reserved_mib: int = 0
-    pages_2m: int = 0
-    pages_1g: int = 0
-    bandwidth_mbps: int | None = None
-    socket: int | None = None
+    id: Annotated[Id, "The operating system's number; ids of a host may have gaps."]
+    pcpus: Annotated[
+        tuple[PCpu, ...], Size(0, PCPUS_MAX), "Threads that are online and may be used."
+    ] = ()
+    memory_mib: Annotated[Mib, "Memory of VMs, before what is reserved and in huge pages."] = 0
+    reserved_mib: Annotated[Mib, "Kept for the hypervisor or dom0."] = 0
+    pages_2m: Annotated[Pages, "2 MiB pages set aside, part of `memory_mib`."] = 0
+    pages_1g: Annotated[Pages, "1 GiB pages set aside, part of `memory_mib`."] = 0
+    bandwidth_mbps: Annotated[
+        int | None, Bound(1, MIB_MAX, "MB/s"), "Memory bandwidth; unknown: never a bottleneck."
+    ] = None
+    socket: Annotated[Id | None, "Package of a node without pCPUs; pCPUs tell theirs."] = None
 
     def __post_init__(self) -> None:
-        thing = f"node {self.id!r:.20}"
-        check_int(thing, "id", self.id, 0, ID_MAX)
-        check_int(thing, "memory_mib", self.memory_mib, 0, MIB_MAX)
-        check_int(thing, "reserved_mib", self.reserved_mib, 0, MIB_MAX)
-        check_int(thing, "pages_2m", self.pages_2m, 0, MIB_MAX)
-        check_int(thing, "pages_1g", self.pages_1g, 0, MIB_MAX)
-        if self.bandwidth_mbps is not None:
-            check_int(thing, "bandwidth_mbps", self.bandwidth_mbps, 1, MIB_MAX)
-        if self.socket is not None:
-            check_int(thing, "socket", self.socket, 0, ID_MAX)
+        thing = checked(self)
         check_unique(thing, "pcpus", [pcpu.id for pcpu in self.pcpus])
         if self.pool_mib(PageSize.SMALL) < 0:
             taken = self.memory_mib - self.pool_mib(PageSize.SMALL)
@@ -131,96 +101,67 @@ class NumaNode:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A PCI device, or a group of equal functions of one (SR-IOV virtual functions).
+    """A PCI device, or a group of equal functions of one (SR-IOV virtual functions)."""
 
-    Parameters
-    ----------
-    address
-        PCI address, ``0000:3b:00.0``; unique on the host.
-    kind
-        What VMs ask for: ``nic``, ``gpu``, ``nvme``, or any name of the operator's.
-    nodes
-        Nodes it is local to: one as a rule, several if only the package is known, none if
-        the firmware does not tell (Linux's ``numa_node`` of -1).
-    functions
-        How many functions VMs may take at the same time.
-    vendor_product
-        ``8086:1572``; may be asked for in place of the kind.
-    pcie_root
-        Root complex, ``0000:3a``, if known.
-    """
+    THING: ClassVar[str] = "device {0.address!r:.80}"
 
-    address: str
-    kind: str
-    nodes: frozenset[int] = frozenset()
-    functions: int = 1
-    vendor_product: str | None = None
-    pcie_root: str | None = None
+    address: Annotated[Name, "PCI address, 0000:3b:00.0; unique on the host."]
+    kind: Annotated[Name, "What VMs ask for: nic, gpu, nvme, or any name of the operator's."]
+    nodes: Annotated[
+        frozenset[Id],
+        Size(0, NODES_MAX),
+        "Nodes it is local to: several if only the package is known, none if nothing is.",
+    ] = frozenset()
+    functions: Annotated[int, Bound(0, 65536), "How many VMs may take at the same time."] = 1
+    vendor_product: Annotated[Name | None, "8086:1572; may be asked for like the kind."] = None
+    pcie_root: Annotated[Name | None, "Root complex, 0000:3a, if known."] = None
 
     def __post_init__(self) -> None:
-        thing = f"device {self.address!r:.80}"
-        check_name(thing, "address", self.address)
-        check_name(thing, "kind", self.kind)
-        check_int(thing, "functions", self.functions, 0, 65536)
-        check_set(thing, "nodes", self.nodes)
-        for node in self.nodes:
-            check_int(thing, "nodes", node, 0, ID_MAX)
-        if self.vendor_product is not None:
-            check_name(thing, "vendor_product", self.vendor_product)
-        if self.pcie_root is not None:
-            check_name(thing, "pcie_root", self.pcie_root)
+        checked(self)
 
     def answers(self, wanted: str) -> bool:
         """Tell whether a request for `wanted` (kind, vendor:product or address) means it."""
         return wanted in (self.kind, self.vendor_product, self.address)
 
 
-Matrix = tuple[tuple[float, ...], ...]
-
-
 @dataclass(frozen=True)
 class Host:
-    """A machine that runs VMs.
+    """A machine that runs VMs."""
 
-    Parameters
-    ----------
-    name
-        Unique in an instance.
-    nodes
-        In ascending order of id.
-    distances
-        SLIT, ``distances[a][b]`` from the a-th node of `nodes` to the b-th; 10 is local. It may be
-        asymmetric. Empty: 10 local, 20 elsewhere.
-    latency_ns
-        Measured latency (HMAT) with the same indices, 0 where unknown; where known, and local
-        latency is known as well, it replaces the SLIT in every cost.
-    bandwidth_mbps
-        Measured bandwidth (HMAT) with the same indices, 0 where unknown; its diagonal is the
-        bandwidth of a node that does not state one.
-    devices
-        PCI devices.
-    vcpu_overcommit
-        Shared vCPUs allowed per pCPU that no dedicated vCPU holds.
-    smt_yield
-        Throughput of a core with both threads busy; alone = 1.
-    network_factor
-        Relative latency of other hosts, as a distance / 10.
-    """
+    THING: ClassVar[str] = "host {0.name!r:.80}"
 
-    name: str
-    nodes: tuple[NumaNode, ...]
-    distances: Matrix = ()
-    latency_ns: Matrix = ()
-    bandwidth_mbps: Matrix = ()
-    devices: tuple[Device, ...] = ()
-    vcpu_overcommit: float = 1.0
-    smt_yield: float = 1.25
-    network_factor: float = 20.0
+    name: Annotated[Name, "Unique in an instance."]
+    nodes: Annotated[tuple[NumaNode, ...], Size(1, NODES_MAX), "In ascending order of id."]
+    distances: Annotated[
+        tuple[tuple[Distance, ...], ...],
+        Size(0, NODES_MAX),
+        "SLIT, a row a node from it to each; 10 is local, rows and columns may differ. "
+        "Empty: 10 local, 20 elsewhere.",
+    ] = ()
+    latency_ns: Annotated[
+        tuple[tuple[Nanoseconds, ...], ...],
+        Size(0, NODES_MAX),
+        "Measured (HMAT), 0 where unknown; where known, and local latency is known as well, "
+        "it replaces the distances in every cost.",
+    ] = ()
+    bandwidth_mbps: Annotated[
+        tuple[tuple[Mbps, ...], ...],
+        Size(0, NODES_MAX),
+        "Measured (HMAT), 0 where unknown; its diagonal stands for nodes that do not state theirs.",
+    ] = ()
+    devices: Annotated[tuple[Device, ...], Size(0, DEVICES_MAX), "PCI devices."] = ()
+    vcpu_overcommit: Annotated[
+        float, Bound(0.001, 1000), "Shared vCPUs allowed per pCPU that no dedicated vCPU holds."
+    ] = 1.0
+    smt_yield: Annotated[
+        float, Bound(1.0, 2.0), "Throughput of a core with both threads busy; alone is 1."
+    ] = 1.25
+    network_factor: Annotated[
+        float, Bound(1.0, 100_000), "Relative latency of other hosts, as a distance / 10."
+    ] = 20.0
 
     def __post_init__(self) -> None:
-        thing = f"host {self.name!r:.80}"
-        check_name(thing, "name", self.name)
-        check_int(thing, "number of nodes", len(self.nodes), 1, NODES_MAX)
+        thing = checked(self)
         ids = [node.id for node in self.nodes]
         check_unique(thing, "nodes", ids)
         if ids != sorted(ids):
@@ -235,9 +176,6 @@ class Host:
             for node_id in sorted(device.nodes - set(ids)):
                 reason = f"node {node_id} does not exist on {thing}"
                 raise InputError(f"device {device.address!r}", "nodes", reason)
-        check_real(thing, "vcpu_overcommit", self.vcpu_overcommit, 0.001, 1000)
-        check_real(thing, "smt_yield", self.smt_yield, 1.0, 2.0)
-        check_real(thing, "network_factor", self.network_factor, 1.0, 100000)
 
     def _check_cores(self, thing: str) -> None:
         owner: dict[int, int] = {}
@@ -253,18 +191,13 @@ class Host:
 
     def _check_matrices(self, thing: str) -> None:
         size = len(self.nodes)
-        low = {"distances": SLIT_LOCAL, "latency_ns": 0, "bandwidth_mbps": 0}
-        for name, least in low.items():
+        for name in ("distances", "latency_ns", "bandwidth_mbps"):
             matrix: Matrix = getattr(self, name)
             if not matrix:
                 continue
             if len(matrix) != size or any(len(row) != size for row in matrix):
                 reason = f"must have {size} rows of {size} numbers, one per node"
                 raise InputError(thing, name, reason)
-            top = DISTANCE_MAX if name != "bandwidth_mbps" else MIB_MAX
-            for row in matrix:
-                for value in row:
-                    check_real(thing, name, value, least, top)
         for a, row in enumerate(self.distances):
             if row[a] != SLIT_LOCAL:
                 reason = f"node {self.nodes[a].id} is {row[a]:g} from itself, must be {SLIT_LOCAL}"

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
-
 from numaplace.instances.files import read_text, write_text
-from numaplace.instances.formats.document.convert import instance_from, plan_from
-from numaplace.instances.formats.document.faults import Source, validated
+from numaplace.instances.formats.document.faults import Source
 from numaplace.instances.formats.document.json_text import dump_json, json_line, parse_json
-from numaplace.instances.formats.document.plain import instance_to_dict, plan_to_dict
-from numaplace.instances.formats.document.provenance import provenance_from, provenance_to_dict
-from numaplace.instances.formats.document.schema import (
-    INSTANCE_FORMAT,
-    PLAN_FORMAT,
-    InstanceDoc,
-    PlanDoc,
-)
+from numaplace.instances.formats.document.plain import instance_to_dict, plain, plan_to_dict
+from numaplace.instances.formats.document.read import read_document
+from numaplace.instances.formats.document.short import INSTANCE_FORMAT, PLAN_FORMAT
 from numaplace.instances.formats.document.yaml_text import dump_yaml, parse_yaml, yaml_line
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Provenance
 
-D = TypeVar("D", bound=BaseModel)
 YAML_SUFFIXES = (".yaml", ".yml")
 _NAMES = {INSTANCE_FORMAT: "an instance", PLAN_FORMAT: "a plan"}
+_FORMATS: dict[type[Instance] | type[Plan], str] = {Instance: INSTANCE_FORMAT, Plan: PLAN_FORMAT}
 
 
 def read_instance(path: Path) -> Instance:
@@ -39,7 +30,7 @@ def read_instance(path: Path) -> Instance:
     InputError
         Naming file, line where possible, element and reason of the first fault.
     """
-    return _read(path, InstanceDoc, INSTANCE_FORMAT, instance_from)
+    return parse_instance(read_text(path), str(path))
 
 
 def read_plan(path: Path) -> Plan:
@@ -49,12 +40,10 @@ def read_plan(path: Path) -> Plan:
 
 def read_told_plan(path: Path) -> tuple[Plan, Provenance | None]:
     """Read a plan, and what its file tells of how it came about; as `read_instance`."""
-    return _read(
-        path,
-        PlanDoc,
-        PLAN_FORMAT,
-        lambda doc, source: (plan_from(doc, source), provenance_from(doc, source)),
-    )
+    data, source = _parse(read_text(path), path)
+    plan = _from_data(data, Plan, source)
+    told = data.get("provenance") if isinstance(data, dict) else None
+    return plan, None if told is None else read_document(Provenance, told, source)
 
 
 def write_instance(instance: Instance, path: Path, *, overwrite: bool = False) -> None:
@@ -90,18 +79,17 @@ def told_plan_to_dict(plan: Plan, told: Provenance | None) -> dict[str, object]:
     document = plan_to_dict(plan)
     if told is None:
         return document
-    head = {"format": document["format"], "provenance": provenance_to_dict(told)}
-    return {**head, **document}
+    return {"format": document["format"], "provenance": plain(told), **document}
 
 
 def instance_from_dict(data: object) -> Instance:
     """Return the instance of a document of plain values."""
-    return _from_data(data, InstanceDoc, INSTANCE_FORMAT, Source(), instance_from)
+    return _from_data(data, Instance, Source())
 
 
 def plan_from_dict(data: object) -> Plan:
     """Return the plan of a document of plain values."""
-    return _from_data(data, PlanDoc, PLAN_FORMAT, Source(), plan_from)
+    return _from_data(data, Plan, Source())
 
 
 def sniff(head: str, path: Path) -> bool:
@@ -111,25 +99,18 @@ def sniff(head: str, path: Path) -> bool:
 
 def parse_instance(text: str, file: str) -> Instance:
     """Return the instance of a JSON text that came from `file`; as `read_instance`."""
-    return _parse(text, Path(file), InstanceDoc, INSTANCE_FORMAT, instance_from)
+    data, source = _parse(text, Path(file))
+    return _from_data(data, Instance, source)
 
 
-T = TypeVar("T")
+T = TypeVar("T", Instance, Plan)
 
 
-def _read(path: Path, model: type[D], expected: str, make: Callable[[D, Source], T]) -> T:
-    return _parse(read_text(path), path, model, expected, make)
-
-
-def _parse(
-    text: str, path: Path, model: type[D], expected: str, make: Callable[[D, Source], T]
-) -> T:
+def _parse(text: str, path: Path) -> tuple[object, Source]:
     file = str(path)
     if _is_yaml(text, path):
-        source = Source(file, lambda where: yaml_line(text, where))
-        return _from_data(parse_yaml(text, file), model, expected, source, make)
-    source = Source(file, lambda where: json_line(text, where))
-    return _from_data(parse_json(text, file), model, expected, source, make)
+        return parse_yaml(text, file), Source(file, lambda where: yaml_line(text, where))
+    return parse_json(text, file), Source(file, lambda where: json_line(text, where))
 
 
 def _is_yaml(text: str, path: Path) -> bool:
@@ -143,11 +124,10 @@ def _dump(document: dict[str, object], path: Path) -> str:
     return dump_yaml(document) if yaml else dump_json(document)
 
 
-def _from_data(
-    data: object, model: type[D], expected: str, source: Source, make: Callable[[D, Source], T]
-) -> T:
-    _check_format(data, expected, source)
-    return make(validated(model, data, source), source)
+def _from_data(data: object, model: type[T], source: Source) -> T:
+    _check_format(data, _FORMATS[model], source)
+    assert isinstance(data, dict)
+    return read_document(model, {key: data[key] for key in data if key != "format"}, source)
 
 
 def _check_format(data: object, expected: str, source: Source) -> None:

@@ -7,15 +7,15 @@ the short form where it says the same: a file holds what a person would have wri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from enum import StrEnum
+from dataclasses import is_dataclass
+from enum import Enum
 from typing import Any
 
-from numaplace.instances.formats.document.convert import counted_pcpus
-from numaplace.instances.formats.document.schema import INSTANCE_FORMAT, PLAN_FORMAT, NodeDoc
-from numaplace.instances.ranges import format_ids
+from numaplace.instances.formats.document.short import INSTANCE_FORMAT, PLAN_FORMAT, TOLD, Cores
+from numaplace.models.fields import fields_of
 from numaplace.models.instance import Instance
-from numaplace.models.plan import PlacedCell, Plan
+from numaplace.models.plan import Plan
+from numaplace.models.result import StageResult
 from numaplace.models.topology import Host, NumaNode
 
 Plain = dict[str, Any]
@@ -27,49 +27,41 @@ def instance_to_dict(instance: Instance) -> Plain:
     values = _fields(instance)
     first = {key: values.pop(key) for key in _FIRST if key in values}
     values["hosts"] = _counted_series([_host(host) for host in instance.hosts])
-    values["vms"] = _counted_series(values["vms"])
+    values["vms"] = _counted_series(values.get("vms", []))
     return {"format": INSTANCE_FORMAT, **first, **values}
 
 
 def plan_to_dict(plan: Plan) -> Plain:
     """Return a plan as a document (``numaplace-plan/1``)."""
-    return {"format": PLAN_FORMAT, **_plan(plan)}
-
-
-def _plan(plan: Plan) -> Plain:
-    placements = {name: _plain(placement) for name, placement in plan.placements.items()}
-    copies = {"copies": [_plain(copy) for copy in plan.copies]} if plan.copies else {}
-    return {"placements": placements, **copies}
+    return {"format": PLAN_FORMAT, "placements": {}, **_fields(plan)}
 
 
 def _fields(item: Any) -> Plain:
-    """Return the fields of a dataclass that do not have their default."""
+    """Return the fields of a model that do not have their default."""
     result: Plain = {}
-    for field in fields(item):
-        value = getattr(item, field.name)
-        if field.default is MISSING or value != field.default:
-            result[field.name] = _plain(value)
+    model: Any = type(item)
+    for name, declared in fields_of(model).items():
+        value = getattr(item, name)
+        if value is not declared.default and value != declared.default:
+            told = TOLD.get((model, name))
+            result[name] = plain(value) if told is None else told.write(value)
     return result
 
 
-def _plain(value: object) -> Any:
-    if isinstance(value, Plan):
-        return _plan(value)
-    if isinstance(value, PlacedCell):
-        memory = {str(node): mib for node, mib in value.memory_mib}
-        sets = [format_ids(ids) for ids in value.vcpu_sets]
-        own = {"memory_mib": memory, "vcpu_sets": sets}
-        return _fields(value) | {name: told for name, told in own.items() if told}
+def plain(value: object) -> Any:
+    """Return a value of a model's field as documents hold it."""
+    if isinstance(value, StageResult):
+        return {**_fields(value), "gap": value.gap}
     if is_dataclass(value):
         return _fields(value)
-    if isinstance(value, StrEnum):
+    if isinstance(value, Enum):
         return value.value
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
@@ -106,28 +98,22 @@ def _counted_nodes(host: Host) -> list[Plain] | None:
     nodes: list[Plain] = []
     first_pcpu = first_core = 0
     for node in host.nodes:
-        plain = _fields(node)
+        told = _fields(node)
         if node.pcpus:
-            counted = _counted(node)
-            doc = NodeDoc.model_validate(counted | {"id": node.id})
-            if node.socket is not None or counted_pcpus(doc, first_pcpu, first_core) != node.pcpus:
+            cores, socket = _counted(node), node.pcpus[0].socket
+            if node.socket is not None or cores.pcpus(socket, first_pcpu, first_core) != node.pcpus:
                 return None
-            del plain["pcpus"]
-            plain = {"id": plain.pop("id"), **counted, **plain}
+            del told["pcpus"]
+            package = {"socket": socket} if socket else {}
+            told = {"id": told.pop("id"), **_fields(cores), **package, **told}
             first_pcpu += node.threads
             first_core += node.cores
-        nodes.append(plain)
+        nodes.append(told)
     return nodes
 
 
-def _counted(node: NumaNode) -> Plain:
+def _counted(node: NumaNode) -> Cores:
     """Return the counts that the pCPUs of a node could be made of."""
-    counted: Plain = {"cores": node.cores}
-    if node.threads > node.cores:
-        counted["threads_per_core"] = min(8, node.threads // node.cores)
     llcs = {pcpu.llc for pcpu in node.pcpus}
-    if None not in llcs:
-        counted["cores_per_llc"] = -(-node.cores // len(llcs))
-    if node.pcpus[0].socket:
-        counted["socket"] = node.pcpus[0].socket
-    return counted
+    shared = None if None in llcs else -(-node.cores // len(llcs))
+    return Cores(node.cores, min(8, node.threads // node.cores), shared)

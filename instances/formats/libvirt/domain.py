@@ -57,9 +57,8 @@ from numaplace.instances.xmlfile import (
     whole_text,
 )
 from numaplace.models.errors import InputError
-from numaplace.models.instance import VMS_MAX
 from numaplace.models.topology import Host
-from numaplace.models.vm import VCPUS_MAX, DeviceRequest, GuestNuma, Vm
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, DeviceRequest, GuestNuma, Vm
 
 _NEXT_ROOT = re.compile(r"</dom\w+>\s*(?:<[?!][^>]*>\s*)*<dom\w+[\s>]")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>|<!DOCTYPE[^>\[]*>")

@@ -47,10 +47,9 @@ from numaplace.instances.formats.openstack.nova_specs import (
 from numaplace.instances.ranges import parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
-from numaplace.models.instance import VMS_MAX
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
-from numaplace.models.vm import VCPUS_MAX, CpuPolicy, GuestNuma, MemoryMode, Vm
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, CpuPolicy, GuestNuma, MemoryMode, Vm
 
 _PROPERTIES = ("properties", "extra_specs", "os-flv-with-ext-specs:extra_specs")
 _SHOWN_MAX = 8

@@ -46,11 +46,11 @@ from numaplace.instances.formats.balloon import whole_pages
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
-from numaplace.models.instance import VMS_MAX
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
 from numaplace.models.vm import (
     TIME_MAX,
+    VMS_MAX,
     Cell,
     CpuPolicy,
     DevicePolicy,

@@ -12,29 +12,42 @@ from numaplace.models.errors import InputError
 from numaplace.models.plan import PlacedCell, TakenDevice
 from numaplace.models.prices import Prices
 from numaplace.models.relations import Competition, Cooperation, SharingGroup
+from numaplace.models.result import Provenance, SolveStatus
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.vm import Cell, DeviceRequest, Vm
 
 NODE = NumaNode(0, (PCpu(0, 0),), 64)
+TOLD = {
+    "solver": "cpsat",
+    "version": "1",
+    "seed": 0,
+    "status": SolveStatus.FEASIBLE,
+    "runtime_s": 0,
+    "made_at": "2026-11-28T04:05:06Z",
+    "instance_sha256": "0" * 64,
+}
 MAKERS: dict[str, Callable[..., object]] = {
-    "PricesDoc": Prices,
-    "PCpuDoc": lambda **field: PCpu(**{"id": 0, "core": 0, **field}),
-    "NodeDoc": lambda **field: NumaNode(
+    "Prices": Prices,
+    "PCpu": lambda **field: PCpu(**{"id": 0, "core": 0, **field}),
+    "NumaNode": lambda **field: NumaNode(
         **{"id": 0, "memory_mib": 1 << 40 if "reserved_mib" in field else 64, **field}
     ),
-    "DeviceDoc": lambda **field: Device(**{"address": "a", "kind": "nic", **field}),
-    "HostDoc": lambda **field: Host("h", (NODE,), **field),
-    "CellDoc": lambda **field: Cell(**{"vcpus": 1, "memory_mib": 1, **field}),
-    "DeviceRequestDoc": lambda **field: DeviceRequest("nic", **field),
-    "VmDoc": lambda **field: Vm(**{"name": "a", "vcpus": 1, "memory_mib": 1 << 40, **field}),
-    "CooperationDoc": lambda **field: Cooperation(**{"first": "a", "second": "b", **field}),
-    "CompetitionDoc": lambda **field: Competition(**{"first": "a", "second": "b", **field}),
-    "SharingDoc": lambda **field: SharingGroup("g", ("a", "b"), **field),
-    "PlacedCellDoc": lambda **field: PlacedCell(**{"node": 0, "vcpus": 1, **field}),
-    "TakenDeviceDoc": lambda **field: TakenDevice("nic", "a", **field),
+    "Device": lambda **field: Device(**{"address": "a", "kind": "nic", **field}),
+    "Host": lambda **field: Host("h", (NODE,), **field),
+    "Cell": lambda **field: Cell(**{"vcpus": 1, "memory_mib": 1, **field}),
+    "DeviceRequest": lambda **field: DeviceRequest("nic", **field),
+    "Vm": lambda **field: Vm(**{"name": "a", "vcpus": 1, "memory_mib": 1 << 40, **field}),
+    "Cooperation": lambda **field: Cooperation(**{"first": "a", "second": "b", **field}),
+    "Competition": lambda **field: Competition(**{"first": "a", "second": "b", **field}),
+    "SharingGroup": lambda **field: SharingGroup("g", ("a", "b"), **field),
+    "PlacedCell": lambda **field: PlacedCell(**{"node": 0, "vcpus": 1, **field}),
+    "Provenance": lambda **field: Provenance(**{**TOLD, **field}),
+    "TakenDevice": lambda **field: TakenDevice("nic", "a", **field),
 }
 SHORT = {"count", "cores", "threads_per_core", "cores_per_llc"}
 """Fields that only documents have."""
+READ = {"StageResult"}
+"""Made by solvers without a check; held when a document is read."""
 
 
 def bounds() -> Iterator[tuple[str, str, str, Any]]:
@@ -47,7 +60,11 @@ def bounds() -> Iterator[tuple[str, str, str, Any]]:
                             yield doc, field, end, each[end]
 
 
-CASES = [case for case in dict.fromkeys(bounds()) if case[1] not in SHORT or case[0][:3] == "Dev"]
+CASES = [
+    case
+    for case in dict.fromkeys(bounds())
+    if case[0] not in READ and (case[1] not in SHORT or case[0][:3] == "Dev")
+]
 
 
 def complains(doc: str, field: str, value: object) -> bool:
