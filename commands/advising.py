@@ -21,12 +21,13 @@ _WANTED = option("CPUs, and MiB of memory.", "-w", metavar="CPUS[:MB]")
 _HOST = option("The machine: a copy of sysfs, or a file that describes it.", metavar="SOURCE")
 _TAKEN = option("Plan of the VMs that run already.", "--taken", metavar="PLAN")
 _OF = option("What that plan is for; its host is taken.", "--instance", metavar="INSTANCE")
+SYSFS = "sysfs:"
 
 
 @app.command()
 def numad(
     wanted: Annotated[str, _WANTED],
-    host: Annotated[str, _HOST] = "sysfs:/",
+    host: Annotated[str, _HOST] = f"{SYSFS}/",
     taken: Annotated[Path | None, _TAKEN] = None,
     instance: Annotated[str | None, _OF] = None,
 ) -> None:
@@ -72,6 +73,13 @@ def _wish(text: str) -> tuple[int, int]:
 
 def _machine(text: str) -> Host:
     """The only host of a source; of a folder with sysfs, with the memory that is free now."""
+    folder = Path(text.removeprefix(SYSFS))
+    if text.startswith(SYSFS) and (folder / "sys").is_dir():  # no other reader need be loaded
+        from numaplace.instances.formats.linux.sysfs import read_host
+        from numaplace.instances.hostmemory import as_asked
+
+        return as_asked(read_host(folder), free=True, gpu_memory=False).item
+
     from numaplace.instances.formats.registry import detect_host_format
     from numaplace.instances.importer import HostOptions, import_instance
     from numaplace.instances.lookup import host_sources
