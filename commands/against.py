@@ -19,7 +19,7 @@ from numaplace.report.tables.terminal_online import comparison_views
 from numaplace.solver.compare.policies import Case, Setup, compare_online
 from numaplace.solver.compare.store import Store
 from numaplace.solver.deadline import COMMAND_CLOCK
-from numaplace.solver.params import EXACT
+from numaplace.solver.names import EXACT
 from numaplace.solver.placing.rules import RULES
 
 if TYPE_CHECKING:

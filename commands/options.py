@@ -12,7 +12,7 @@ import typer
 
 from numaplace.models.errors import InputError
 from numaplace.report.figures.figure_file import drawable
-from numaplace.solver.params import EXACT, ONLINE, MilpBackend
+from numaplace.solver.names import EXACT, ONLINE, MilpBackend
 
 
 def names_of(module: str, table: str) -> Callable[[str], list[str]]:
@@ -44,7 +44,7 @@ def argument(text: str, metavar: str, complete: Callable[[str], list[str]] | Non
     return typer.Argument(help=text, metavar=metavar, show_default=False, autocompletion=complete)
 
 
-_SOLVERS = names_of("numaplace.solver.params", "SOLVER_NAMES")
+_SOLVERS = names_of("numaplace.solver.names", "SOLVER_NAMES")
 SOLVER = option(f"{', '.join(EXACT)} (exact); {', '.join(ONLINE)}.", autocompletion=_SOLVERS)
 SOLVER_LIST = option("Names of solvers, with commas.", autocompletion=_SOLVERS)
 _IN_CATALOG = "File, or name in the catalogue."

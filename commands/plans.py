@@ -38,7 +38,8 @@ from numaplace.report.tables import plain
 from numaplace.report.tables import terminal_views as views
 from numaplace.report.tables.terminal_compare import comparison_table
 from numaplace.solver.compare.solvers import solver_names
-from numaplace.solver.params import MilpBackend, SolveParams
+from numaplace.solver.names import MilpBackend
+from numaplace.solver.params import SolveParams
 
 
 @app.command()

@@ -46,7 +46,7 @@ _GUESTS = "A VM to look at, may be given again; all that are wider than a node u
 _WHAT_IF = "Host that guests are moved to while they run, in any format of import."
 _MAX_CELLS = "Even cells tried, from 1 on; 4, or as many as it needs and one more, unless given."
 _NO_GUEST = "No VM is wider than a node; --vm names one to look at."
-_EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.params", "EXACT"))
+_EXACT = option("cpsat or milp.", autocompletion=names_of("numaplace.solver.names", "EXACT"))
 
 
 def _policy(text: str) -> CpuPolicy:
@@ -265,7 +265,7 @@ def _code(results: Sequence[Result]) -> int:
 
 
 def _check_exact(solver: str) -> None:
-    from numaplace.solver.params import EXACT
+    from numaplace.solver.names import EXACT
 
     if solver not in EXACT:
         reason = f"must be one that proves ({', '.join(EXACT)}), not {solver!r:.60}"

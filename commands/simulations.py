@@ -48,7 +48,7 @@ PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
 SETTINGS = {"warm_up": 1.0, "busy_ms": 20.0, "plan_time": 60.0, "timeline_ms": 500.0}
 
-_SOLVERS = names_of("numaplace.solver.params", "SOLVER_NAMES")
+_SOLVERS = names_of("numaplace.solver.names", "SOLVER_NAMES")
 _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
 _AFFINITIES = f"[NAME=]{'|'.join(Affinity)}"
 _AFFINITY = "none, hard (unless said), soft, both: told of the plan, or of a VM; may be repeated."

@@ -1,31 +1,20 @@
-"""Names of solvers, parameters of a solve, and what a running solve reports."""
+"""Parameters of a solve, and what a running solve reports."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from numaplace.models.cost import ALL, Term
 from numaplace.models.errors import check_int, check_real
 from numaplace.solver.deadline import Deadline
+from numaplace.solver.names import MilpBackend
 
 if TYPE_CHECKING:
     from numaplace.models.plan import Plan
     from numaplace.models.result import Stage
-
-EXACT = ("cpsat", "milp")
-ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
-SOLVER_NAMES = (*EXACT, *ONLINE)
-
-
-class MilpBackend(StrEnum):
-    """MILP codes that PuLP drives."""
-
-    HIGHS = "highs"
-    CBC = "cbc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
-from numaplace.solver.params import EXACT, SOLVER_NAMES, SolveParams
+from numaplace.solver.names import EXACT, SOLVER_NAMES
+from numaplace.solver.params import SolveParams
 
 # Time for the plan that exact solvers start from: seconds of the first pass however late it is;
 # of local search: share of the time limit, seconds at most, and seconds by the square of VMs times

@@ -9,7 +9,8 @@ from numaplace.models.cost import Term
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult, gap_of, stages_of
-from numaplace.solver.params import SOLVER_NAMES, SolveParams
+from numaplace.solver.names import SOLVER_NAMES
+from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 
 
@@ -82,7 +83,7 @@ def compare(
     instances
         Pairs (name, instance).
     solvers
-        Names as in `numaplace.solver.params.SOLVER_NAMES`.
+        Names as in `numaplace.solver.names.SOLVER_NAMES`.
     params
         Parameters of each solve; its seed is replaced, reasons are not asked for. The time limit
         is for all solves together, each may take as much as those that follow.

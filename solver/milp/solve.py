@@ -15,7 +15,8 @@ from numaplace.solver.milp.backend import Outcome, Task, whole_bound
 from numaplace.solver.milp.cbc import cbc_program, solve_cbc
 from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
-from numaplace.solver.params import MilpBackend, SolveParams
+from numaplace.solver.names import MilpBackend
+from numaplace.solver.params import SolveParams
 from numaplace.solver.stages import Stages, holds_later
 
 NAME = "milp"

@@ -15,7 +15,7 @@ from numaplace.cli import app
 from numaplace.commands.manual import COMMANDS
 from numaplace.instances.catalog import list_catalog
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
-from numaplace.solver.params import SOLVER_NAMES
+from numaplace.solver.names import SOLVER_NAMES
 from numaplace.tests.cli.conftest import Run
 from numaplace.tests.test_layering import ROOT
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.verify import violations
-from numaplace.solver.params import EXACT, ONLINE, SolveParams
+from numaplace.solver.names import EXACT, ONLINE
+from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.tests.oracle import OracleResult, between_of, brute_force
 from numaplace.tests.strategies import instances, random_small_instance

@@ -6,7 +6,8 @@ import pytest
 
 from numaplace.instances.catalog import CatalogEntry, list_catalog, load_catalog
 from numaplace.models.result import SolveStatus
-from numaplace.solver.params import EXACT, SolveParams
+from numaplace.solver.names import EXACT
+from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 
 

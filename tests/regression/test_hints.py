@@ -8,7 +8,8 @@ from numaplace.models.errors import InputError
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.result import SolveStatus
 from numaplace.models.vm import Vm
-from numaplace.solver.params import EXACT, SolveParams
+from numaplace.solver.names import EXACT
+from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_instance
 

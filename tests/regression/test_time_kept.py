@@ -19,7 +19,8 @@ from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.prepare import Prepared
-from numaplace.solver.params import EXACT, SolveParams
+from numaplace.solver.names import EXACT
+from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.solver import solve_greedy
 from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_host

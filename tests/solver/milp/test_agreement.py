@@ -14,7 +14,8 @@ from numaplace.solver.cpsat.engine import loss_of as cpsat_loss_of
 from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.milp.solve import loss_of as milp_loss_of
 from numaplace.solver.milp.solve import solve_milp
-from numaplace.solver.params import MilpBackend, SolveParams
+from numaplace.solver.names import MilpBackend
+from numaplace.solver.params import SolveParams
 from numaplace.tests.builders import make_instance, make_node
 from numaplace.tests.strategies import random_small_instance
 

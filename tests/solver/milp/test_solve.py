@@ -16,7 +16,8 @@ from numaplace.models.topology import Host
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.milp import cbc
 from numaplace.solver.milp.solve import solve_milp
-from numaplace.solver.params import MilpBackend, Progress, SolveParams
+from numaplace.solver.names import MilpBackend
+from numaplace.solver.params import Progress, SolveParams
 from numaplace.tests.builders import crowd, make_host, make_instance, make_node
 
 QUICK = SolveParams(time_limit_s=20, workers=1)

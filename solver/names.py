@@ -1,0 +1,14 @@
+"""Names of solvers, which the command line knows without loading one."""
+
+from enum import StrEnum
+
+EXACT = ("cpsat", "milp")
+ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
+SOLVER_NAMES = (*EXACT, *ONLINE)
+
+
+class MilpBackend(StrEnum):
+    """MILP codes that PuLP drives."""
+
+    HIGHS = "highs"
+    CBC = "cbc"
