@@ -53,6 +53,8 @@ ALONE = tuple(rule for rule in SETTLED if rule not in CAPACITIES)
 """Those of them that regard one VM and its placement."""
 
 US_PER_S = 1_000_000
+TWIN_LENGTH_MAX = 200
+"""Characters of a VM's name in that of its twin."""
 
 
 class StepKind(StrEnum):
@@ -133,7 +135,7 @@ def micros_per_mib(instance: Instance) -> tuple[int, int]:
     return local, network
 
 
-def step_micros(instance: Instance, step: Step) -> int:
+def step_us(instance: Instance, step: Step) -> int:
     """Microseconds that a step copies."""
     local, network = micros_per_mib(instance)
     return step.mib * (network if step.kind is StepKind.ACROSS else local)
@@ -166,7 +168,7 @@ class Budget:
             check_real("budget", "seconds", self.seconds, 0, 1e9)
 
     @property
-    def micros(self) -> int | None:
+    def copying_us(self) -> int | None:
         """Microseconds of copying."""
         return None if self.seconds is None else int(self.seconds * US_PER_S)
 
@@ -175,7 +177,7 @@ class Budget:
         pairs = (
             (spent.mib, self.mib),
             (spent.moves, self.moves),
-            (spent.micros, self.micros),
+            (spent.copying_us, self.copying_us),
         )
         return all(limit is None or amount <= limit for amount, limit in pairs)
 
@@ -186,17 +188,17 @@ class Spent:
 
     mib: int = 0
     moves: int = 0
-    micros: int = 0
+    copying_us: int = 0
 
 
 def spent_on(instance: Instance, steps: Iterable[Step]) -> Spent:
     """Add up what steps cost."""
-    mib = moves = micros = 0
+    mib = moves = copying_us = 0
     for step in steps:
         mib += step.mib
         moves += step.is_move
-        micros += step_micros(instance, step)
-    return Spent(mib, moves, micros)
+        copying_us += step_us(instance, step)
+    return Spent(mib, moves, copying_us)
 
 
 def steps_between(instance: Instance, current: Plan, target: Plan) -> list[Step]:
@@ -246,11 +248,12 @@ class Course:
         """Name of a second VM, for each VM, that stands for it where it arrives."""
         taken = set(self.instance.vm_index)
         names: dict[str, str] = {}
-        for index, vm in enumerate(self.instance.vms):
-            twin = f"arriving {index}"
+        for vm in self.instance.vms:
+            twin = f"{vm.name[:TWIN_LENGTH_MAX]} (arriving)"
             while twin in taken:
                 twin += "'"
             names[vm.name] = twin
+            taken.add(twin)
         return names
 
     @cached_property

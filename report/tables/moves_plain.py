@@ -45,7 +45,7 @@ def curve_plain(points: Sequence[Rebalanced]) -> list[Plain]:
 
 def _spent(found: Rebalanced) -> Plain:
     spent = found.spent
-    return {"moves": spent.moves, "moved_mib": spent.mib, "copying_s": spent.micros / MICRO}
+    return {"moves": spent.moves, "moved_mib": spent.mib, "copying_s": spent.copying_us / MICRO}
 
 
 def _step(one: PricedStep) -> Plain:
@@ -57,6 +57,6 @@ def _step(one: PricedStep) -> Plain:
         "from": where_plain(step.before),
         "to": where_plain(step.after),
         "moved_mib": step.mib,
-        "copying_s": one.micros / MICRO,
+        "copying_s": one.copying_us / MICRO,
         "gain_micro": one.gain_micro,
     }

@@ -75,7 +75,7 @@ def _sums(found: Rebalanced) -> Text:
         return Text(f"{lost}: {stuck or 'nothing is worth moving within the budget'}")
     spent = found.spent
     effort = f"{words.plural(spent.moves, 'move')}, {words.memory(spent.mib)} copied"
-    effort += f" in {words.seconds(spent.micros / MICRO)}" if spent.micros else ""
+    effort += f" in {words.seconds(spent.copying_us / MICRO)}" if spent.copying_us else ""
     return Text("; ".join(part for part in (f"{lost}: {effort}", stuck) if part))
 
 
@@ -93,7 +93,7 @@ def steps_table(steps: Sequence[PricedStep]) -> RenderableType:
             Text("–" if step.before is None else _where(step, step.before)),
             Text(_where(step, step.after)),
             words.memory(step.mib) if step.mib else "",
-            words.seconds(one.micros / MICRO) if one.micros else "",
+            words.seconds(one.copying_us / MICRO) if one.copying_us else "",
             _gain(one.gain_micro),
         )
     return titled("Moves in order; vCPUs first, pages after; gain in vCPUs", table)

@@ -125,12 +125,14 @@ def one_copy(instance: Instance, plan: Plan) -> Plan:
     """Return the plan with one copy of each group a host, where its readers lose least."""
     copies = []
     for copy in plan.copies:
-        choices = [replace(copy, nodes=(node,)) for node in sorted(copy.nodes)]
         others = tuple(other for other in plan.copies if other is not copy)
-        losses = [
-            evaluate(instance, Plan(plan.placements, (*others, c))).loss_micro for c in choices
-        ]
-        copies += choices[losses.index(min(losses)) :][:1] if choices else []
+
+        def loss(choice: SharedCopy, others: tuple[SharedCopy, ...] = others) -> int:
+            return evaluate(instance, Plan(plan.placements, (*others, choice))).loss_micro
+
+        if copy.nodes:
+            choices = [replace(copy, nodes=(node,)) for node in sorted(copy.nodes)]
+            copies.append(min(choices, key=loss))
     return Plan(plan.placements, tuple(copies))
 
 

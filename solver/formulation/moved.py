@@ -113,10 +113,10 @@ class Migration:
         copied = [self.copied(vm) for vm in vms]
         if budget.mib is not None:
             self.program.at_most(joined([*c.local, *c.network] for c in copied), budget.mib)
-        if budget.micros is not None:
+        if budget.copying_us is not None:
             local, network = micros_per_mib(self.instance)
-            micros = joined([*scaled(c.local, local), *scaled(c.network, network)] for c in copied)
-            self.program.at_most(micros, budget.micros)
+            spent = joined([*scaled(c.local, local), *scaled(c.network, network)] for c in copied)
+            self.program.at_most(spent, budget.copying_us)
         if budget.moves is not None:
             self.program.at_most([(self._moves(vm), 1) for vm in vms], budget.moves)
 

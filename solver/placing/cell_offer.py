@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -18,14 +19,19 @@ from numaplace.solver.placing.offer import Offer
 from numaplace.solver.placing.state import EVER, State
 
 
-def places_for(state: State, vm: Vm) -> tuple[Bools, frozenset[int] | None]:
-    """Places a VM may use, and the very places it must use if it is tied to a placed VM."""
-    board = state.board
+def places_for(
+    state: State, vm: Vm, beside: Mapping[str, Footprint] | None = None
+) -> tuple[Bools, frozenset[int] | None]:
+    """Places a VM may use, and the very places it must use if it is tied to a placed VM.
+
+    Beside all that are placed, or only those given.
+    """
+    board, placed = state.board, state.placed if beside is None else beside
     mask = board.allowed(vm).copy()
     exactly: frozenset[int] | None = None
     for group in board.togethers.get(vm.name, ()):
         for name in group.vms:
-            other = state.placed.get(name)
+            other = placed.get(name)
             if other is None or name == vm.name or not vm.overlaps(other.vm):
                 continue
             if group.scope is Scope.HOST:
@@ -36,7 +42,7 @@ def places_for(state: State, vm: Vm) -> tuple[Bools, frozenset[int] | None]:
                 exactly = frozenset(homes)
     for rule in board.aparts.get(vm.name, ()):
         for name in rule.vms:
-            other = state.placed.get(name)
+            other = placed.get(name)
             if other is None or name == vm.name or not vm.overlaps(other.vm):
                 continue
             if rule.scope is Scope.HOST:
@@ -217,21 +223,23 @@ def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
     return loss
 
 
-def pair_loss(state: State, vm: Vm, vcpus: int, cells: int) -> Ints:
-    """Cooperation and competition of a cell at each place with the VMs that are placed.
+def pair_loss(
+    state: State, vm: Vm, vcpus: int, cells: int, beside: Mapping[str, Footprint] | None = None
+) -> Ints:
+    """Cooperation and competition of a cell at each place with the VMs placed, or those given.
 
     Exact for a VM of one cell; a dedicated VM's competition for caches is left out.
     """
-    board = state.board
+    board, placed = state.board, state.placed if beside is None else beside
     loss: Ints = np.zeros(board.size, np.int64)
     for talk, partner in board.cooperations.get(vm.name, ()):
-        other = state.placed.get(partner.name)
+        other = placed.get(partner.name)
         for place, theirs in other.homes if other is not None else ():
             pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
             share = rates.talk_share(state.instance, talk, pair)
             loss = loss + rates.distance_loss(talk.weight * share, board.mean_r(place))
     for rival, partner in board.competitions.get(vm.name, ()):
-        other = state.placed.get(partner.name)
+        other = placed.get(partner.name)
         if other is not None:
             # A VM of several cells pays once however many of them meet.
             meeting = _meeting_places(board, vm, other, rival.scope)

@@ -8,7 +8,6 @@ there is for single look-ups in Python.
 
 from __future__ import annotations
 
-import copy
 from itertools import combinations
 
 import numpy as np
@@ -174,15 +173,15 @@ class Prices:
 
     def _price_places(self, state: State, prints: list[Footprint]) -> None:
         """Price each simple VM at each place by itself and by the VMs that stay."""
-        others = copy.copy(state)
-        others.placed = {n: p for n, p in state.placed.items() if n not in set(self.names)}
+        simple = set(self.names)
+        others = {name: print_ for name, print_ in state.placed.items() if name not in simple}
         stay_on_host = self.board.instance.between is not Between.NOTHING
         self.scattered_micro = 0
         self.price: list[list[int]] = []
         self.options: list[list[int]] = []
         for print_ in prints:
             vm, form = print_.vm, self.board.instance.form(print_.vm.name)
-            mask, _ = places_for(others, vm)
+            mask, _ = places_for(state, vm, others)
             if stay_on_host:
                 mask &= self.board.host_index == print_.host_index
             mask &= self.board.cpu_capacity >= vm.vcpus * MILLI
@@ -192,6 +191,6 @@ class Prices:
                 self.board, vm, form.blocks
             )
             self.scattered_micro += print_.own_micro - int(local[here])
-            price = local + pair_loss(others, vm, vm.vcpus, 1)
+            price = local + pair_loss(state, vm, vm.vcpus, 1, others)
             self.price.append(np.where(mask, price, FORBIDDEN).tolist())
             self.options.append(np.flatnonzero(mask).tolist())

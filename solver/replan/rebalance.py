@@ -158,7 +158,7 @@ NO_WAY = "no plan keeps every running VM, and every required one,"
 
 def _in_words(spent: Spent) -> str:
     moves = f"{spent.moves} move{'s' * (spent.moves != 1)}"
-    return f"{moves} of {spent.mib} MiB in {spent.micros / US_PER_S:.1f} s"
+    return f"{moves} of {spent.mib} MiB in {spent.copying_us / US_PER_S:.1f} s"
 
 
 class _Rebalance:

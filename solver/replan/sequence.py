@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
-from numaplace.models.moves import Course, Step, StepKind, step_micros, steps_between
+from numaplace.models.moves import Course, Step, StepKind, step_us, steps_between
 from numaplace.models.plan import Placement, Plan, SharedCopy
 from numaplace.models.units import ceil_div
 from numaplace.solver.deadline import NEVER, Deadline
@@ -66,7 +66,7 @@ class PricedStep:
     ----------
     step
         The step.
-    micros
+    copying_us
         Microseconds of copying.
     gain_micro
         Loss before it less loss after it, in micro-vCPU, without the price of moving. Negative if
@@ -74,7 +74,7 @@ class PricedStep:
     """
 
     step: Step
-    micros: int
+    copying_us: int
     gain_micro: int | None
 
 
@@ -109,10 +109,10 @@ def priced(
     for step in steps:
         placements[step.vm] = step.after
         if until.over:
-            found.append(PricedStep(step, step_micros(instance, step), None))
+            found.append(PricedStep(step, step_us(instance, step), None))
             continue
         now = evaluate(without, Plan(placements, copies)).loss_micro
-        found.append(PricedStep(step, step_micros(instance, step), loss - now))
+        found.append(PricedStep(step, step_us(instance, step), loss - now))
         loss = now
     return tuple(found)
 
@@ -145,8 +145,8 @@ class _Sequencer:
             gains[step.vm] = now - evaluate(without, alone).loss_micro
 
         def rank(step: Step) -> tuple[bool, float]:
-            micros = max(1, step_micros(self.instance, step))
-            return step.kind is not StepKind.START, -gains.get(step.vm, 0) / micros
+            copying_us = max(1, step_us(self.instance, step))
+            return step.kind is not StepKind.START, -gains.get(step.vm, 0) / copying_us
 
         return sorted(steps, key=rank)
 

@@ -16,7 +16,7 @@ from numaplace.models.moves import (
     Step,
     StepKind,
     spent_on,
-    step_micros,
+    step_us,
     steps_between,
 )
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
@@ -98,7 +98,7 @@ def test_copied_memory_is_what_migration_costs() -> None:
         before = Plan({"x": at("a", 0, 4096)})
         instance = replace(two_vms(), prices=prices, current=before)
         step = Step("x", before.placements["x"], after)
-        seconds = step_micros(instance, step) / 1e6
+        seconds = step_us(instance, step) / 1e6
         assert seconds == pytest.approx(4096 / rate)
         micro = evaluate(instance, Plan({"x": after})).terms[Term.MIGRATION]
         assert micro == pytest.approx(1e6 * 0.5 * 2 * seconds / 100, abs=1)
@@ -216,7 +216,7 @@ def test_a_sequence_must_begin_and_end_where_it_says() -> None:
 
 def test_twins_do_not_clash_with_names() -> None:
     """A VM may be called what the copy of another one would be."""
-    instance = Instance((host("a"), host("b")), (Vm("x", 2, GIB), Vm("arriving 0", 2, GIB)))
-    before = Plan({"x": at("a", 0, GIB), "arriving 0": at("a", 1, GIB)})
-    after = Plan({"x": at("b", 0, GIB), "arriving 0": at("a", 1, GIB)})
+    instance = Instance((host("a"), host("b")), (Vm("x", 2, GIB), Vm("x (arriving)", 2, GIB)))
+    before = Plan({"x": at("a", 0, GIB), "x (arriving)": at("a", 1, GIB)})
+    after = Plan({"x": at("b", 0, GIB), "x (arriving)": at("a", 1, GIB)})
     assert Course(instance, before, after).check(steps_between(instance, before, after)) == []

@@ -323,4 +323,4 @@ def test_gains_that_there_is_no_time_for_are_none() -> None:
     steps = order_moves(instance, before, after).steps
     timely, late = (priced(instance, before, steps, until) for until in (NEVER, Deadline.after(0)))
     assert [one.gain_micro for one in late] == [None] * len(steps)
-    assert [one.micros for one in late] == [one.micros for one in timely]
+    assert [one.copying_us for one in late] == [one.copying_us for one in timely]
