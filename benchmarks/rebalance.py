@@ -15,7 +15,7 @@ from dataclasses import replace
 from numaplace.instances.generate import GenerateParams, generate_instance
 from numaplace.instances.presets import MIXED, SHAPES
 from numaplace.models.instance import Instance
-from numaplace.models.moves import Budget, Course
+from numaplace.models.moves import Budget, Transition
 from numaplace.models.plan import Plan
 from numaplace.models.units import MICRO
 from numaplace.models.verify import violations
@@ -61,7 +61,10 @@ def is_valid(instance: Instance, found: Rebalanced) -> bool:
     assert plan is not None
     assert instance.current is not None
     steps = [one.step for one in found.steps]
-    broken = violations(found.instance, plan), Course(instance, instance.current, plan).check(steps)
+    broken = (
+        violations(found.instance, plan),
+        Transition(instance, instance.current, plan).check(steps),
+    )
     assert found.lasting_micro is not None
     assert found.stay_micro is not None
     return broken == ([], []) and found.lasting_micro <= found.stay_micro

@@ -159,7 +159,7 @@ def _fit_cases(nodes: int) -> dict[str, list[int]]:
 def _engine_fit() -> None:
     """Decide a whole VM of 8 unequal cells with memory by the online engine."""
     from numaplace.models.vm import Cell, GuestNuma
-    from numaplace.solver.placing.engine import Engine
+    from numaplace.solver.placing.placer import Placer
 
     rows = []
     for shape in ("16n", "24n", "64n"):
@@ -172,7 +172,7 @@ def _engine_fit() -> None:
             instance = Instance((host,), (vm,))
             times = []
             for _ in range(200):
-                engine = Engine(instance)
+                engine = Placer(instance)
                 began = time.perf_counter()
                 found = engine.find(vm)
                 times.append((time.perf_counter() - began) * 1e3)

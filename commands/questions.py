@@ -97,11 +97,13 @@ def room(
     from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
     from numaplace.report.tables.questions_plain import room_plain
     from numaplace.report.tables.terminal_questions import room_views
-    from numaplace.solver.replan.room import Goal, make_room
+    from numaplace.solver.replan.room import RoomGoal, make_room
 
     lookup.check_writable(document=out, inputs=[instance, vm, current], overwrite=force)
-    if goal not in list(Goal):
-        raise InputError("room", "--goal", f"must be one of {', '.join(Goal)}, not {goal!r:.60}")
+    if goal not in list(RoomGoal):
+        raise InputError(
+            "room", "--goal", f"must be one of {', '.join(RoomGoal)}, not {goal!r:.60}"
+        )
     _check_exact(solver)
     given = lookup.find_instance(instance)
     problem = with_current(given, current)
@@ -114,14 +116,14 @@ def room(
             problem,
             wanted,
             running.watched(params, line, stop),
-            goal=Goal(goal),
+            goal=RoomGoal(goal),
             solver=solver,
         ),
         f"room for {wanted.name}",
         quiet=quiet,
     )
     plan = found.result.plan
-    cheapest = "moves" if goal == Goal.MOVES else "moves and the least loss"
+    cheapest = "moves" if goal == RoomGoal.MOVES else "moves and the least loss"
     within = f"room is made for {wanted.name!r} by the cheapest {cheapest}"
     told = provenance(given, found.result, params, within)
     hand_over(

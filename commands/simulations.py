@@ -33,7 +33,7 @@ from numaplace.report.tables import plain
 from numaplace.report.tables import terminal_views as views
 from numaplace.solver.params import SolveParams
 from numaplace.solver.simulator.balance import Release
-from numaplace.solver.simulator.from_plan import Affinity
+from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.talk import Configuration
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from numaplace.models.result import Provenance
     from numaplace.solver.simulator.runs import Repeated, RunOptions
     from numaplace.solver.simulator.talk import Workload
-    from numaplace.solver.simulator.talk_run import Experiment, Setup
+    from numaplace.solver.simulator.talk_run import Experiment, TalkSetup
 
 PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
@@ -50,7 +50,7 @@ SETTINGS = {"warm_up": 1.0, "busy_ms": 20.0, "plan_time": 60.0, "timeline_ms": 5
 
 _SOLVERS = names_of("numaplace.solver.names", "SOLVER_NAMES")
 _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
-_AFFINITIES = f"[NAME=]{'|'.join(Affinity)}"
+_AFFINITIES = f"[NAME=]{'|'.join(SimulatedAffinity)}"
 _AFFINITY = "none, hard (unless said), soft, both: told of the plan, or of a VM; may be repeated."
 _CONFIGURATION = "As in the talk: who plans, affinity and release in one."
 _RELEASE = "Scheduler of Xen: 4.3 (knows nodes) unless said."
@@ -106,7 +106,7 @@ def simulate(
     check_real("simulation", "timeline_ms", more["timeline_ms"], 1, TIMELINE_MS_MAX)
     _check_conflicts(plan, solver, affinity, configuration, release)
     all_told, single = _affinities(affinity)
-    planner, told, known = solver or PLANNER, all_told or Affinity.HARD, release
+    planner, told, known = solver or PLANNER, all_told or SimulatedAffinity.HARD, release
     if configuration:
         planner, told, known = PLANNERS[configuration]
     options = RunOptions(
@@ -157,18 +157,18 @@ def _check_conflicts(
             raise InputError("simulation", "--configuration", reason)
 
 
-def _affinities(texts: list[str]) -> tuple[Affinity | None, dict[str, Affinity]]:
+def _affinities(texts: list[str]) -> tuple[SimulatedAffinity | None, dict[str, SimulatedAffinity]]:
     """Return what all VMs have, and what single VMs have instead."""
-    found: dict[str, Affinity] = {}
+    found: dict[str, SimulatedAffinity] = {}
     for text in texts:
         name, _, told = text.rpartition("=")
-        if told not in list(Affinity) or text.startswith("="):
+        if told not in list(SimulatedAffinity) or text.startswith("="):
             reason = f"must be {_AFFINITIES}, not {text!r:.80}"
             raise InputError("simulation", "--affinity", reason)
         if name in found:
             reason = f"VM {name!r:.80} occurs twice" if name else "is given twice for all VMs"
             raise InputError("simulation", "--affinity", reason)
-        found[name] = Affinity(told)
+        found[name] = SimulatedAffinity(told)
     return found.pop("", None), found
 
 
@@ -306,14 +306,14 @@ def talk(
     from numaplace.report.tables.simulation_plain import talk_csv, talk_plain
     from numaplace.report.tables.terminal_simulation import talk_views
     from numaplace.solver.simulator.talk import CALIBRATED
-    from numaplace.solver.simulator.talk_run import Setup
+    from numaplace.solver.simulator.talk_run import TalkSetup
 
     lookup.check_writable([csv, plot], overwrite=force)
     check_int("talk", "--workers", workers, 0, 1024)
-    setup = Setup(CALIBRATED, _counts(vms), repetitions, time, seed)
+    setup = TalkSetup(CALIBRATED, _counts(vms), repetitions, time, seed)
     if recalibrate:
         work = _recalibrated(as_json=as_json, quiet=quiet)
-        setup = Setup(work, setup.counts, repetitions, time, seed)
+        setup = TalkSetup(work, setup.counts, repetitions, time, seed)
     found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=quiet)
     hand_over(
         lambda: output.answer(
@@ -351,7 +351,7 @@ def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
     return work
 
 
-def _run_talk(setup: Setup, processes: int, *, quiet: bool) -> Experiment:
+def _run_talk(setup: TalkSetup, processes: int, *, quiet: bool) -> Experiment:
     from numaplace.solver.simulator.talk_run import run_talk
 
     return running.on_terminal(

@@ -214,7 +214,7 @@ def steps_between(instance: Instance, current: Plan, target: Plan) -> list[Step]
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Moment:
     """A fleet at one moment: `plan` by the names of `instance`, which has arriving twins."""
 
     instance: Instance
@@ -222,7 +222,7 @@ class State:
     during: Step | None
 
 
-class Course:
+class Transition:
     """The states between two plans.
 
     Parameters
@@ -270,28 +270,28 @@ class Course:
         """Whether the current plan breaks rules."""
         return bool(self._excused)
 
-    def start(self) -> State:
+    def start(self) -> Moment:
         """Return the state before the first step."""
-        return State(self.instance, Plan(self.current.placements, self._copies), None)
+        return Moment(self.instance, Plan(self.current.placements, self._copies), None)
 
-    def during(self, plan: Plan, step: Step) -> State:
+    def during(self, plan: Plan, step: Step) -> Moment:
         """Return the state while a step is under way, from the plan before it."""
         placements = dict(plan.placements)
         if step.kind is StepKind.ACROSS:
             placements[self._twins[step.vm]] = step.after
-            return State(self._with_twins, Plan(placements, self._copies), step)
+            return Moment(self._with_twins, Plan(placements, self._copies), step)
         if step.before is not None:
             placements[step.vm] = _held(step.before, step.after)
         else:
             placements[step.vm] = step.after
-        return State(self.instance, Plan(placements, self._copies), step)
+        return Moment(self.instance, Plan(placements, self._copies), step)
 
-    def after(self, plan: Plan, step: Step) -> State:
+    def after(self, plan: Plan, step: Step) -> Moment:
         """Return the state after a step, from the plan before it."""
         placements = {**plan.placements, step.vm: step.after}
-        return State(self.instance, Plan(placements, self._copies), None)
+        return Moment(self.instance, Plan(placements, self._copies), None)
 
-    def states(self, steps: Sequence[Step]) -> Iterator[State]:
+    def states(self, steps: Sequence[Step]) -> Iterator[Moment]:
         """Yield every state: at the start, during each step, after it."""
         state = self.start()
         yield state
@@ -300,11 +300,11 @@ class Course:
             state = self.after(state.plan, step)
             yield state
 
-    def faults(self, state: State) -> list[Violation]:
+    def faults(self, state: Moment) -> list[Violation]:
         """Return the rules that a state breaks, without what the current plan breaks anyway."""
         return list(self._faults(state, SETTLED if state.during is None else CAPACITIES))
 
-    def _faults(self, state: State, rules: Iterable[Rule]) -> Iterator[Violation]:
+    def _faults(self, state: Moment, rules: Iterable[Rule]) -> Iterator[Violation]:
         for found in broken(state.instance, state.plan, rules):
             if (found.rule, found.subject) not in self._excused:
                 yield found
@@ -315,7 +315,7 @@ class Course:
         What a step takes after it is part of what it takes during it, so of the state after it
         only what regards the VM itself is looked at, and whom it meets on another host.
         """
-        alone = State(self.instance, Plan({step.vm: step.after}, self._copies), None)
+        alone = Moment(self.instance, Plan({step.vm: step.after}, self._copies), None)
         checks = [(self.during(plan, step), CAPACITIES), (alone, ALONE)]
         if step.kind is StepKind.ACROSS:
             checks.append((self.after(plan, step), (Rule.APART,)))

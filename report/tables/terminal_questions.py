@@ -20,7 +20,7 @@ from numaplace.solver.compare.guest_moved import WhatIf
 from numaplace.solver.compare.guest_numa import Choice, GuestAnswer
 from numaplace.solver.compare.sharing import Sharing, SharingRow
 from numaplace.solver.replan.diff import Difference
-from numaplace.solver.replan.room import Goal, Room
+from numaplace.solver.replan.room import Room, RoomGoal
 
 Views = list[RenderableType]
 
@@ -41,7 +41,7 @@ def room_views(room: Room) -> Views:
         head.append("  fits as things are, nothing has to move", style)
     elif result.status is SolveStatus.OPTIMAL:
         least = "no plan loses less"
-        if room.goal is Goal.MOVES:
+        if room.goal is RoomGoal.MOVES:
             least = "nothing cheaper can give way"
         head.append(f"  fits after {words.plural(len(room.changes), 'change')}: {least}", style)
     else:

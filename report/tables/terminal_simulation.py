@@ -21,7 +21,7 @@ from numaplace.report.tables.simulation_summary import (
 )
 from numaplace.report.tables.terminal_tables import ROWS_MAX, new_table
 from numaplace.report.tables.terminal_views import Views
-from numaplace.solver.simulator.from_plan import Affinity
+from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.runs import Repeated, RunOptions
 from numaplace.solver.simulator.talk import Configuration, Point, Workload
 from numaplace.solver.simulator.talk_run import Experiment
@@ -138,7 +138,7 @@ def _loss_view(repeated: Repeated, options: RunOptions) -> RenderableType:
         if micro
     )
     told = {options.affinity, *(options.vm_affinity or {}).values()}
-    if told != {Affinity.HARD}:
+    if told != {SimulatedAffinity.HARD}:
         note = "\nThe cost takes every vCPU to stay on its node; the scheduler was told otherwise."
         text.append(note, "not bold dim")
     text.append(f"\nLoss: simulated {lost}, predicted by the cost {runs[0].predicted:.3f} vCPUs")

@@ -24,7 +24,7 @@ STEPS_MAX = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class GuestPart:
     """A piece of a told cell that goes to one node; `cell` is the index of that cell."""
 
     cell: int
@@ -46,7 +46,7 @@ class Mapped:
         Whether the search was exhaustive.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[GuestPart, ...]
     nodes: tuple[int, ...]
     loss_micro: int
     proven: bool
@@ -74,7 +74,7 @@ def best_mapping(host: Host, vm: Vm, told: Sequence[Cell]) -> Mapped | None:
     best: Mapped | None = None
     for pieces in range(1, most + 1):
         if all(cell.vcpus >= pieces for cell in told):
-            found = _Search(host, vm, told, _split(told, pieces)).run()
+            found = _GuestSearch(host, vm, told, _split(told, pieces)).run()
             # More parts must gain more than what the rounding of their pairs may feign.
             if found and (
                 best is None or found.loss_micro < best.loss_micro - len(found.parts) ** 2
@@ -83,13 +83,14 @@ def best_mapping(host: Host, vm: Vm, told: Sequence[Cell]) -> Mapped | None:
     return best
 
 
-def _split(told: Sequence[Cell], pieces: int) -> tuple[Part, ...]:
-    parts: list[Part] = []
+def _split(told: Sequence[Cell], pieces: int) -> tuple[GuestPart, ...]:
+    parts: list[GuestPart] = []
     for index, cell in enumerate(told):
         vcpus, more_vcpus = divmod(cell.vcpus, pieces)
         mib, more_mib = divmod(cell.memory_mib, pieces)
         parts += [
-            Part(index, vcpus + (at < more_vcpus), mib + (at < more_mib)) for at in range(pieces)
+            GuestPart(index, vcpus + (at < more_vcpus), mib + (at < more_mib))
+            for at in range(pieces)
         ]
     return tuple(parts)
 
@@ -134,10 +135,12 @@ def what_if(host: Host, answer: GuestAnswer) -> WhatIf:
     return WhatIf(host, mapped, min(known, key=lambda found: found.loss_micro, default=None))
 
 
-class _Search:
+class _GuestSearch:
     """Depth-first search for the nodes of the parts; no term falls when a part is added."""
 
-    def __init__(self, host: Host, vm: Vm, told: Sequence[Cell], parts: tuple[Part, ...]) -> None:
+    def __init__(
+        self, host: Host, vm: Vm, told: Sequence[Cell], parts: tuple[GuestPart, ...]
+    ) -> None:
         self.host, self.vm, self.parts = host, vm, parts
         self.busy = [part.vcpus * vm.utilisation for part in parts]
         self.shares = [[_share(vm, told, a, b) for b in parts] for a in parts]
@@ -177,14 +180,14 @@ class _Search:
                 self._extend(remote + self._added(depth, node))
                 self._put(node, part, -1)
 
-    def _fits(self, node: int, part: Part) -> bool:
+    def _fits(self, node: int, part: GuestPart) -> bool:
         place = self.host.nodes[node]
         vcpus, mib = self.vcpus[node] + part.vcpus, self.mib[node] + part.memory_mib
         return node_takes(self.vm, vcpus, place, self.host) and mib <= place.pool_mib(
             self.vm.page_size
         )
 
-    def _put(self, node: int, part: Part, sign: int) -> None:
+    def _put(self, node: int, part: GuestPart, sign: int) -> None:
         self.vcpus[node] += sign * part.vcpus
         self.mib[node] += sign * part.memory_mib
         if sign > 0:
@@ -208,7 +211,7 @@ class _Search:
         )
 
 
-def _share(vm: Vm, told: Sequence[Cell], a: Part, b: Part) -> float:
+def _share(vm: Vm, told: Sequence[Cell], a: GuestPart, b: GuestPart) -> float:
     """Share of the accesses of the vCPUs of `a` to the pages of `b`."""
     locality = vm.guest_locality if len(told) > 1 else 0.0
     share = (1.0 - locality) * b.memory_mib / vm.memory_mib

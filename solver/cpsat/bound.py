@@ -21,8 +21,8 @@ from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.bounds import Relaxation, Tier, relax
 from numaplace.solver.formulation.node_sets import (
     COLUMNS_MAX,
-    Columns,
     Ints,
+    SetColumns,
     SetCosts,
     certified_bound,
     list_columns,
@@ -127,8 +127,8 @@ def sets_bound(costs: SetCosts, until: Deadline, columns_max: int = COLUMNS_MAX)
     if not costs.num_nodes:
         return 0
     columns = list_columns(costs, columns_max)
-    source: _Source = _Searched(costs) if columns is None else _Listed(columns)
-    master = _Master(costs)
+    source: _TierSource = _Searched(costs) if columns is None else _Listed(columns)
+    master = _TierMaster(costs)
     best = 0
     calm = np.zeros(costs.num_items)
     while True:
@@ -146,7 +146,7 @@ def sets_bound(costs: SetCosts, until: Deadline, columns_max: int = COLUMNS_MAX)
             return best
 
 
-class _Source(Protocol):
+class _TierSource(Protocol):
     """Where sets come from."""
 
     def promising(self, duals: Ints, fee: int) -> Iterable[Column]:
@@ -161,7 +161,7 @@ class _Source(Protocol):
 class _Listed:
     """Sets from a list of all."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: SetColumns) -> None:
         self.columns = columns
 
     def promising(self, duals: Ints, fee: int) -> Iterator[Column]:
@@ -209,7 +209,7 @@ class _Searched:
         model.minimize(sum(terms))
         solver = new_solver(1, PRICING_S)
         solver.parameters.linearization_level = 2
-        found = _Found(taken)
+        found = _TierFound(taken)
         if solver.solve(model, found) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return 0, []
         least = min(0, math.floor(solver.best_objective_bound + 1e-6))
@@ -218,7 +218,7 @@ class _Searched:
         return max(0, -(-doubled // 2)), [(items, self.costs.pairs_cost(items)) for items in sets]
 
 
-class _Found(cp_model.CpSolverSolutionCallback):
+class _TierFound(cp_model.CpSolverSolutionCallback):
     """Keeps every solution."""
 
     def __init__(self, taken: list[cp_model.IntVar]) -> None:
@@ -230,7 +230,7 @@ class _Found(cp_model.CpSolverSolutionCallback):
         self.sets.append([i for i, x in enumerate(self.taken) if self.boolean_value(x)])
 
 
-class _Master:
+class _TierMaster:
     """The linear program over the sets found so far."""
 
     def __init__(self, costs: SetCosts) -> None:

@@ -12,7 +12,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Stage
 from numaplace.models.verify import Rule
 from numaplace.solver.formulation.model import Formulation
-from numaplace.solver.formulation.program import Program, Row, Terms
+from numaplace.solver.formulation.program import LinearRow, Program, Terms
 
 Switch = tuple[Rule, str]
 
@@ -51,7 +51,7 @@ class Engine:
             self._add(row)
             self._rows += 1
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: LinearRow) -> None:
         low = cp_model.INT_MIN if row.low is None else row.low
         high = cp_model.INT_MAX if row.high is None else row.high
         if row.terms:

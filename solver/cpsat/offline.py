@@ -14,7 +14,7 @@ from ortools.sat.python import cp_model
 from numaplace.models.result import SolveStatus
 from numaplace.solver.cpsat.engine import Engine, new_solver
 from numaplace.solver.formulation.program import Program
-from numaplace.solver.offline.program import Answer, Run
+from numaplace.solver.offline.program import Answer, OfflineRun
 
 POLL_S = 0.05
 TURN_S = 1.5
@@ -28,7 +28,7 @@ STATUS = {
 }
 
 
-def run_program(program: Program, run: Run) -> Answer:
+def run_program(program: Program, run: OfflineRun) -> Answer:
     """Maximise a program with CP-SAT, see `numaplace.solver.offline.program.Engine`."""
     if run.over:
         return Answer(SolveStatus.UNKNOWN)
@@ -43,7 +43,7 @@ def run_program(program: Program, run: Run) -> Answer:
     return _solve(solver, engine, run)
 
 
-def _solve(solver: cp_model.CpSolver, engine: Engine, run: Run) -> Answer:
+def _solve(solver: cp_model.CpSolver, engine: Engine, run: OfflineRun) -> Answer:
     if run.on_bound is not None:
         solver.best_bound_callback = _BoundTeller(run.on_bound)
     with _watched(solver, run):
@@ -55,7 +55,7 @@ def _solve(solver: cp_model.CpSolver, engine: Engine, run: Run) -> Answer:
     return Answer(status, values, _whole(solver.best_objective_bound))
 
 
-def _question(engine: Engine, run: Run) -> Answer:
+def _question(engine: Engine, run: OfflineRun) -> Answer:
     """Tell whether VMs fit, by searches of one worker each.
 
     How long one takes is a matter of luck, so each is begun anew from another seed after a while.
@@ -111,7 +111,7 @@ def _whole(bound: float) -> int | None:
 
 
 @contextmanager
-def _watched(solver: cp_model.CpSolver, run: Run) -> Iterator[None]:
+def _watched(solver: cp_model.CpSolver, run: OfflineRun) -> Iterator[None]:
     """End the search when the caller asks for it."""
     ended = threading.Event()
 

@@ -13,7 +13,7 @@ from numaplace.solver.formulation.variables import Variables
 
 
 @dataclass(frozen=True, slots=True)
-class Copied:
+class CopiedMemory:
     """MiB of one VM that are copied within its host, and to another host."""
 
     local: Terms
@@ -35,7 +35,7 @@ class Migration:
         self.instance = variables.instance
         current = self.instance.current
         self.old: dict[str, Placement] = dict(current.placements) if current else {}
-        self._copied: dict[str, Copied] = {}
+        self._copied: dict[str, CopiedMemory] = {}
 
     def losses(self) -> Terms:
         """Loss of memory copied from where it is now, rounded up to micro-vCPU once a VM."""
@@ -51,13 +51,13 @@ class Migration:
         self.program.at_most([*nano, (loss, -rates.NANO_PER_MICRO)], 0)
         return loss
 
-    def copied(self, vm: Vm) -> Copied:
+    def copied(self, vm: Vm) -> CopiedMemory:
         """MiB that a VM of the current plan copies, of what it has and keeps."""
         if vm.name not in self._copied:
             self._copied[vm.name] = self._new_copied(vm)
         return self._copied[vm.name]
 
-    def _new_copied(self, vm: Vm) -> Copied:
+    def _new_copied(self, vm: Vm) -> CopiedMemory:
         """Of a VM that is no larger than it was, nodes get what is copied; else they give it up.
 
         Ballooning may leave open which of both a VM is.
@@ -81,7 +81,7 @@ class Migration:
                 self._no_less(vm, [*mib, *scaled(stays, -min(lay.get(node, 0), most_mib))])
                 for node, mib in here.items()
             ]
-            return Copied(joined(got), away)
+            return CopiedMemory(joined(got), away)
         gave = joined(
             self._no_less(vm, [*scaled(stays, mib), *scaled(here.get(node, []), -1)])
             for node, mib in lay.items()
@@ -89,14 +89,14 @@ class Migration:
         placed = (self.vars.placed[vm.name], had_mib)
         leaves = [placed, *scaled(stays, -had_mib)]
         if had_mib <= least_mib:
-            return Copied(gave, leaves)
+            return CopiedMemory(gave, leaves)
         shrinks = self.program.variable()
         less = self.program.part(had_mib - least_mib, unit=form.block_mib)
         self.program.at_most([(less, 1), (shrinks, least_mib - had_mib)], 0)
         has = [*joined(here.values()), *away, *scaled([placed], -1)]
         room_mib = most_mib - had_mib
         self.program.at_most([(less, 1), *has, (shrinks, room_mib)], room_mib)
-        return Copied(
+        return CopiedMemory(
             self._no_less(vm, [*gave, (less, -1)]), self._no_less(vm, [*leaves, (less, -1)])
         )
 

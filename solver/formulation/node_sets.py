@@ -27,7 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Columns:
+class SetColumns:
     """Every set of items that fits a node, and twice its least loss (halves stay integers).
 
     Parameters
@@ -59,7 +59,7 @@ class Columns:
         ]
 
 
-def certified_bound(columns: Columns, multipliers: Ints) -> int:
+def certified_bound(columns: SetColumns, multipliers: Ints) -> int:
     """Return a lower bound in micro-vCPU on the loss of the finest tier.
 
     Valid for any integer `multipliers` (one an item, twice micro-vCPU): each set costs at least
@@ -71,7 +71,7 @@ def certified_bound(columns: Columns, multipliers: Ints) -> int:
     return max(0, -(-doubled // 2))
 
 
-def list_columns(data: SetCosts, limit: int = COLUMNS_MAX) -> Columns | None:
+def list_columns(data: SetCosts, limit: int = COLUMNS_MAX) -> SetColumns | None:
     """List the sets that fit a node; None if there are more than `limit`."""
     rows = np.arange(data.num_items, dtype=np.int64)[:, None]
     rows = rows[data.fits(rows)]
@@ -86,7 +86,7 @@ def list_columns(data: SetCosts, limit: int = COLUMNS_MAX) -> Columns | None:
         members.append(rows)
         costs.append(pair_costs + data.node_costs(rows))
         rows, pair_costs = data.longer(rows, pair_costs, limit - total)
-    return Columns(tuple(members), tuple(costs), data.num_nodes, data.num_items)
+    return SetColumns(tuple(members), tuple(costs), data.num_nodes, data.num_items)
 
 
 class SetCosts:

@@ -20,7 +20,7 @@ from numaplace.models.relations import Scope, SharingGroup
 from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import CpuPolicy, DevicePolicy, DeviceRequest, MemoryMode, ThreadPolicy, Vm
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.formulation.tree import Tree, talk_tree, tree_below
+from numaplace.solver.formulation.tree import DistanceTree, talk_tree, tree_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Prepared:
         self._fits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self._page_places: dict[tuple[object, ...], list[Place]] = {}
         self._page_rooms: dict[tuple[object, ...], int] = {}
-        self._host_trees: dict[int, Tree] = {}
+        self._host_trees: dict[int, DistanceTree] = {}
 
     @cached_property
     def options(self) -> dict[str, tuple[Option, ...]]:
@@ -298,7 +298,7 @@ class Prepared:
             if at.host_index == self.place_of(option).host_index
         ]
 
-    def host_tree(self, host_index: int) -> Tree:
+    def host_tree(self, host_index: int) -> DistanceTree:
         """Return the tree of relative distances between the nodes of a host."""
         if host_index not in self._host_trees:
             at = {place.index: place for place in self.instance.host_places[host_index]}
@@ -308,7 +308,7 @@ class Prepared:
         return self._host_trees[host_index]
 
     @cached_property
-    def talk_tree(self) -> Tree:
+    def talk_tree(self) -> DistanceTree:
         """Tree of distances for VMs that talk, between all places that run vCPUs."""
         return talk_tree(self.instance, self.until)
 

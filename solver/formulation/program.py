@@ -32,7 +32,7 @@ class Kind(Enum):
     ROUNDED = 2
 
 
-class Row(NamedTuple):
+class LinearRow(NamedTuple):
     """A sum between two bounds, None: not bounded there.
 
     A row with a rule may be switched off to explain why nothing fits; one without says what a
@@ -70,7 +70,7 @@ class Program:
     upper: list[int] = field(default_factory=list)
     kinds: list[Kind] = field(default_factory=list)
     units: list[int] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[LinearRow] = field(default_factory=list)
     objective: Terms = field(default_factory=list)
 
     @property
@@ -100,7 +100,7 @@ class Program:
     ) -> None:
         """Add a row."""
         self.until.check()
-        self.rows.append(Row(list(terms), low, high, rule, subject))
+        self.rows.append(LinearRow(list(terms), low, high, rule, subject))
 
     def at_most(
         self,

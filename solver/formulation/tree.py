@@ -25,7 +25,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class DistanceTree:
     """Levels from the finest, whose clusters are single places (or places at no distance).
 
     `exact` tells that every distance, in both directions, is the one of the highest level that
@@ -57,7 +57,7 @@ class Tree:
 
 def tree_below(
     places: Sequence[int], distance: Callable[[int, int], float], until: Deadline = NEVER
-) -> Tree:
+) -> DistanceTree:
     """Return the largest hierarchy below distances (single linkage), by Kruskal's algorithm.
 
     Parameters
@@ -92,10 +92,10 @@ def tree_below(
         longest = max(distance(i, j), distance(j, i))
         parted_here = before[i] is not before[j] and length == longest == reached
         exact = exact and (longest <= 1.0 or parted_here)
-    return Tree(tuple(places), tuple(levels), exact)
+    return DistanceTree(tuple(places), tuple(levels), exact)
 
 
-def talk_tree(instance: Instance, until: Deadline = NEVER) -> Tree:
+def talk_tree(instance: Instance, until: Deadline = NEVER) -> DistanceTree:
     """Return the tree of `talk_distance` between all places that run vCPUs."""
     places = [place.index for place in instance.places if place.node.threads]
     return tree_below(places, lambda i, j: talk_distance(instance, i, j), until)

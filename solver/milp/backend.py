@@ -47,7 +47,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MilpOutcome:
     """Outcome of one run of a MILP code; every objective is minimised.
 
     Parameters

@@ -13,7 +13,7 @@ from pathlib import Path
 import pulp
 
 from numaplace.models.errors import InputError
-from numaplace.solver.milp.backend import GAP, Linear, Outcome, Task
+from numaplace.solver.milp.backend import GAP, Linear, MilpOutcome, Task
 
 _BOUND = re.compile(r"^Lower bound:\s+(\S+)", re.MULTILINE)
 _NODES = re.compile(r"^Enumerated nodes:\s+(\d+)", re.MULTILINE)
@@ -35,7 +35,7 @@ def cbc_program() -> str:
     raise InputError("parameters", "milp_backend", reason)
 
 
-def solve_cbc(problem: Linear, task: Task) -> Outcome:
+def solve_cbc(problem: Linear, task: Task) -> MilpOutcome:
     """Minimise `problem`, a `pulp.LpProblem`; its variables hold the solution, if there is one."""
     for variable in problem.variables():
         variable.varValue = None
@@ -61,7 +61,7 @@ def solve_cbc(problem: Linear, task: Task) -> Outcome:
     found = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
     objective = problem.objective.valueOrDefault() if found else None
     nodes = _NODES.search(text)
-    return Outcome(
+    return MilpOutcome(
         objective=objective,
         bound=_bound(text, objective, task.relative_gap),
         infeasible=problem.status == pulp.LpStatusInfeasible,

@@ -15,7 +15,7 @@ from math import gcd
 import pulp
 
 from numaplace.models.units import ceil_div
-from numaplace.solver.formulation.program import Kind, Program, Row, Terms
+from numaplace.solver.formulation.program import Kind, LinearRow, Program, Terms
 from numaplace.solver.milp.backend import Linear
 
 
@@ -56,7 +56,7 @@ class Engine:
         """What a column counts a variable in: its unit if it is continuous."""
         return self.program.units[variable] if self.program.kinds[variable] is Kind.PART else 1
 
-    def _add(self, row: Row) -> None:
+    def _add(self, row: LinearRow) -> None:
         terms = _merged(row.terms)
         low, high = row.low, row.high
         if not terms:

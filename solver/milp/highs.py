@@ -13,7 +13,7 @@ import numpy as np
 import pulp
 
 from numaplace.solver.deadline import GRACE_S, OutOfTimeError, left_running
-from numaplace.solver.milp.backend import GAP, Linear, Outcome, Task
+from numaplace.solver.milp.backend import GAP, Linear, MilpOutcome, Task
 
 TOLERANCE = 1e-8
 POLL_S = 0.05
@@ -37,7 +37,7 @@ class _SilentHighs(highspy.Highs):
         super().enableCallbacks()  # type: ignore[no-untyped-call]
 
 
-class _Solver(pulp.HiGHS):  # type: ignore[misc]
+class _HighsSolver(pulp.HiGHS):  # type: ignore[misc]
     """PuLP's HiGHS with a start, a callback, and Ctrl-C that ends a run instead of losing it."""
 
     def __init__(self, task: Task, on_state: OnState | None, *, presolve: bool) -> None:
@@ -114,13 +114,13 @@ class _Solver(pulp.HiGHS):  # type: ignore[misc]
 
 def solve_highs(
     problem: Linear, task: Task, on_state: OnState | None = None, *, presolve: bool = True
-) -> Outcome:
+) -> MilpOutcome:
     """Minimise `problem`, a `pulp.LpProblem`; its variables hold the solution, if there is one.
 
     `on_state` is called often, from another thread. That a problem is infeasible is believed only
     without presolve.
     """
-    solver = _Solver(task, on_state, presolve=presolve)
+    solver = _HighsSolver(task, on_state, presolve=presolve)
     problem.solve(solver)
     highs = problem.solverModel
     info, status = highs.getInfo(), highs.getModelStatus()
@@ -137,7 +137,7 @@ def solve_highs(
     infeasible = status in (known.kInfeasible, known.kUnboundedOrInfeasible)
     if infeasible and presolve:
         return solve_highs(problem, replace(task, start=[]), on_state, presolve=False)
-    return Outcome(
+    return MilpOutcome(
         objective=objective,
         bound=info.mip_dual_bound,
         infeasible=infeasible,

@@ -10,10 +10,10 @@ from numaplace.solver.formulation.program import Program
 from numaplace.solver.milp.backend import Task, whole_bound
 from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
-from numaplace.solver.offline.program import Answer, Run
+from numaplace.solver.offline.program import Answer, OfflineRun
 
 
-def run_program(program: Program, run: Run) -> Answer:
+def run_program(program: Program, run: OfflineRun) -> Answer:
     """Maximise a program with HiGHS, see `numaplace.solver.offline.program.Engine`.
 
     Bounds rest on floating point: they are rounded with a margin. Values are whole numbers that

@@ -11,7 +11,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import Result, Stage, sign
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.model import Formulation
-from numaplace.solver.milp.backend import Outcome, Task, whole_bound
+from numaplace.solver.milp.backend import MilpOutcome, Task, whole_bound
 from numaplace.solver.milp.cbc import cbc_program, solve_cbc
 from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
@@ -110,7 +110,7 @@ class _Run:
         homes = {name: len(places) for name, places in prepared.homes_of.items()}
         return sum(homes[pair.first] * homes[pair.second] for pair in self.instance.cooperations)
 
-    def _run_backend(self, stage: Stage, until: Deadline) -> Outcome | None:
+    def _run_backend(self, stage: Stage, until: Deadline) -> MilpOutcome | None:
         """Run HiGHS or CBC; None if Ctrl-C ended it without an outcome."""
         problem = self.engine.problem
         best = self.stages.best

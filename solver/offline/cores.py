@@ -10,9 +10,9 @@ import numpy as np
 
 from numaplace.models.result import SolveStatus
 from numaplace.models.trace import Ints
-from numaplace.solver.offline.data import Kinds, Problem, assigned
+from numaplace.solver.offline.data import Kinds, OfflineProblem, assigned
 from numaplace.solver.offline.master import Places, too_large
-from numaplace.solver.offline.program import Engine, Run
+from numaplace.solver.offline.program import OfflineRun, ProgramRunner
 
 WINDOW_S = 1.0
 """Seconds for the question whether VMs fit together in a window of time."""
@@ -32,7 +32,7 @@ class Core:
 class Packer:
     """Answers whether VMs can be placed together, and remembers the answers."""
 
-    def __init__(self, problem: Problem, engine: Engine, run: Run) -> None:
+    def __init__(self, problem: OfflineProblem, engine: ProgramRunner, run: OfflineRun) -> None:
         self.problem, self.engine, self.run = problem, engine, run
         self._known: dict[tuple[bytes, ...], bool | None] = {}
 

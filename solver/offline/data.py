@@ -74,7 +74,7 @@ class Kinds:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class OfflineProblem:
     """A trace on a fleet, as an optimum over time needs it.
 
     Parameters
@@ -113,7 +113,7 @@ class Problem:
         return np.cumsum(change)[:-1]
 
 
-def make_problem(trace: Trace, fleet: Fleet, weight: Ints) -> Problem:
+def make_problem(trace: Trace, fleet: Fleet, weight: Ints) -> OfflineProblem:
     """Return the problem of choosing VMs of the greatest weight; those that fit nowhere left out.
 
     Parameters
@@ -133,7 +133,7 @@ def make_problem(trace: Trace, fleet: Fleet, weight: Ints) -> Problem:
         [sizes[some] // np.repeat(units, 2), trace.cells[some], first, last, weight[some]]
     )
     kinds = _merged(rows, [(vm,) for vm in some.tolist()])
-    return Problem(trace, fleet, kinds, room // units, instants)
+    return OfflineProblem(trace, fleet, kinds, room // units, instants)
 
 
 def possible(trace: Trace, fleet: Fleet) -> Bools:
@@ -151,7 +151,7 @@ def unscaled(weight: Ints) -> tuple[Ints, int]:
     return weight // unit, unit
 
 
-def assigned(problem: Problem, kinds: Kinds, places: Iterator[tuple[int, int, int]]) -> Ints:
+def assigned(problem: OfflineProblem, kinds: Kinds, places: Iterator[tuple[int, int, int]]) -> Ints:
     """Return slots of all VMs, given triples (kind, slot, number of VMs of it there)."""
     slots: Ints = np.full(len(problem.trace), REJECTED)
     given = [0] * len(kinds)

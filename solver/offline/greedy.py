@@ -9,13 +9,13 @@ import numpy as np
 
 from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import Ints
-from numaplace.solver.offline.data import Kinds, Problem
+from numaplace.solver.offline.data import Kinds, OfflineProblem
 
 CELLS_MAX = 10_000_000
 """Places times instants up to which the board of what is free is drawn."""
 
 
-def greedy_schedule(problem: Problem, deadline: float) -> Ints:
+def greedy_schedule(problem: OfflineProblem, deadline: float) -> Ints:
     """Return the better of two schedules: by worth, and by worth for what a VM takes."""
     kinds = problem.kinds
     if not len(kinds) or len(problem.room) * problem.instants > CELLS_MAX:
@@ -25,27 +25,27 @@ def greedy_schedule(problem: Problem, deadline: float) -> Ints:
     area = share * (kinds.last - kinds.first + 1)
     found = []
     for key in (kinds.weight / area, kinds.weight.astype(np.float64)):
-        board = Board(problem)
+        board = FreeOverTime(problem)
         board.fill(np.lexsort((-share, -key)).tolist(), deadline)
         found.append((board.worth, board.slots))
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def filled(problem: Problem, slots: Ints, deadline: float) -> Ints:
+def filled(problem: OfflineProblem, slots: Ints, deadline: float) -> Ints:
     """Return a schedule with what else fits put in, the worthiest first."""
     if len(problem.room) * problem.instants > CELLS_MAX:
         return slots
-    board = Board(problem, slots)
+    board = FreeOverTime(problem, slots)
     board.fill(np.argsort(-problem.kinds.weight, kind="stable").tolist(), deadline)
     return board.slots
 
 
-def in_order(problem: Problem, deadline: float) -> Ints:
+def in_order(problem: OfflineProblem, deadline: float) -> Ints:
     """Return the schedule of placing VMs in order of arrival up to the first that fits nowhere."""
     slots: Ints = np.full(len(problem.trace), REJECTED)
     if len(problem.room) * problem.instants > CELLS_MAX:
         return slots
-    board = Board(problem)
+    board = FreeOverTime(problem)
     kind_of = {vm: kind for kind, vms in enumerate(problem.kinds.members) for vm in vms}
     for vm in range(len(problem.trace)):
         if vm not in kind_of or time.monotonic() > deadline or not board.place(kind_of[vm], vm):
@@ -53,10 +53,10 @@ def in_order(problem: Problem, deadline: float) -> Ints:
     return board.slots
 
 
-class Board:
+class FreeOverTime:
     """What is free on every place at every instant."""
 
-    def __init__(self, problem: Problem, slots: Ints | None = None) -> None:
+    def __init__(self, problem: OfflineProblem, slots: Ints | None = None) -> None:
         self.problem = problem
         self.free = np.repeat(problem.room[:, :, None], problem.instants, axis=2)
         self.slots: Ints = np.full(len(problem.trace), REJECTED)

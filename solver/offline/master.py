@@ -8,7 +8,7 @@ import numpy as np
 
 from numaplace.models.trace import Ints
 from numaplace.solver.formulation.program import Program, Terms
-from numaplace.solver.offline.data import Kinds, Problem
+from numaplace.solver.offline.data import Kinds, OfflineProblem
 from numaplace.solver.offline.rows import capacity_rows, node_parts, patterns
 
 TERMS_MAX = 4_000_000
@@ -22,7 +22,7 @@ class Master:
     Variables ``0 .. len(kinds) - 1`` are the VMs taken of each kind.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: OfflineProblem) -> None:
         self.problem = problem
         self.program = Program()
         kinds = problem.kinds
@@ -81,7 +81,7 @@ class Master:
 
 
 def _listed(
-    problem: Problem, kinds: Ints, parts: list[tuple[int, int]], needs: Ints
+    problem: OfflineProblem, kinds: Ints, parts: list[tuple[int, int]], needs: Ints
 ) -> tuple[list[tuple[int, int]], Ints, list[list[tuple[int, ...]]]]:
     """List patterns for each kind of place; the smallest sizes are left out if it is too long."""
     counts = problem.kinds.count
@@ -100,7 +100,9 @@ def _listed(
 class Places:
     """Where VMs go: variables (kind, slot), and the rows of each place at each instant."""
 
-    def __init__(self, problem: Problem, kinds: Kinds, program: Program | None = None) -> None:
+    def __init__(
+        self, problem: OfflineProblem, kinds: Kinds, program: Program | None = None
+    ) -> None:
         """Add places to a program whose first variables are the VMs taken, or to one of all VMs.
 
         Parameters
@@ -182,7 +184,7 @@ def _maximal(kinds: Kinds) -> list[int]:
     return instants
 
 
-def too_large(problem: Problem, kinds: Kinds, seconds: float) -> bool:
+def too_large(problem: OfflineProblem, kinds: Kinds, seconds: float) -> bool:
     """Tell whether writing down where VMs go would take longer than there is time."""
     places = len(problem.room)
     slots = np.where(kinds.cells == 2, problem.fleet.num_slots - places, places)

@@ -15,9 +15,9 @@ from numaplace.models.fleet import Fleet
 from numaplace.models.schedule import REJECTED, Goal, worth
 from numaplace.models.trace import Ints, Trace
 from numaplace.solver.offline.cores import Packer
-from numaplace.solver.offline.data import Problem, make_problem
+from numaplace.solver.offline.data import OfflineProblem, make_problem
 from numaplace.solver.offline.greedy import in_order
-from numaplace.solver.offline.program import Engine, Run
+from numaplace.solver.offline.program import OfflineRun, ProgramRunner
 from numaplace.solver.offline.rows import capacity_rows
 
 SHARE = 0.5
@@ -46,8 +46,8 @@ class PrefixSearch:
         self,
         trace: Trace,
         fleet: Fleet,
-        engine: Engine,
-        run: Run,
+        engine: ProgramRunner,
+        run: OfflineRun,
         report: Callable[[Ints, int], None],
     ) -> None:
         self.trace, self.fleet = trace, fleet
@@ -80,7 +80,7 @@ class PrefixSearch:
                 doubts.add(number)
                 quick = False
 
-    def _first(self, number: int) -> Problem:
+    def _first(self, number: int) -> OfflineProblem:
         part = self.trace.part(slice(0, number))
         return make_problem(part, self.fleet, np.zeros(number, np.int64))
 

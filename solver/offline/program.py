@@ -13,7 +13,7 @@ from numaplace.solver.formulation.program import Program
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class OfflineRun:
     """How one program is to be run.
 
     Parameters
@@ -67,9 +67,9 @@ class Answer:
     bound: int | None = None
 
 
-class Engine(Protocol):
+class ProgramRunner(Protocol):
     """A back end: solves one program."""
 
-    def __call__(self, program: Program, run: Run) -> Answer:
+    def __call__(self, program: Program, run: OfflineRun) -> Answer:
         """Solve `program`."""
         ...

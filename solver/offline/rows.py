@@ -14,7 +14,7 @@ from itertools import chain, zip_longest
 import numpy as np
 
 from numaplace.models.trace import Ints
-from numaplace.solver.offline.data import Problem
+from numaplace.solver.offline.data import OfflineProblem
 
 STEPS = range(1, 12)
 EDGES = 12
@@ -27,7 +27,7 @@ PATTERNS_MAX = 400
 Pattern = tuple[int, ...]
 
 
-def capacity_rows(problem: Problem) -> Iterator[tuple[Ints, Ints, int]]:
+def capacity_rows(problem: OfflineProblem) -> Iterator[tuple[Ints, Ints, int]]:
     """Yield rows: kinds, their weights, and what these add up to at most."""
     known: set[tuple[object, ...]] = set()
     terms = 0
@@ -48,7 +48,7 @@ def capacity_rows(problem: Problem) -> Iterator[tuple[Ints, Ints, int]]:
                 yield row
 
 
-def _weighings(problem: Problem, resource: int) -> Iterator[tuple[Ints, int]]:
+def _weighings(problem: OfflineProblem, resource: int) -> Iterator[tuple[Ints, int]]:
     """Yield the weight of each kind, and what all places together hold at most."""
     parts = problem.kinds.size[:, 2 * resource : 2 * resource + 2]
     sizes = np.unique(parts[parts > 0])
@@ -97,7 +97,7 @@ def _knapsack(sizes: Ints, weights: Ints, room: int) -> Ints:
     return best
 
 
-def node_parts(problem: Problem, kinds: Ints) -> tuple[list[tuple[int, int]], Ints]:
+def node_parts(problem: OfflineProblem, kinds: Ints) -> tuple[list[tuple[int, int]], Ints]:
     """Return the sizes (vCPUs, memory) that nodes are given, and how many of each a kind needs."""
     found: dict[tuple[int, int], int] = {}
     needs = []

@@ -18,10 +18,10 @@ from numaplace.models.result import SolveStatus
 from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import Ints
 from numaplace.solver.offline.cores import Packer
-from numaplace.solver.offline.data import Problem, assigned
+from numaplace.solver.offline.data import OfflineProblem, assigned
 from numaplace.solver.offline.greedy import filled, greedy_schedule
 from numaplace.solver.offline.master import Master, Places, too_large
-from numaplace.solver.offline.program import Answer, Engine, Run
+from numaplace.solver.offline.program import Answer, OfflineRun, ProgramRunner
 
 PACK_S = 5.0
 PACK_SHARE = 0.5
@@ -42,7 +42,7 @@ Report = Callable[[Ints, int], None]
 """Told a schedule and the bound of the weight, whenever either is better than before."""
 
 
-class Search:
+class OptimumSearch:
     """Finds the schedule of the greatest weight.
 
     Parameters
@@ -67,7 +67,12 @@ class Search:
     """
 
     def __init__(
-        self, problem: Problem, engine: Engine, run: Run, slots: Ints, report: Report
+        self,
+        problem: OfflineProblem,
+        engine: ProgramRunner,
+        run: OfflineRun,
+        slots: Ints,
+        report: Report,
     ) -> None:
         self.problem, self.engine, self.run = problem, engine, run
         self.report = report

@@ -22,8 +22,8 @@ from numaplace.models.schedule import REJECTED, Goal, faults, worth
 from numaplace.models.trace import Ints, Trace
 from numaplace.solver.offline.data import make_problem, possible, unscaled
 from numaplace.solver.offline.prefix import PrefixSearch
-from numaplace.solver.offline.program import Engine, Run
-from numaplace.solver.offline.search import Search
+from numaplace.solver.offline.program import OfflineRun, ProgramRunner
+from numaplace.solver.offline.search import OptimumSearch
 
 OFFLINE_SOLVERS = ("cpsat", "milp")
 
@@ -112,12 +112,12 @@ def solve_offline(
     began = time.monotonic()
     best = _Best(trace, fleet, goal, on_progress, began)
     best.offer(np.full(len(trace), REJECTED) if hint is None else hint, best.bound)
-    run = Run(began + time_limit_s, workers, seed, should_stop or bool)
+    run = OfflineRun(began + time_limit_s, workers, seed, should_stop or bool)
     stats: dict[str, float] = {}
     if time_limit_s > 0 and best.objective < best.bound:
         module = import_module(f"numaplace.solver.{solver}.offline")
         solve_stages = _solve_prefix if goal is Goal.PREFIX else _solve_weight
-        stats = solve_stages(best, cast(Engine, module.run_program), run)
+        stats = solve_stages(best, cast(ProgramRunner, module.run_program), run)
     return best.result(stats)
 
 
@@ -160,20 +160,20 @@ class _Best:
         )
 
 
-def _solve_weight(best: _Best, engine: Engine, run: Run) -> dict[str, float]:
+def _solve_weight(best: _Best, engine: ProgramRunner, run: OfflineRun) -> dict[str, float]:
     """Maximise worth or number of VMs."""
     trace = best.trace
     value = trace.vcpu_ms if best.goal is Goal.VALUE else np.ones(len(trace), np.int64)
     weight, unit = unscaled(value)
     problem = make_problem(trace, best.fleet, weight)
-    search = Search(
+    search = OptimumSearch(
         problem, engine, run, best.slots, lambda slots, bound: best.offer(slots, bound * unit)
     )
     search.solve()
     return search.stats
 
 
-def _solve_prefix(best: _Best, engine: Engine, run: Run) -> dict[str, float]:
+def _solve_prefix(best: _Best, engine: ProgramRunner, run: OfflineRun) -> dict[str, float]:
     """Maximise the number of first VMs that are all placed."""
     search = PrefixSearch(best.trace, best.fleet, engine, run, best.offer)
     search.solve(best.objective, best.bound)

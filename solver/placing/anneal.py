@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from numaplace.models.units import MILLI
 from numaplace.solver.deadline import Deadline
-from numaplace.solver.placing.prices import FORBIDDEN, Prices, simple_vms
-from numaplace.solver.placing.state import State
+from numaplace.solver.placing.occupancy import Occupancy
+from numaplace.solver.placing.prices import FORBIDDEN, MovePrices, simple_vms
 
 PLACES_MAX = 256
 CHECK_EVERY = 200
@@ -40,15 +40,15 @@ class Moves:
     change_micro: int
 
 
-def anneal(state: State, until: Deadline, rng: random.Random) -> Moves:
+def anneal(state: Occupancy, until: Deadline, rng: random.Random) -> Moves:
     """Search until a deadline; return what should move.
 
     Nothing moves if nothing better is found. `state` is left as it was.
     """
-    if not state.ledger.single_row or state.board.size > PLACES_MAX:
+    if not state.ledger.single_row or state.arrays.size > PLACES_MAX:
         return Moves({}, 0)
     scattered = rng.random() < SCATTERED
-    prices = Prices(state, simple_vms(state, scattered=scattered))
+    prices = MovePrices(state, simple_vms(state, scattered=scattered))
     best_at, best = _run(prices, until, rng)
     if best == prices.scattered_micro:
         return Moves({}, 0)
@@ -60,7 +60,7 @@ def anneal(state: State, until: Deadline, rng: random.Random) -> Moves:
     return Moves(moved, best - prices.scattered_micro)
 
 
-def _run(prices: Prices, until: Deadline, rng: random.Random) -> tuple[list[int], int]:
+def _run(prices: MovePrices, until: Deadline, rng: random.Random) -> tuple[list[int], int]:
     """Anneal; return the best place of each VM and the sum of changes that led there."""
     movable = [v for v, options in enumerate(prices.options) if len(options) > 1]
     walk = _Walk(prices, rng.random)
@@ -97,7 +97,7 @@ class _Walk:
     nodes are nearly full, few ways lead from one valid plan to another.
     """
 
-    def __init__(self, prices: Prices, chance: Callable[[], float]) -> None:
+    def __init__(self, prices: MovePrices, chance: Callable[[], float]) -> None:
         self.prices = prices
         self.chance = chance
         self.at = list(prices.at)
@@ -107,11 +107,11 @@ class _Walk:
         self.load = list(prices.load_at)
         self.demand = list(prices.demand_at)
         places = range(len(self.load))
-        board = prices.board
-        self._cores = [board.contention[p].cores_milli for p in places]
-        self._contention = board.contention
-        self._limit: list[int] = board.bandwidths.limit_milli.tolist()
-        self._bandwidth = board.bandwidth
+        arrays = prices.arrays
+        self._cores = [arrays.contention[p].cores_milli for p in places]
+        self._contention = arrays.contention
+        self._limit: list[int] = arrays.bandwidths.limit_milli.tolist()
+        self._bandwidth = arrays.bandwidth
         self._cpu_strain = self._mib_strain = 0.0
         self.crowd = [self._crowd(p, self.load[p], self.demand[p]) for p in places]
         self.strain = [0.0] * len(self.load)

@@ -10,6 +10,7 @@ from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.placing.footprint import Footprint, llc_domain
+from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.paging import (
     Home,
     Pages,
@@ -17,7 +18,6 @@ from numaplace.solver.placing.paging import (
     copy_choices,
     fill_pages,
 )
-from numaplace.solver.placing.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Candidate:
 
 
 def build(
-    state: State,
+    state: Occupancy,
     vm: Vm,
     homes: Sequence[Home],
     *,
@@ -57,7 +57,7 @@ def build(
         if pages is None:
             continue
         cells = _cells(state, vm, homes, pages, pcpus)
-        placement = Placement(state.board.host_of(homes[0].place).name, cells, devices)
+        placement = Placement(state.arrays.host_of(homes[0].place).name, cells, devices)
         footprint = state.footprint(vm, placement)
         loss = state.marginal(footprint, copies)
         if best is None or loss < best.loss:
@@ -65,13 +65,13 @@ def build(
     return best
 
 
-def _choose_pcpus(state: State, vm: Vm, homes: Sequence[Home]) -> list[tuple[int, ...]] | None:
+def _choose_pcpus(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[tuple[int, ...]] | None:
     """PCPUs per cell, empty for a shared VM; None if a home has not enough."""
     rows = state.rows(vm.name)
     if vm.cpu_policy is CpuPolicy.SHARED:
         fits = all(state.free_cpu(h.place, rows) >= h.vcpus * MILLI for h in homes)
         return [()] * len(homes) if fits else None
-    avoid = _rivals_caches(state, vm, int(state.board.host_index[homes[0].place]))
+    avoid = _rivals_caches(state, vm, int(state.arrays.host_index[homes[0].place]))
     mask = state.row_mask(vm.name)
     chosen: list[tuple[int, ...]] = []
     for home in homes:
@@ -79,18 +79,18 @@ def _choose_pcpus(state: State, vm: Vm, homes: Sequence[Home]) -> list[tuple[int
         pcpus = pool.choose(vm.thread_policy, home.vcpus, mask, avoid)
         if pcpus is None:
             return None
-        held = len(pool.held(vm, pcpus)) * int(state.board.ratio_milli.item(home.place))
+        held = len(pool.held(vm, pcpus)) * int(state.arrays.ratio_milli.item(home.place))
         if held > state.free_cpu(home.place, rows):
             return None
         chosen.append(pcpus)
     return chosen
 
 
-def _rivals_caches(state: State, vm: Vm, host_index: int) -> frozenset[int]:
+def _rivals_caches(state: Occupancy, vm: Vm, host_index: int) -> frozenset[int]:
     """Last-level caches of a host that VMs competing with `vm` for caches use."""
     first = llc_domain(host_index, 0)
     found: set[int] = set()
-    for rival, partner in state.board.competitions.get(vm.name, ()):
+    for rival, partner in state.arrays.competitions.get(vm.name, ()):
         other = state.placed.get(partner.name)
         if rival.scope is Scope.LLC and other is not None and other.host_index == host_index:
             domains = other.domains(state.instance, Scope.LLC)
@@ -99,14 +99,14 @@ def _rivals_caches(state: State, vm: Vm, host_index: int) -> frozenset[int]:
 
 
 def _cells(
-    state: State,
+    state: Occupancy,
     vm: Vm,
     homes: Sequence[Home],
     pages: Pages,
     pcpus: Sequence[tuple[int, ...]],
 ) -> tuple[PlacedCell, ...]:
     block_mib = state.instance.form(vm.name).block_mib
-    node_id = state.board.node_id
+    node_id = state.arrays.node_id
     return tuple(
         PlacedCell(
             node=int(node_id.item(home.place)),

@@ -13,40 +13,40 @@ from numaplace.models.locality import is_local
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, DeviceRequest, MemoryMode, Vm
-from numaplace.solver.placing.board import Board, Bools, Ints
+from numaplace.solver.placing.arrays import Bools, InstanceArrays, Ints
 from numaplace.solver.placing.footprint import Footprint, llc_domain
+from numaplace.solver.placing.occupancy import EVER, Occupancy
 from numaplace.solver.placing.offer import Offer
-from numaplace.solver.placing.state import EVER, State
 
 
 def places_for(
-    state: State, vm: Vm, beside: Mapping[str, Footprint] | None = None
+    state: Occupancy, vm: Vm, beside: Mapping[str, Footprint] | None = None
 ) -> tuple[Bools, frozenset[int] | None]:
     """Places a VM may use, and the very places it must use if it is tied to a placed VM.
 
     Beside all that are placed, or only those given.
     """
-    board, placed = state.board, state.placed if beside is None else beside
-    mask = board.allowed(vm).copy()
+    arrays, placed = state.arrays, state.placed if beside is None else beside
+    mask = arrays.allowed(vm).copy()
     exactly: frozenset[int] | None = None
-    for group in board.togethers.get(vm.name, ()):
+    for group in arrays.togethers.get(vm.name, ()):
         for name in group.vms:
             other = placed.get(name)
             if other is None or name == vm.name or not vm.overlaps(other.vm):
                 continue
             if group.scope is Scope.HOST:
-                mask &= board.host_index == other.host_index
+                mask &= arrays.host_index == other.host_index
             else:
                 homes = [place for place, _ in other.homes]
-                mask &= np.isin(np.arange(board.size), homes)
+                mask &= np.isin(np.arange(arrays.size), homes)
                 exactly = frozenset(homes)
-    for rule in board.aparts.get(vm.name, ()):
+    for rule in arrays.aparts.get(vm.name, ()):
         for name in rule.vms:
             other = placed.get(name)
             if other is None or name == vm.name or not vm.overlaps(other.vm):
                 continue
             if rule.scope is Scope.HOST:
-                mask[board.host_slice[other.host_index]] = False
+                mask[arrays.host_slice[other.host_index]] = False
             else:
                 mask[[place for place, _ in other.homes]] = False
     return mask, exactly
@@ -63,7 +63,7 @@ class CellOffer(Offer):
 
     def __init__(
         self,
-        state: State,
+        state: Occupancy,
         vm: Vm,
         allowed: Bools,
         vcpus: int,
@@ -74,13 +74,13 @@ class CellOffer(Offer):
         spill: bool = True,
     ) -> None:
         super().__init__(state.ledger, state.rows(vm.name), vm.page_size)
-        self.state, self.vm, self.board = state, vm, state.board
+        self.state, self.vm, self.arrays = state, vm, state.arrays
         self.vcpus, self.blocks, self.cells, self.balloon = vcpus, blocks, cells, balloon
         self.form = state.instance.form(vm.name)
-        self.slots = self.first = self.second = np.arange(self.board.size)
+        self.slots = self.first = self.second = np.arange(self.arrays.size)
         shared = vm.cpu_policy is CpuPolicy.SHARED
-        self.cpu = vcpus * (MILLI if shared else self.board.ratio_milli), 0
-        talks = self.board.cooperations.get(vm.name, ())
+        self.cpu = vcpus * (MILLI if shared else self.arrays.ratio_milli), 0
+        talks = self.arrays.cooperations.get(vm.name, ())
         self.expecting = any(partner.name not in state.placed for _, partner in talks)
         fits = allowed & (self.left_cpu >= 0)
         if not shared:
@@ -99,7 +99,7 @@ class CellOffer(Offer):
         """For each request of a VM of one cell, places near enough, and the loss there."""
         found: list[tuple[Bools, Ints]] = []
         for request in self.vm.devices:
-            near, rate = device_rates(self.board, request)
+            near, rate = device_rates(self.arrays, request)
             found.append((near, request.count * rate))
         return found
 
@@ -127,7 +127,7 @@ class CellOffer(Offer):
         """Blocks that find room on each place that may hold pages of the VM."""
         here: Ints = np.maximum(0, free_mib) // self.form.block_mib
         if self.vm.memory_nodes is not None:
-            here = here * np.isin(self.board.node_id, list(self.vm.memory_nodes))
+            here = here * np.isin(self.arrays.node_id, list(self.vm.memory_nodes))
         return here
 
     @cached_property
@@ -144,12 +144,12 @@ class CellOffer(Offer):
         """Places (for strict memory) or hosts (for memory that may spill) with enough pages."""
         vm, lacking = self.vm, self.form.balloon_blocks if self.balloon else 0
         if vm.memory_mode is MemoryMode.INTERLEAVE:
-            return np.ones(self.board.size, np.bool_)
+            return np.ones(self.arrays.size, np.bool_)
         own_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
         if own_only or not spill:
             return self._missing <= lacking
         of_host = self.ledger.by_host(self._in_blocks(self.free_mib))
-        enough: Bools = (of_host >= self.form.blocks - lacking)[self.board.host_index]
+        enough: Bools = (of_host >= self.form.blocks - lacking)[self.arrays.host_index]
         return enough
 
     @cached_property
@@ -157,15 +157,15 @@ class CellOffer(Offer):
         """Loss in micro-vCPU that the cell would add, never more than the true one."""
         state, vm, blocks, missing = self.state, self.vm, self.blocks, self._missing
         loss = self._contention() + pair_loss(state, vm, self.vcpus, self.cells)
-        loss = loss + affinity_loss(self.board, vm, self.vcpus)
+        loss = loss + affinity_loss(self.arrays, vm, self.vcpus)
         if vm.memory_mode is not MemoryMode.INTERLEAVE:
             if not self.balloon and missing.any():
-                cell_mib, r = blocks * self.form.block_mib, self.board.nearest_r
+                cell_mib, r = blocks * self.form.block_mib, self.arrays.nearest_r
                 loss = loss + missing * rates.memory_loss(self.form, vm, self.vcpus, cell_mib, r)
             if vm.bandwidth_mbps:
                 loss = loss + self._surely_local() * self._bandwidth()
             if self.cells == 1 and state.instance.current is not None:
-                loss = loss + self._surely_local() * migration_loss(self.board, vm, blocks)
+                loss = loss + self._surely_local() * migration_loss(self.arrays, vm, blocks)
         if self.cells == 1:
             for _, rate in self._devices:
                 loss = loss + rate
@@ -185,37 +185,37 @@ class CellOffer(Offer):
         load = ledger.most(ledger.load_milli, self.rows) + rates.load_milli(self.vm, self.vcpus)
         after = np.maximum(ledger.past_load_milli, load)
         # Where a peak at another time is higher, nothing is added.
-        added: Ints = np.maximum(0, self.board.contentions.loss(after) - self.state.contention)
+        added: Ints = np.maximum(0, self.arrays.contentions.loss(after) - self.state.contention)
         return added
 
     def _bandwidth(self) -> Ints:
         """Bandwidth contention added if a cell's pages are all local."""
-        ledger, bandwidths = self.ledger, self.board.bandwidths
+        ledger, bandwidths = self.ledger, self.arrays.bandwidths
         demand = rates.demand_per_block(self.state.instance, self.vm) * self.blocks
         before = np.maximum(ledger.past_demand_milli, ledger.most(ledger.demand_milli, EVER))
         after = np.maximum(before, ledger.most(ledger.demand_milli, self.rows) + demand)
         return bandwidths.loss(after) - bandwidths.loss(before)
 
 
-def affinity_loss(board: Board, vm: Vm, vcpus: int) -> Ints:
+def affinity_loss(arrays: InstanceArrays, vm: Vm, vcpus: int) -> Ints:
     """Loss of `vcpus` of a VM at each place by its node affinity."""
     if vm.soft_nodes is None:
-        return np.zeros(board.size, np.int64)
-    outside = ~np.isin(board.node_id, list(vm.soft_nodes))
+        return np.zeros(arrays.size, np.int64)
+    outside = ~np.isin(arrays.node_id, list(vm.soft_nodes))
     return outside * np.int64(rates.outside_loss(vm.soft_weight, vcpus, vm.vcpus))
 
 
-def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
+def migration_loss(arrays: InstanceArrays, vm: Vm, blocks: int) -> Ints:
     """Loss of moving a VM of one cell from where it is now to each place, all pages local."""
-    instance = board.instance
+    instance = arrays.instance
     old = instance.current.placements.get(vm.name) if instance.current is not None else None
     if old is None:
-        return np.zeros(board.size, np.int64)
+        return np.zeros(arrays.size, np.int64)
     local, network = rates.move_rates_nano(instance, vm)
     mib, before = blocks * instance.form(vm.name).block_mib, old.memory_by_node()
     kept = min(mib, sum(before.values()))
-    nano = np.full(board.size, network * kept, np.int64)
-    nano[board.host_slice[instance.host_index[old.host]]] = local * kept
+    nano = np.full(arrays.size, network * kept, np.int64)
+    nano[arrays.host_slice[instance.host_index[old.host]]] = local * kept
     for node, before_mib in before.items():
         place = instance.place_of[old.host, node].index
         nano[place] = local * (kept - min(mib, before_mib))
@@ -224,39 +224,39 @@ def migration_loss(board: Board, vm: Vm, blocks: int) -> Ints:
 
 
 def pair_loss(
-    state: State, vm: Vm, vcpus: int, cells: int, beside: Mapping[str, Footprint] | None = None
+    state: Occupancy, vm: Vm, vcpus: int, cells: int, beside: Mapping[str, Footprint] | None = None
 ) -> Ints:
     """Cooperation and competition of a cell at each place with the VMs placed, or those given.
 
     Exact for a VM of one cell; a dedicated VM's competition for caches is left out.
     """
-    board, placed = state.board, state.placed if beside is None else beside
-    loss: Ints = np.zeros(board.size, np.int64)
-    for talk, partner in board.cooperations.get(vm.name, ()):
+    arrays, placed = state.arrays, state.placed if beside is None else beside
+    loss: Ints = np.zeros(arrays.size, np.int64)
+    for talk, partner in arrays.cooperations.get(vm.name, ()):
         other = placed.get(partner.name)
         for place, theirs in other.homes if other is not None else ():
             pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
             share = rates.talk_share(state.instance, talk, pair)
-            loss = loss + rates.distance_loss(talk.weight * share, board.mean_r(place))
-    for rival, partner in board.competitions.get(vm.name, ()):
+            loss = loss + rates.distance_loss(talk.weight * share, arrays.mean_r(place))
+    for rival, partner in arrays.competitions.get(vm.name, ()):
         other = placed.get(partner.name)
         if other is not None:
             # A VM of several cells pays once however many of them meet.
-            meeting = _meeting_places(board, vm, other, rival.scope)
+            meeting = _meeting_places(arrays, vm, other, rival.scope)
             loss[meeting] += rates.competition_price(rival) // cells
     return loss
 
 
-def _meeting_places(board: Board, vm: Vm, other: Footprint, scope: Scope) -> list[int]:
+def _meeting_places(arrays: InstanceArrays, vm: Vm, other: Footprint, scope: Scope) -> list[int]:
     """Places where `vm` cannot but meet `other` in a scope."""
-    of_host = board.instance.host_places[other.host_index]
+    of_host = arrays.instance.host_places[other.host_index]
     if scope is Scope.HOST:
         return [place.index for place in of_host]
     if scope is Scope.NODE:
         return [place for place, _ in other.homes]
     if vm.cpu_policy is CpuPolicy.DEDICATED:
         return []
-    domains = other.domains(board.instance, Scope.LLC)
+    domains = other.domains(arrays.instance, Scope.LLC)
     return [
         place.index
         for place in of_host
@@ -267,14 +267,14 @@ def _meeting_places(board: Board, vm: Vm, other: Footprint, scope: Scope) -> lis
     ]
 
 
-def device_rates(board: Board, request: DeviceRequest) -> tuple[Bools, Ints]:
+def device_rates(arrays: InstanceArrays, request: DeviceRequest) -> tuple[Bools, Ints]:
     """Places from which devices will do for a request, and the loss per function of the nearest."""
     key = (request.kind, request.policy, request.weight)
-    if key not in board.device_cache:
-        near, rate = np.zeros(board.size, np.bool_), np.zeros(board.size, np.int64)
-        for place in board.instance.places:
+    if key not in arrays.device_cache:
+        near, rate = np.zeros(arrays.size, np.bool_), np.zeros(arrays.size, np.int64)
+        for place in arrays.instance.places:
             losses = [
-                rates.device_rate(board.instance, request, place, device)
+                rates.device_rate(arrays.instance, request, place, device)
                 for device in place.host.devices
                 if device.answers(request.kind)
                 and device.functions
@@ -282,5 +282,5 @@ def device_rates(board: Board, request: DeviceRequest) -> tuple[Bools, Ints]:
             ]
             near[place.index] = bool(losses)
             rate[place.index] = min(losses, default=0)
-        board.device_cache[key] = near, rate
-    return board.device_cache[key]
+        arrays.device_cache[key] = near, rate
+    return arrays.device_cache[key]

@@ -10,8 +10,8 @@ from numaplace.models.rates import Contention, busy_load, contention, stacked
 from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import NEVER_MS, Ints, Trace
 from numaplace.models.units import MILLI, PageSize, to_milli
+from numaplace.solver.placing.arrivals import ArrivalMix
 from numaplace.solver.placing.ledger import NOW, Amounts, Ledger, Use
-from numaplace.solver.placing.mix import Mix
 
 Pair = tuple[int, int]
 """An amount on the first and on the second place of a VM."""
@@ -69,7 +69,7 @@ class FleetState:
         self.contention = _contention(fleet)
         room_milli = fleet.cpu_capacity * MILLI
         self.never_contends = bool(np.all(room_milli <= self.contention.cores_milli))
-        self.mix = Mix(fleet, trace)
+        self.mix = ArrivalMix(fleet, trace)
         self.now_ms = 0
 
     def parts(self, vm: int) -> Parts:

@@ -28,11 +28,11 @@ from numaplace.solver.base import checked_cost
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.placing.anneal import anneal
-from numaplace.solver.placing.board import Board
-from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.arrays import InstanceArrays
 from numaplace.solver.placing.footprint import Footprint
+from numaplace.solver.placing.occupancy import CopyKey
 from numaplace.solver.placing.orders import hardness
-from numaplace.solver.placing.state import CopyKey
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.value_bound import value_bound
 
 Key = tuple[int, int, int]
@@ -93,7 +93,7 @@ class _LocalSearch:
     def __init__(self, instance: Instance, plan: Plan, until: Deadline, rng: random.Random) -> None:
         self.instance = instance
         self.rng = rng
-        self.engine = Engine(instance, board=Board(instance))
+        self.engine = Placer(instance, arrays=InstanceArrays(instance))
         self.engine.state.remember = True
         self.engine.load_plan(plan)
         self.value = {vm.name: instance.value_milli(vm) for vm in instance.vms}
@@ -116,7 +116,7 @@ class _LocalSearch:
         if between is Between.FEWEST_HOSTS:
             middle = int((state.ledger.host_vms > 0).sum())
         elif between is Between.BALANCE:
-            middle = int(ceil_div(state.ledger.host_load_milli, state.board.host_threads).max())
+            middle = int(ceil_div(state.ledger.host_load_milli, state.arrays.host_threads).max())
         return -self.placed_value, middle, self.engine.loss_micro
 
     @property
@@ -241,13 +241,13 @@ class _LocalSearch:
 class _Snapshot:
     """What is needed to go back to the plan before some VMs were unplaced."""
 
-    def __init__(self, engine: Engine, placed_value: int) -> None:
+    def __init__(self, engine: Placer, placed_value: int) -> None:
         self.loss = engine.loss_micro
         self.placed_value = placed_value
         self.copies: dict[CopyKey, frozenset[int]] = dict(engine.state.copies)
         self.removed: dict[str, Footprint] = {}
 
-    def restore(self, engine: Engine, touched: Iterable[str]) -> None:
+    def restore(self, engine: Placer, touched: Iterable[str]) -> None:
         """Go back; `touched` are the VMs that may have been placed since."""
         state = engine.state
         for name in touched:

@@ -26,15 +26,15 @@ from numaplace.models.forms import Shape
 from numaplace.models.instance import Instance, Place
 from numaplace.models.trace import Ints
 from numaplace.models.vm import CpuPolicy, DevicePolicy, GuestNuma, Vm
-from numaplace.solver.placing.board import Bools
+from numaplace.solver.placing.arrays import Bools
 from numaplace.solver.placing.build import Candidate, build
 from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.matching import first_match
+from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.offer import Offer
 from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import ascending, nova
-from numaplace.solver.placing.state import State
 
 
 class NovaPlacement:
@@ -52,7 +52,7 @@ class NovaPlacement:
         self.instance = instance
         self.pack = pack
 
-    def __call__(self, engine: Engine, vm: Vm) -> Candidate | None:
+    def __call__(self, engine: Placer, vm: Vm) -> Candidate | None:
         """Choose a host and cells for `vm`; None if no host has cells that fit."""
         state = engine.state
         mask, exactly = places_for(state, vm)
@@ -81,7 +81,7 @@ class NovaPlacement:
 
     def _on_host(
         self,
-        state: State,
+        state: Occupancy,
         vm: Vm,
         cells: list[tuple[int, int]],
         fits: dict[tuple[int, int], Bools],
@@ -102,7 +102,7 @@ class NovaPlacement:
         return None
 
     def _fits(
-        self, state: State, vm: Vm, options: list[int], order: list[int]
+        self, state: Occupancy, vm: Vm, options: list[int], order: list[int]
     ) -> list[tuple[int, ...]]:
         """Fits in the order Nova would meet them, the first one for each way to reach devices.
 
@@ -110,7 +110,7 @@ class NovaPlacement:
         on each such node.
         """
         near = [
-            device_rates(state.board, r)[0]
+            device_rates(state.arrays, r)[0]
             for r in vm.devices
             if r.policy is not DevicePolicy.PREFERRED
         ]
@@ -126,7 +126,7 @@ class NovaPlacement:
 class _Cells(Offer):
     """The nodes of the hosts that may run a VM, as Nova sorts them."""
 
-    def __init__(self, state: State, vm: Vm, num_cells: int, *, pack: bool) -> None:
+    def __init__(self, state: Occupancy, vm: Vm, num_cells: int, *, pack: bool) -> None:
         super().__init__(state.ledger, state.rows(vm.name))
         self.state, self.vm = state, vm
         instance = state.instance

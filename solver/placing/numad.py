@@ -10,7 +10,7 @@ from numaplace.models.plan import Placement, Plan
 from numaplace.models.topology import Host
 from numaplace.models.units import ceil_div
 from numaplace.models.vm import CELLS_MAX, MemoryMode, Vm
-from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.placer import Placer
 
 _CROWDED = 1000.0
 """vCPUs per pCPU that are allowed if the stated overcommit leaves no room."""
@@ -70,6 +70,6 @@ def _place(instance: Instance, plan: Plan, host: Host, request: Vm) -> Placement
     request = replace(request, allowed_hosts=frozenset({host.name}))
     hosts = tuple(host if known.name == host.name else known for known in instance.hosts)
     whole = replace(instance, hosts=hosts, vms=(*instance.vms, request), current=None)
-    engine = Engine(whole)
+    engine = Placer(whole)
     engine.load_plan(plan)
     return engine.add(request)

@@ -11,7 +11,7 @@ from numaplace.models.pages import interleaved_blocks
 from numaplace.models.plan import TakenDevice
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.placing.matching import FORBIDDEN, assign
-from numaplace.solver.placing.state import State
+from numaplace.solver.placing.occupancy import Occupancy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ Pages = list[dict[int, int]]
 
 
 def fill_pages(
-    state: State,
+    state: Occupancy,
     vm: Vm,
     homes: Sequence[Home],
     reserved: Mapping[int, int],
@@ -66,11 +66,11 @@ class _Filling:
     """Pages of a VM while they are put somewhere, cell by cell."""
 
     def __init__(
-        self, state: State, vm: Vm, homes: Sequence[Home], reserved: Mapping[int, int]
+        self, state: Occupancy, vm: Vm, homes: Sequence[Home], reserved: Mapping[int, int]
     ) -> None:
         self.state, self.vm, self.homes, self.reserved = state, vm, homes, reserved
         self.block_mib = state.instance.form(vm.name).block_mib
-        self.allowed = [state.board.page_places(vm, home.place) for home in homes]
+        self.allowed = [state.arrays.page_places(vm, home.place) for home in homes]
         self.left = [home.blocks for home in homes]
         self.pages: Pages = [{} for _ in homes]
         self._free: dict[int, int] = {}
@@ -109,12 +109,12 @@ class _Filling:
 
     def nearby(self, spread: Sequence[int]) -> None:
         """Put what is left as near as possible, on places to stripe before all others."""
-        board = self.state.board
+        arrays = self.state.arrays
         for cell, home in enumerate(self.homes):
             if self.left[cell]:
-                position = int(board.position[home.place])
+                position = int(arrays.position[home.place])
                 base = home.place - position
-                relative = board.relative(int(board.host_index[home.place]))[position]
+                relative = arrays.relative(int(arrays.host_index[home.place]))[position]
                 keys = {
                     at: (at not in spread, relative[at - base], at) for at in self.allowed[cell]
                 }
@@ -122,7 +122,9 @@ class _Filling:
                     self._put(cell, place, self.left[cell])
 
 
-def choose_devices(state: State, vm: Vm, homes: Sequence[Home]) -> tuple[TakenDevice, ...] | None:
+def choose_devices(
+    state: Occupancy, vm: Vm, homes: Sequence[Home]
+) -> tuple[TakenDevice, ...] | None:
     """Answer a VM's device requests at the least loss; None if that cannot be done."""
     if not vm.devices:
         return ()
@@ -148,7 +150,7 @@ def choose_devices(state: State, vm: Vm, homes: Sequence[Home]) -> tuple[TakenDe
     )
 
 
-def copy_choices(state: State, vm: Vm, homes: Sequence[Home]) -> list[frozenset[int]]:
+def copy_choices(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[frozenset[int]]:
     """Places that may get a copy of the VM's sharing group with it, most local first.
 
     Empty if the VM cannot have the copies it needs; one empty set if it needs none.
@@ -156,10 +158,10 @@ def copy_choices(state: State, vm: Vm, homes: Sequence[Home]) -> list[frozenset[
     group = state.instance.group_of.get(vm.name)
     if group is None:
         return [frozenset()]
-    board, rows = state.board, state.group_rows(group)
-    host_index = int(board.host_index[homes[0].place])
+    arrays, rows = state.arrays, state.group_rows(group)
+    host_index = int(arrays.host_index[homes[0].place])
     have = state.copies.get((group.name, host_index), frozenset())
-    span = board.host_slice[host_index]
+    span = arrays.host_slice[host_index]
 
     def free(place: int) -> int:
         return state.free_mib(place, vm.page_size, rows) - group.shared_mib

@@ -25,7 +25,7 @@ from numaplace.solver.placing.cell_offer import (
     places_for,
 )
 from numaplace.solver.placing.footprint import Footprint
-from numaplace.solver.placing.state import State
+from numaplace.solver.placing.occupancy import Occupancy
 
 FORBIDDEN = 1 << 50
 """Price of what a rule forbids."""
@@ -33,7 +33,7 @@ FORBIDDEN = 1 << 50
 SAME_HOST, SAME_NODE, SAME_LLC = 1, 2, 4
 
 
-def simple_vms(state: State, *, scattered: bool) -> list[str]:
+def simple_vms(state: Occupancy, *, scattered: bool) -> list[str]:
     """Return the simple VMs placed; with `scattered` also those that spill or are ballooned."""
     return [
         name
@@ -42,7 +42,7 @@ def simple_vms(state: State, *, scattered: bool) -> list[str]:
     ]
 
 
-def _may_be_simple(state: State, print_: Footprint) -> bool:
+def _may_be_simple(state: Occupancy, print_: Footprint) -> bool:
     vm, instance = print_.vm, state.instance
     return (
         vm.cpu_policy is CpuPolicy.SHARED
@@ -51,7 +51,7 @@ def _may_be_simple(state: State, print_: Footprint) -> bool:
         and vm.memory_nodes is None
         and not vm.devices
         and vm.name not in instance.group_of
-        and not state.board.togethers.get(vm.name)
+        and not state.arrays.togethers.get(vm.name)
     )
 
 
@@ -61,7 +61,7 @@ def is_gathered(print_: Footprint) -> bool:
     return place == print_.homes[0][0] and not others and mib >= print_.vm.memory_mib
 
 
-class Prices:
+class MovePrices:
     """Simple VMs by index: where they are, what they need, and the prices of all they can do.
 
     Parameters
@@ -84,8 +84,8 @@ class Prices:
         By VM, its price at each place, and the places it may go to.
     """
 
-    def __init__(self, state: State, names: list[str]) -> None:
-        self.board, self.names, ledger = state.board, names, state.ledger
+    def __init__(self, state: Occupancy, names: list[str]) -> None:
+        self.arrays, self.names, ledger = state.arrays, names, state.ledger
         prints = [state.placed[name] for name in names]
         self.at = [print_.homes[0][0] for print_ in prints]
         self.gathered = [is_gathered(print_) for print_ in prints]
@@ -118,11 +118,11 @@ class Prices:
 
     def _number_kinds(self) -> None:
         """Number pairs of places by all that a pair of VMs feels: distance, what they share."""
-        board, places = self.board, self.board.instance.places
-        distance = np.array([board.mean_r(place) for place in range(board.size)])
-        meets = np.eye(board.size, dtype=np.int64) * SAME_NODE
-        meets += (board.host_index[:, None] == board.host_index[None, :]) * SAME_HOST
-        for span in board.host_slice:
+        arrays, places = self.arrays, self.arrays.instance.places
+        distance = np.array([arrays.mean_r(place) for place in range(arrays.size)])
+        meets = np.eye(arrays.size, dtype=np.int64) * SAME_NODE
+        meets += (arrays.host_index[:, None] == arrays.host_index[None, :]) * SAME_HOST
+        for span in arrays.host_slice:
             llcs = {place.index: node_llcs(place.node) for place in places[span]}
             for a in llcs:
                 for b in llcs:
@@ -131,11 +131,11 @@ class Prices:
         table = np.stack([distance.ravel(), meets.ravel().astype(np.float64)], axis=1)
         kinds, numbers = np.unique(table, axis=0, return_inverse=True)
         self.kinds = [(float(r), int(meet)) for r, meet in kinds]
-        self.kind: list[list[int]] = numbers.reshape(board.size, board.size).tolist()
+        self.kind: list[list[int]] = numbers.reshape(arrays.size, arrays.size).tolist()
 
     def _price_pairs(self) -> None:
         """Price each pair of simple VMs that feel each other, by kind of pair of places."""
-        instance = self.board.instance
+        instance = self.arrays.instance
         index = {name: v for v, name in enumerate(self.names)}
         rows: dict[tuple[int, int], list[int]] = {}
 
@@ -171,24 +171,24 @@ class Prices:
         }[scope]
         return [price if meet & bits else 0 for _, meet in self.kinds]
 
-    def _price_places(self, state: State, prints: list[Footprint]) -> None:
+    def _price_places(self, state: Occupancy, prints: list[Footprint]) -> None:
         """Price each simple VM at each place by itself and by the VMs that stay."""
         simple = set(self.names)
         others = {name: print_ for name, print_ in state.placed.items() if name not in simple}
-        stay_on_host = self.board.instance.between is not Between.NOTHING
+        stay_on_host = self.arrays.instance.between is not Between.NOTHING
         self.scattered_micro = 0
         self.price: list[list[int]] = []
         self.options: list[list[int]] = []
         for print_ in prints:
-            vm, form = print_.vm, self.board.instance.form(print_.vm.name)
+            vm, form = print_.vm, self.arrays.instance.form(print_.vm.name)
             mask, _ = places_for(state, vm, others)
             if stay_on_host:
-                mask &= self.board.host_index == print_.host_index
-            mask &= self.board.cpu_capacity >= vm.vcpus * MILLI
-            mask &= self.board.pool_mib[vm.page_size] >= form.own_mib
+                mask &= self.arrays.host_index == print_.host_index
+            mask &= self.arrays.cpu_capacity >= vm.vcpus * MILLI
+            mask &= self.arrays.pool_mib[vm.page_size] >= form.own_mib
             here = print_.homes[0][0]
-            local = affinity_loss(self.board, vm, vm.vcpus) + migration_loss(
-                self.board, vm, form.blocks
+            local = affinity_loss(self.arrays, vm, vm.vcpus) + migration_loss(
+                self.arrays, vm, form.blocks
             )
             self.scattered_micro += print_.own_micro - int(local[here])
             price = local + pair_loss(state, vm, vm.vcpus, 1, others)

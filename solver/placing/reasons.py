@@ -7,15 +7,15 @@ import numpy as np
 from numaplace.models.forms import CellType
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
-from numaplace.solver.placing.board import Bools, Ints
+from numaplace.solver.placing.arrays import Bools, Ints
 from numaplace.solver.placing.cell_offer import CellOffer, places_for
-from numaplace.solver.placing.state import State
+from numaplace.solver.placing.occupancy import Occupancy
 
 
-def why_not(state: State, vm: Vm) -> str:
+def why_not(state: Occupancy, vm: Vm) -> str:
     """Say why `vm`, which is not placed, fits nowhere as things are."""
-    board, form = state.board, state.instance.form(vm.name)
-    usable = board.allowed(vm)
+    arrays, form = state.arrays, state.instance.form(vm.name)
+    usable = arrays.allowed(vm)
     if not usable.any():
         return "no node with pCPUs is among its allowed hosts and hard nodes"
     allowed, exactly = places_for(state, vm)
@@ -45,11 +45,11 @@ def why_not(state: State, vm: Vm) -> str:
     return "CPUs, memory, devices and shared pages are each free, but not together on one host"
 
 
-def _cpus(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:
-    board, rows = state.board, state.rows(vm.name)
+def _cpus(state: Occupancy, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:
+    arrays, rows = state.arrays, state.rows(vm.name)
     if vm.cpu_policy is CpuPolicy.DEDICATED:
         mask = state.row_mask(vm.name)
-        free = np.array([state.room(p, vm.thread_policy, mask) for p in range(board.size)])
+        free = np.array([state.room(p, vm.thread_policy, mask) for p in range(arrays.size)])
         what = f"dedicated vCPUs (threads: {vm.thread_policy})"
         return _short(state, allowed, free, kind.vcpus, what, cell)
     shared: Ints = state.ledger.least(state.ledger.free_cpu, rows) // MILLI
@@ -57,18 +57,18 @@ def _cpus(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> st
     return text and f"{text} (vcpu_overcommit, import --overcommit, allows more)"
 
 
-def _memory(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:
-    board, form = state.board, state.instance.form(vm.name)
+def _memory(state: Occupancy, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> str:
+    arrays, form = state.arrays, state.instance.form(vm.name)
     free = state.ledger.least(state.ledger.free_mib[vm.page_size], state.rows(vm.name))
     what = f"MiB in {vm.page_size} pages"
     if vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None:
         need = max(0, kind.blocks - form.balloon_blocks) * form.block_mib
         return _short(state, allowed, free, need, what, cell)
     if vm.memory_nodes is not None:
-        free = free * np.isin(board.node_id, list(vm.memory_nodes))
-    of_host = np.add.reduceat(np.maximum(0, free), board.host_starts)
+        free = free * np.isin(arrays.node_id, list(vm.memory_nodes))
+    of_host = np.add.reduceat(np.maximum(0, free), arrays.host_starts)
     need = (form.blocks - form.balloon_blocks) * form.block_mib
-    hosts = sorted({int(board.host_index[p]) for p in np.flatnonzero(allowed)})
+    hosts = sorted({int(arrays.host_index[p]) for p in np.flatnonzero(allowed)})
     best = max(hosts, key=lambda h: int(of_host[h]))
     if of_host[best] >= need:
         return ""
@@ -76,7 +76,7 @@ def _memory(state: State, vm: Vm, kind: CellType, allowed: Bools, cell: str) -> 
     return f"needs {need} {what} on the nodes of one host, most free is {of_host[best]} on {name}"
 
 
-def _short(state: State, allowed: Bools, free: Ints, need: int, what: str, cell: str) -> str:
+def _short(state: Occupancy, allowed: Bools, free: Ints, need: int, what: str, cell: str) -> str:
     """Text if no allowed place has as much free as is needed."""
     best = int(np.where(allowed, free, -1).argmax())
     if free[best] >= need:
@@ -87,9 +87,9 @@ def _short(state: State, allowed: Bools, free: Ints, need: int, what: str, cell:
     )
 
 
-def _devices(state: State, vm: Vm, allowed: Bools) -> str:
-    board, rows = state.board, state.rows(vm.name)
-    hosts = sorted({int(board.host_index[p]) for p in np.flatnonzero(allowed)})
+def _devices(state: Occupancy, vm: Vm, allowed: Bools) -> str:
+    arrays, rows = state.arrays, state.rows(vm.name)
+    hosts = sorted({int(arrays.host_index[p]) for p in np.flatnonzero(allowed)})
     for request in vm.devices:
         free = {
             h: sum(
@@ -109,7 +109,7 @@ def _devices(state: State, vm: Vm, allowed: Bools) -> str:
     return ""
 
 
-def _sharing(state: State, vm: Vm, allowed: Bools) -> str:
+def _sharing(state: Occupancy, vm: Vm, allowed: Bools) -> str:
     """Text if it is a copy of the VM's sharing group that finds no room; empty if not."""
     group = state.instance.group_of.get(vm.name)
     if group is None:

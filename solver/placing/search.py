@@ -18,13 +18,13 @@ from numaplace.models.instance import Between
 from numaplace.models.rates import access_loss, load_milli
 from numaplace.models.units import ceil_div
 from numaplace.models.vm import DevicePolicy, Vm
-from numaplace.solver.placing.board import Bools, Ints, Reals
+from numaplace.solver.placing.arrays import Bools, Ints, Reals
 from numaplace.solver.placing.build import Candidate, build
 from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
 from numaplace.solver.placing.matching import FORBIDDEN, assign
+from numaplace.solver.placing.occupancy import EVER, Occupancy
 from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.rules import LOSS_FIRST, Rule, prices
-from numaplace.solver.placing.state import EVER, State
 
 TRIES_MAX = 64
 """Exact losses worked out for one VM once a placement is known."""
@@ -38,7 +38,7 @@ FORCED = 1e12
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class MemoryWays:
     """What a VM may do to find memory."""
 
     spill: bool
@@ -58,7 +58,7 @@ class Ranked:
         return self.first, self.candidate.loss
 
 
-class Search:
+class PlaceSearch:
     """Search of one VM's placement.
 
     Parameters
@@ -71,7 +71,7 @@ class Search:
         What is best.
     """
 
-    def __init__(self, state: State, vm: Vm, rule: Rule) -> None:
+    def __init__(self, state: Occupancy, vm: Vm, rule: Rule) -> None:
         self.state, self.vm, self.rule, self.by_loss = state, vm, rule, rule in LOSS_FIRST
         self.form = state.instance.form(vm.name)
         self.allowed, self.exactly = places_for(state, vm)
@@ -83,18 +83,18 @@ class Search:
         """Return the best placement found; None if the VM fits nowhere."""
         if not self.allowed.any():
             return None
-        passes = [Pass(spill=True, balloon=False)]
+        passes = [MemoryWays(spill=True, balloon=False)]
         if not self.by_loss:
-            passes.insert(0, Pass(spill=False, balloon=False))
+            passes.insert(0, MemoryWays(spill=False, balloon=False))
         if self.form.balloon_blocks:
-            passes.append(Pass(spill=True, balloon=True))
+            passes.append(MemoryWays(spill=True, balloon=True))
         for how in passes:
             found = self._best_shape(how)
             if found is not None:
                 return found.candidate
         return None
 
-    def _best_shape(self, how: Pass) -> Ranked | None:
+    def _best_shape(self, how: MemoryWays) -> Ranked | None:
         best: Ranked | None = None
         worse = 0
         for shape in self.form.shapes:
@@ -111,7 +111,7 @@ class Search:
                 break
         return best
 
-    def _offer(self, kind: CellType, cells: int, how: Pass) -> CellOffer:
+    def _offer(self, kind: CellType, cells: int, how: MemoryWays) -> CellOffer:
         size = kind.vcpus, kind.blocks, cells
         ways = {"balloon": how.balloon, "spill": how.spill}
         return CellOffer(self.state, self.vm, self.allowed, *size, **ways)
@@ -123,11 +123,11 @@ class Search:
 
     # ---- one cell -----------------------------------------------------------------------------
 
-    def _one_cell(self, shape: Shape, how: Pass) -> Ranked | None:
+    def _one_cell(self, shape: Shape, how: MemoryWays) -> Ranked | None:
         kind = shape.types[0]
         offer = self._offer(kind, 1, how)
         keys = self._keys(offer)
-        first = self.first[self.state.board.host_index]
+        first = self.first[self.state.arrays.host_index]
         best: Ranked | None = None
         tries = 0
         for place in _ascending(keys, first):
@@ -143,7 +143,7 @@ class Search:
                     break
         return best
 
-    def _build(self, homes: Sequence[Home], how: Pass) -> Ranked | None:
+    def _build(self, homes: Sequence[Home], how: MemoryWays) -> Ranked | None:
         candidate = build(self.state, self.vm, homes, balloon=how.balloon)
         if candidate is None:
             return None
@@ -151,7 +151,7 @@ class Search:
 
     # ---- several cells ------------------------------------------------------------------------
 
-    def _cells(self, shape: Shape, how: Pass) -> Ranked | None:
+    def _cells(self, shape: Shape, how: MemoryWays) -> Ranked | None:
         cells = shape.num_cells
         keys = [self._keys(self._offer(kind, cells, how)) for kind in shape.types]
         best: Ranked | None = None
@@ -169,7 +169,7 @@ class Search:
         """Hosts with nodes enough, with a lower bound, best first."""
         least = np.minimum.reduce(keys)
         found: list[tuple[tuple[int, int], int]] = []
-        for host_index, span in enumerate(self.state.board.host_slice):
+        for host_index, span in enumerate(self.state.arrays.host_slice):
             here = least[span]
             if len(here) >= cells:
                 bound = float(np.partition(here, cells - 1)[:cells].sum())
@@ -178,9 +178,9 @@ class Search:
         return sorted(found) if self.by_loss else found
 
     def _on_host(
-        self, shape: Shape, how: Pass, host_index: int, keys: Sequence[Reals]
+        self, shape: Shape, how: MemoryWays, host_index: int, keys: Sequence[Reals]
     ) -> Ranked | None:
-        span = self.state.board.host_slice[host_index]
+        span = self.state.arrays.host_slice[host_index]
         costs = np.array([key[span] for key in keys])
         demands = [kind.count for kind in shape.types]
         best: Ranked | None = None
@@ -217,11 +217,11 @@ class Search:
 
     def _device_nodes(self, host_index: int) -> Bools:
         """Nodes of a host that a cell must use for the VM's required devices."""
-        span = self.state.board.host_slice[host_index]
+        span = self.state.arrays.host_slice[host_index]
         near = np.zeros(span.stop - span.start, np.bool_)
         for request in self.vm.devices:
             if request.policy is not DevicePolicy.PREFERRED:
-                near |= device_rates(self.state.board, request)[0][span]
+                near |= device_rates(self.state.arrays, request)[0][span]
         return near
 
     def _pull(self, shape: Shape, host_index: int, anchor: int) -> Reals:
@@ -230,7 +230,7 @@ class Search:
         A star with k - 1 pairs stands for all k (k - 1) / 2, hence the factor.
         """
         vm, form = self.vm, self.form
-        relative = self.state.board.relative(host_index)
+        relative = self.state.arrays.relative(host_index)
         prices: list[Reals] = []
         for kind in shape.types:
             share = (1.0 - vm.locality) * kind.blocks * form.block_mib / form.memory_mib
@@ -256,7 +256,7 @@ def _ascending(keys: Reals, first: Ints) -> Iterator[int]:
         keys[index] = FORBIDDEN
 
 
-def _stage_keys(state: State, vm: Vm) -> Ints:
+def _stage_keys(state: Occupancy, vm: Vm) -> Ints:
     """What placing `vm` on each host does to the stage between value and loss."""
     between, ledger = state.instance.between, state.ledger
     if between is Between.FEWEST_HOSTS:
@@ -266,8 +266,8 @@ def _stage_keys(state: State, vm: Vm) -> Ints:
         # The sum of cells is within rounding of the load of the whole VM.
         load = load_milli(vm, vm.vcpus)
         ever = np.maximum(ledger.past_host_load_milli, ledger.most(ledger.host_load_milli, EVER))
-        now = ceil_div(ever, state.board.host_threads)
+        now = ceil_div(ever, state.arrays.host_threads)
         after = ledger.most(ledger.host_load_milli, state.rows(vm.name)) + load
-        worst: Ints = np.maximum(now.max(), ceil_div(after, state.board.host_threads))
+        worst: Ints = np.maximum(now.max(), ceil_div(after, state.arrays.host_threads))
         return worst
     return np.zeros_like(ledger.host_vms)

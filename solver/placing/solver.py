@@ -21,12 +21,12 @@ from numaplace.solver.base import Solver, make_result, no_plan
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.build import Candidate
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.nova import NovaPlacement
 from numaplace.solver.placing.orders import Order, ordered, start_of
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.reasons import why_not
 from numaplace.solver.placing.rules import Rule, best_fit, first_fit, greedy
-from numaplace.solver.placing.search import Search
+from numaplace.solver.placing.search import PlaceSearch
 from numaplace.solver.placing.xen import XenPlacement
 
 STOPPED = "the solve was stopped before it was looked at"
@@ -36,13 +36,13 @@ NO_TIME = "no time: the time limit was over before it was looked at"
 class Chooser(Protocol):
     """Decides where one VM goes; None if it finds no place that obeys every rule."""
 
-    def __call__(self, engine: Engine, vm: Vm) -> Candidate | None:
+    def __call__(self, engine: Placer, vm: Vm) -> Candidate | None:
         """Choose a place for `vm`."""
         ...
 
 
 @dataclass(slots=True)
-class Outcome:
+class PlacedVms:
     """Plan of one run, why VMs are missing from it, and the time of each decision."""
 
     plan: Plan
@@ -61,15 +61,15 @@ class Outcome:
 
 
 def place_all(
-    engine: Engine,
+    engine: Placer,
     vms: Iterable[Vm],
     chooser: Chooser,
     *,
     explain: bool = True,
     until: Deadline = NEVER,
-) -> Outcome:
+) -> PlacedVms:
     """Place VMs one after another; those that have ended by then are finished first (online)."""
-    outcome = Outcome(Plan())
+    outcome = PlacedVms(Plan())
     running: list[Vm] = []
     for vm in vms:
         if engine.state.online:
@@ -89,9 +89,9 @@ def place_all(
     return outcome
 
 
-def _reason(engine: Engine, vm: Vm) -> str:
+def _reason(engine: Placer, vm: Vm) -> str:
     """Say why a chooser did not place a VM, in words."""
-    other = Search(engine.state, vm, greedy).best()
+    other = PlaceSearch(engine.state, vm, greedy).best()
     if other is None:
         return why_not(engine.state, vm)
     where = other.footprint.placement
@@ -99,7 +99,7 @@ def _reason(engine: Engine, vm: Vm) -> str:
     return f"does not fit where this solver puts it (node {nodes} of {where.host} would do)"
 
 
-def _finish_ended(engine: Engine, running: list[Vm], now: int) -> list[Vm]:
+def _finish_ended(engine: Placer, running: list[Vm], now: int) -> list[Vm]:
     left: list[Vm] = []
     for vm in running:
         if vm.end is not None and vm.end <= now:
@@ -109,16 +109,16 @@ def _finish_ended(engine: Engine, running: list[Vm], now: int) -> list[Vm]:
     return left
 
 
-def new_engine(instance: Instance, rule: Rule) -> Engine:
+def new_engine(instance: Instance, rule: Rule) -> Placer:
     """Return an engine for VMs that come in order of start.
 
     It keeps one picture of now, unless copies of shared pages take memory at other times too.
     """
     timed = any(vm.start is not None or vm.end is not None for vm in instance.vms)
-    return Engine(instance, rule, online=timed and not instance.sharing)
+    return Placer(instance, rule, online=timed and not instance.sharing)
 
 
-def by_rule(engine: Engine, vm: Vm) -> Candidate | None:
+def by_rule(engine: Placer, vm: Vm) -> Candidate | None:
     """Choose by the engine's own rule."""
     return engine.find(vm)
 

@@ -13,9 +13,9 @@ from numaplace.models.result import key_of
 from numaplace.models.units import ceil_div
 from numaplace.models.verify import Rule, violations
 from numaplace.solver.placing.build import build
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.orders import Order, ordered
 from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.placer import Placer
 
 
 def staying(instance: Instance) -> Plan | None:
@@ -29,7 +29,7 @@ def staying(instance: Instance) -> Plan | None:
     kept = Plan(fits, current.copies)
     if any(found.rule is not Rule.REQUIRED_VMS for found in violations(instance, kept)):
         return None
-    engine = Engine(instance)
+    engine = Placer(instance)
     engine.load_plan(kept)
     for name in current.placements.keys() - fits:
         resized = _resized(instance, engine, name)
@@ -47,7 +47,7 @@ def _breaks(instance: Instance, name: str, placement: Placement, current: Plan) 
     return any(broken(instance, Plan({name: placement}, current.copies), ALONE))
 
 
-def _resized(instance: Instance, engine: Engine, name: str) -> Placement | None:
+def _resized(instance: Instance, engine: Placer, name: str) -> Placement | None:
     """Place a VM with its new size on the nodes that it uses; None if that does not fit."""
     assert instance.current is not None
     vm, old = instance.vm(name), instance.current.placements[name]
@@ -103,7 +103,7 @@ def _idle(instance: Instance, step: Step) -> bool:
 def _pinned_anew(instance: Instance, plan: Plan, current: Plan) -> Plan | None:
     """Choose pCPUs and devices of the VMs that move beside those of the VMs that do not."""
     stays = {n: p for n, p in plan.placements.items() if current.placements.get(n) == p}
-    engine = Engine(instance)
+    engine = Placer(instance)
     engine.load_plan(Plan(stays, plan.copies))
     placements = dict(plan.placements)
     for name, placement in plan.placements.items():

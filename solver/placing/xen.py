@@ -33,12 +33,12 @@ from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.models.xen import domain_mib
 from numaplace.solver.placing.build import Candidate, build
 from numaplace.solver.placing.cell_offer import places_for
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.matching import FORBIDDEN, assign
+from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.offer import Offer
 from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import choose, xen, xen_4_2
-from numaplace.solver.placing.state import State
 
 NODES_MAX = 16
 """Hosts with more nodes are not placed on."""
@@ -52,7 +52,7 @@ class _NodeSets(Offer):
 
     def __init__(
         self,
-        state: State,
+        state: Occupancy,
         sets: list[NodeSet],
         free_mib: Mapping[int, int],
         running: Sequence[tuple[int, frozenset[int]]],
@@ -82,7 +82,7 @@ class XenPlacement:
         self.release_4_2, self.rule = release_4_2, xen_4_2 if release_4_2 else xen
         self.affinity: dict[str, frozenset[int]] = {}
 
-    def __call__(self, engine: Engine, vm: Vm) -> Candidate | None:
+    def __call__(self, engine: Placer, vm: Vm) -> Candidate | None:
         """Choose a node set and place `vm` on it; None if that breaks a rule on every host."""
         state = engine.state
         mask, exactly = places_for(state, vm)
@@ -98,7 +98,7 @@ class XenPlacement:
 
     # ---- libxl ----------------------------------------------------------------------------------
 
-    def node_set(self, state: State, vm: Vm, host_index: int) -> NodeSet:
+    def node_set(self, state: Occupancy, vm: Vm, host_index: int) -> NodeSet:
         """Nodes that libxl chooses for a domain; all nodes if it places nothing."""
         places = self.instance.host_places[host_index]
         everywhere = tuple(place.index for place in places)
@@ -129,7 +129,7 @@ class XenPlacement:
                 return sets[choose(_NodeSets(state, sets, free, self._running(state)), self.rule)]
         return everywhere
 
-    def _running(self, state: State) -> list[tuple[int, frozenset[int]]]:
+    def _running(self, state: Occupancy) -> list[tuple[int, frozenset[int]]]:
         """VCPUs of each running domain, and the nodes it may run on."""
         return [
             (state.placed[name].vm.vcpus, where)
@@ -149,7 +149,7 @@ class XenPlacement:
 
     def _placed(
         self,
-        state: State,
+        state: Occupancy,
         vm: Vm,
         usable: list[int],
         nodes: NodeSet,
@@ -163,7 +163,7 @@ class XenPlacement:
         return None
 
     def _homes(
-        self, state: State, vm: Vm, usable: list[int], nodes: NodeSet
+        self, state: Occupancy, vm: Vm, usable: list[int], nodes: NodeSet
     ) -> Iterator[list[Home]]:
         """Ways to cut a domain over its nodes: most cells first, least loaded nodes first."""
         running = self._running(state)
@@ -191,7 +191,7 @@ class XenPlacement:
                     for column in sorted(taken)
                 ]
 
-    def _has_cpus(self, state: State, vm: Vm, place: int, vcpus: int) -> bool:
+    def _has_cpus(self, state: Occupancy, vm: Vm, place: int, vcpus: int) -> bool:
         if vm.cpu_policy is CpuPolicy.DEDICATED:
             return state.room(place, vm.thread_policy, state.row_mask(vm.name)) >= vcpus
         return state.free_cpu(place, state.rows(vm.name)) >= vcpus * 1000

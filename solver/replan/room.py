@@ -27,7 +27,7 @@ from numaplace.models.vm import Vm
 from numaplace.solver.base import make_result
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.params import SolveParams
-from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.registry import solve
 from numaplace.solver.replan.diff import Difference, differences
 
@@ -48,7 +48,7 @@ BUSY_LEAST = 0.01
 """Moving an idle VM is not free, or it would be moved for nothing."""
 
 
-class Goal(StrEnum):
+class RoomGoal(StrEnum):
     """What the changes are to be cheapest in."""
 
     MOVES = "moves"
@@ -81,7 +81,7 @@ class Room:
 
     instance: Instance
     vm: str
-    goal: Goal
+    goal: RoomGoal
     result: Result
     changes: tuple[Difference, ...] = ()
     price_micro: int = 0
@@ -98,7 +98,7 @@ def make_room(
     vm: Vm,
     params: SolveParams | None = None,
     *,
-    goal: Goal = Goal.MOVES,
+    goal: RoomGoal = RoomGoal.MOVES,
     solver: str = "cpsat",
 ) -> Room:
     """Find the cheapest changes that make room for `vm` among the VMs that run.
@@ -126,7 +126,7 @@ def make_room(
         result = make_result("greedy", running, plan, {}, runtime_s=time.monotonic() - began)
         result = replace(result, status=SolveStatus.OPTIMAL, stages=())
         return _room(running, vm.name, goal, result, current)
-    if goal is Goal.LOSS:
+    if goal is RoomGoal.LOSS:
         found = solve(running, solver, params)
         return _room(running, vm.name, goal, found, current)
     cheap = replace(params.part(SOLVE_SHARE), terms=GIVING_WAY)
@@ -140,7 +140,7 @@ def make_room(
     return replace(room, least_micro=least.price_micro)
 
 
-def _room(instance: Instance, name: str, goal: Goal, result: Result, current: Plan) -> Room:
+def _room(instance: Instance, name: str, goal: RoomGoal, result: Result, current: Plan) -> Room:
     if result.plan is None:
         return Room(instance, name, goal, result)
     names = {vm.name for vm in instance.vms if vm.required}
@@ -236,7 +236,7 @@ def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:
     )
     if violations(others, current):
         return None
-    engine = Engine(instance)
+    engine = Placer(instance)
     engine.load_plan(current)
     return engine.plan() if engine.add(instance.vm(name)) is not None else None
 
@@ -253,7 +253,7 @@ def _settled(instance: Instance, least: Room, plan: Plan, until: Deadline) -> Pl
     for order in islice(permutations(movers), ORDERS_MAX):
         if until.over:
             break
-        engine = Engine(instance)
+        engine = Placer(instance)
         engine.load_plan(Plan(others, plan.copies))
         if all(engine.add(instance.vm(name)) is not None for name in order):
             found = engine.plan()

@@ -16,17 +16,17 @@ from dataclasses import dataclass, replace
 
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
-from numaplace.models.moves import Course, Step, StepKind, step_us, steps_between
+from numaplace.models.moves import Step, StepKind, Transition, step_us, steps_between
 from numaplace.models.plan import Placement, Plan, SharedCopy
 from numaplace.models.units import ceil_div
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.placing.board import Board
+from numaplace.solver.placing.arrays import InstanceArrays
 from numaplace.solver.placing.build import build
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import greedy
-from numaplace.solver.placing.search import Search
-from numaplace.solver.replan.step_room import Room
+from numaplace.solver.placing.search import PlaceSearch
+from numaplace.solver.replan.step_room import StepRoom
 
 TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
 """States looked at, in all and in search of one order without bounces."""
@@ -122,7 +122,7 @@ class _Sequencer:
 
     def __init__(self, instance: Instance, current: Plan, target: Plan, until: Deadline) -> None:
         self.instance = instance
-        self.course = Course(instance, current, target)
+        self.course = Transition(instance, current, target)
         self.until = until
         self.plan = self.course.start().plan
         self.steps: list[Step] = []
@@ -201,7 +201,7 @@ class _Sequencer:
             del self.pending[step.vm]
 
     def _choices(self, plan: Plan, left: frozenset[str]) -> Iterator[Step]:
-        room = None if self.course.has_excuses else Room(self.instance, plan)
+        room = None if self.course.has_excuses else StepRoom(self.instance, plan)
         for name, step in self.pending.items():
             if name not in left or self.over or (room is not None and not room.may_take(step)):
                 continue
@@ -240,7 +240,7 @@ class _Sequencer:
     def _stops(self, step: Step) -> Iterator[Placement]:
         """Placements that a VM may have for a while: its host's other nodes, other hosts."""
         vm = self.instance.vm(step.vm)
-        engine = Engine(self.instance, board=Board(self.instance))
+        engine = Placer(self.instance, arrays=InstanceArrays(self.instance))
         try:
             engine.load_plan(self.plan)
         except (KeyError, ValueError, RuntimeError):
@@ -254,7 +254,7 @@ class _Sequencer:
         for host in self.instance.allowed_hosts(vm):
             if host.name != step.before.host:
                 elsewhere = replace(vm, allowed_hosts=frozenset({host.name}))
-                best = Search(engine.state, elsewhere, greedy).best()
+                best = PlaceSearch(engine.state, elsewhere, greedy).best()
                 if best is not None:
                     yield best.footprint.placement
 

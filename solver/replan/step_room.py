@@ -11,7 +11,7 @@ from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy
 
 
-class Room:
+class StepRoom:
     """Memory and shared vCPUs of each node that a plan takes.
 
     Parameters

@@ -32,7 +32,7 @@ def deactivate(vcpu: VCpu) -> None:
     vcpu.domain.active.remove(vcpu)
 
 
-class Bank:
+class CreditBank:
     """Hands out credit once a timeslice.
 
     Parameters

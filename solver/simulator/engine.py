@@ -16,7 +16,7 @@ from enum import IntEnum
 
 from numaplace.solver.simulator.balance import Release, pick, steps, victim
 from numaplace.solver.simulator.counters import Outcome, Segment, Tally
-from numaplace.solver.simulator.credit import Bank, activate, burn
+from numaplace.solver.simulator.credit import CreditBank, activate, burn
 from numaplace.solver.simulator.guest import Domain, Priority, VCpu
 from numaplace.solver.simulator.machine import members, next_in
 from numaplace.solver.simulator.running import Running
@@ -87,7 +87,7 @@ class Simulation:
         self._is_pending = [False] * machine.size
         self._heap: list[tuple[int, int, int, int, int]] = []
         self._sequence = 0
-        self._bank = Bank(self.domains, machine.size, self._slice_us)
+        self._bank = CreditBank(self.domains, machine.size, self._slice_us)
         self._timeline = timeline
         self.counted_from_us = 0
         self.tally = Tally()

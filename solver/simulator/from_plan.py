@@ -22,7 +22,7 @@ from numaplace.solver.simulator.scenario import (
 )
 
 
-class Affinity(StrEnum):
+class SimulatedAffinity(StrEnum):
     """What the hypervisor is told of a plan.
 
     ``none``: nothing; vCPUs float over what pinning of the VM's own allows. ``hard``: each vCPU is
@@ -39,7 +39,7 @@ class Affinity(StrEnum):
 def scenarios(
     instance: Instance,
     plan: Plan,
-    affinity: Affinity | Mapping[str, Affinity] = Affinity.HARD,
+    affinity: SimulatedAffinity | Mapping[str, SimulatedAffinity] = SimulatedAffinity.HARD,
     hypervisor: Hypervisor | None = None,
     busy_ms: float = 20.0,
 ) -> dict[str, Scenario]:
@@ -51,7 +51,7 @@ def scenarios(
         What to simulate; VMs that are not placed are left out. Start and end are ignored: all VMs
         of the plan run at the same time.
     affinity
-        What the hypervisor is told, for all VMs or by name (`Affinity.HARD` for names not there).
+        What the hypervisor is told, for all VMs or by name (``HARD`` for names not there).
     hypervisor
         Scheduler; today's if None.
     busy_ms
@@ -64,7 +64,9 @@ def scenarios(
             continue
         machine = Machine(host)
         told = {
-            name: affinity if isinstance(affinity, Affinity) else affinity.get(name, Affinity.HARD)
+            name: affinity
+            if isinstance(affinity, SimulatedAffinity)
+            else affinity.get(name, SimulatedAffinity.HARD)
             for name in names
         }
         held = _held(instance, plan, machine, told)
@@ -88,7 +90,7 @@ def _is_on(plan: Plan, name: str, host: Host) -> bool:
 
 
 def _held(
-    instance: Instance, plan: Plan, machine: Machine, told: Mapping[str, Affinity]
+    instance: Instance, plan: Plan, machine: Machine, told: Mapping[str, SimulatedAffinity]
 ) -> dict[str, int]:
     """PCPUs that nobody else may use, by the dedicated VM that holds them.
 
@@ -98,7 +100,10 @@ def _held(
     held: dict[str, int] = {}
     for name, how in told.items():
         vm = instance.vm(name)
-        if vm.cpu_policy is not CpuPolicy.DEDICATED or how not in (Affinity.HARD, Affinity.BOTH):
+        if vm.cpu_policy is not CpuPolicy.DEDICATED or how not in (
+            SimulatedAffinity.HARD,
+            SimulatedAffinity.BOTH,
+        ):
             continue
         mask = 0
         for cell in plan.placements[name].cells:
@@ -115,7 +120,7 @@ def _guest(
     plan: Plan,
     machine: Machine,
     vm: Vm,
-    told: Affinity,
+    told: SimulatedAffinity,
     held: Mapping[str, int],
     busy_ms: float,
 ) -> Guest:
@@ -158,22 +163,22 @@ def _apart(plan: Plan, first: str, second: str) -> bool:
 
 
 def _masks(
-    machine: Machine, vm: Vm, cell: PlacedCell, number: int, told: Affinity
+    machine: Machine, vm: Vm, cell: PlacedCell, number: int, told: SimulatedAffinity
 ) -> tuple[int, int]:
     """Hard and soft affinity of one vCPU of a cell."""
     pinned = machine.everywhere
     if vm.hard_nodes is not None:
         known = vm.hard_nodes & machine.host.position.keys()
         pinned = machine.mask_of_nodes(frozenset(known)) or machine.everywhere
-    if told is Affinity.NONE:
+    if told is SimulatedAffinity.NONE:
         return pinned, pinned
     home = machine.mask_of_nodes(frozenset({cell.node}))
     if cell.pcpus:
         home = 1 << machine.index_of[cell.pcpus[number % len(cell.pcpus)]]
     home = home & pinned or home
-    if told is Affinity.HARD:
+    if told is SimulatedAffinity.HARD:
         return home, home
-    if told is Affinity.BOTH:
+    if told is SimulatedAffinity.BOTH:
         first = (home & -home).bit_length() - 1
         pinned = (pinned & machine.socket_mask[first]) | home
     return pinned | home, home
@@ -245,7 +250,7 @@ def _busy(vm: Vm) -> float:
 def striped(instance: Instance, host: Host, names: list[str]) -> Plan:
     """Return what a hypervisor does that places nothing: memory striped evenly over all nodes.
 
-    Its vCPUs count as on the nodes in turn; nobody is told so (`Affinity.NONE`).
+    Its vCPUs count as on the nodes in turn; nobody is told so (`SimulatedAffinity.NONE`).
     """
     nodes = [node.id for node in host.nodes if node.memory_mib]
     homes = [node.id for node in host.nodes if node.threads]

@@ -11,7 +11,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.units import to_vcpus
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.engine import simulate
-from numaplace.solver.simulator.from_plan import Affinity, scenarios
+from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios
 from numaplace.solver.simulator.scenario import Hypervisor
 
 """Terms of the cost that are wishes or one-time prices, not a loss of speed while VMs run."""
@@ -56,7 +56,7 @@ def simulate_plan(
     plan: Plan,
     time_s: float = 60.0,
     *,
-    affinity: Affinity | Mapping[str, Affinity] = Affinity.HARD,
+    affinity: SimulatedAffinity | Mapping[str, SimulatedAffinity] = SimulatedAffinity.HARD,
     hypervisor: Hypervisor | None = None,
     busy_ms: float = 20.0,
     seed: int = 0,

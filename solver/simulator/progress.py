@@ -6,7 +6,8 @@ A unit of work takes a microsecond alone, with all memory local. Elsewhere it ta
 
 where i is the node it runs on and q[j] >= 1 the latency of node j's memory under its load over that
 when idle. Nodes asked for more than their peak bandwidth share it fairly, which holds back who asks
-for more than a fair share. The load is looked at in steps (`Progress.refresh`), not at every event.
+for more than a fair share. The load is looked at in steps (`WorkProgress.refresh`), not at all
+events.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def fair_level(demands: Sequence[float], limit: float) -> float:
     return level
 
 
-class Progress:
+class WorkProgress:
     """Time that a unit of work of each vCPU takes on each node.
 
     Parameters

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from numaplace.solver.simulator.counters import GuestCount
 from numaplace.solver.simulator.guest import VCpu
-from numaplace.solver.simulator.progress import Progress
+from numaplace.solver.simulator.progress import WorkProgress
 from numaplace.solver.simulator.scenario import US_PER_MS, Guest, Scenario
 
 ENDLESS = float("inf")
@@ -39,7 +39,7 @@ class Running:
         machine, size = scenario.machine, len(vcpus)
         self._scenario, self._vcpus, self._on_end = scenario, vcpus, on_end
         self._guest_of: list[Guest] = [g for g in scenario.guests for _ in g.cpus]
-        self.progress = Progress(scenario, vcpus)
+        self.progress = WorkProgress(scenario, vcpus)
         self._node_of, self._cache_of = machine.node_of, machine.cache_of
         self._siblings = [mask & ~(1 << p) for p, mask in enumerate(machine.core_mask)]
         self._yield = machine.host.smt_yield

@@ -11,15 +11,15 @@ from numaplace.models.plan import Placement, Plan
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.counters import Segment
 from numaplace.solver.simulator.engine import simulate
-from numaplace.solver.simulator.from_plan import Affinity, scenarios, striped
+from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.plans import Simulated, simulate_plan
 from numaplace.solver.simulator.scenario import US_PER_S, Hypervisor
 from numaplace.solver.simulator.talk import Configuration
 
 PLANNERS = {
-    Configuration.ALL_CPUS: ("greedy", Affinity.NONE, Release.XEN_4_2),
-    Configuration.AUTO_PINNING: ("xen_4_2", Affinity.HARD, Release.XEN_4_2),
-    Configuration.AUTO_AFFINITY: ("xen", Affinity.SOFT, Release.XEN_4_3),
+    Configuration.ALL_CPUS: ("greedy", SimulatedAffinity.NONE, Release.XEN_4_2),
+    Configuration.AUTO_PINNING: ("xen_4_2", SimulatedAffinity.HARD, Release.XEN_4_2),
+    Configuration.AUTO_AFFINITY: ("xen", SimulatedAffinity.SOFT, Release.XEN_4_3),
 }
 """Solver, what the hypervisor is told, and scheduler of each configuration of the talk."""
 
@@ -40,8 +40,8 @@ class RunOptions:
         Repetition k (from 0) has the seed `seed` + k.
     """
 
-    affinity: Affinity = Affinity.HARD
-    vm_affinity: Mapping[str, Affinity] | None = None
+    affinity: SimulatedAffinity = SimulatedAffinity.HARD
+    vm_affinity: Mapping[str, SimulatedAffinity] | None = None
     release: Release = Release.XEN_4_3
     busy_ms: float = 20.0
     time_s: float = 60.0
@@ -56,7 +56,7 @@ class RunOptions:
         check_int("simulation", "--seed", self.seed, 0, 2**31 - 1)
         check_int("simulation", "--repetitions", self.repetitions, 1, 10_000)
 
-    def told(self, instance: Instance) -> dict[str, Affinity]:
+    def told(self, instance: Instance) -> dict[str, SimulatedAffinity]:
         """What the hypervisor is told of each VM.
 
         Raises

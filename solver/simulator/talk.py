@@ -24,7 +24,7 @@ from numaplace.solver.registry import solve
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.engine import simulate
-from numaplace.solver.simulator.from_plan import Affinity, scenarios, striped
+from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.machine import Machine
 from numaplace.solver.simulator.scenario import Guest, GuestCpu, Hypervisor, Scenario
 
@@ -155,18 +155,20 @@ def scenario(configuration: Configuration, vms: int, intensity: float, work: Wor
     return replace(found, guests=(*found.guests, _dom0(found.machine, work)))
 
 
-def _placed(configuration: Configuration, instance: Instance) -> tuple[Plan, Affinity, Release]:
+def _placed(
+    configuration: Configuration, instance: Instance
+) -> tuple[Plan, SimulatedAffinity, Release]:
     if configuration is Configuration.ALL_CPUS:
         names = [vm.name for vm in instance.vms]
         plan = striped(instance, instance.hosts[0], names)
-        return plan, Affinity.NONE, Release.XEN_4_2
+        return plan, SimulatedAffinity.NONE, Release.XEN_4_2
     pinning = configuration is Configuration.AUTO_PINNING
     result = solve(instance, "xen_4_2" if pinning else "xen", SolveParams(explain=False))
     assert result.plan is not None
     assert len(result.plan) == len(instance.vms)
     if pinning:
-        return result.plan, Affinity.HARD, Release.XEN_4_2
-    return result.plan, Affinity.SOFT, Release.XEN_4_3
+        return result.plan, SimulatedAffinity.HARD, Release.XEN_4_2
+    return result.plan, SimulatedAffinity.SOFT, Release.XEN_4_3
 
 
 def _dom0(machine: Machine, work: Workload) -> Guest:

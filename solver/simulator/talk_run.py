@@ -30,7 +30,7 @@ Job = tuple[Configuration, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class TalkSetup:
     """What the experiment runs.
 
     Parameters
@@ -75,7 +75,7 @@ class Experiment:
         Runs left out because it was stopped.
     """
 
-    setup: Setup
+    setup: TalkSetup
     bops: float
     outcomes: Mapping[Job, Outcome]
     points: tuple[Point, ...]
@@ -93,7 +93,7 @@ class Experiment:
 
 
 def run_talk(
-    setup: Setup,
+    setup: TalkSetup,
     *,
     processes: int = 1,
     on_done: Callable[[int, int, str], None] | None = None,
@@ -127,5 +127,5 @@ def run_talk(
     return Experiment(setup, bops, outcomes, shown, len(every) - len(outcomes))
 
 
-def _run(setup: Setup, job: Job, _should_stop: Stop) -> Outcome:
+def _run(setup: TalkSetup, job: Job, _should_stop: Stop) -> Outcome:
     return run(job, setup.work, setup.time_s, setup.seed)

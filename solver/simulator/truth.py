@@ -12,8 +12,8 @@ from numaplace.models.cost import Term
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.trace import Reals
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import Rule, greedy
 from numaplace.solver.simulator.plans import simulate_plan
 from numaplace.solver.simulator.ranks import ranks, spearman
@@ -57,7 +57,7 @@ def make_plan(instance: Instance, quality: Quality, seed: int) -> Plan:
         Quality.BAD: most_loss,
         Quality.RANDOM: chance,
     }
-    engine = Engine(instance, rules[quality])
+    engine = Placer(instance, rules[quality])
     for vm in instance.vms:
         engine.add(vm)
     return engine.plan()

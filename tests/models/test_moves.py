@@ -11,10 +11,10 @@ from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.moves import (
     Budget,
-    Course,
     Spent,
     Step,
     StepKind,
+    Transition,
     spent_on,
     step_us,
     steps_between,
@@ -126,7 +126,7 @@ def test_pages_take_memory_on_both_sides_while_they_are_copied() -> None:
     before = Plan({"x": at("a", 0, 6144), "y": at("a", 1, 6144)})
     after = Plan({"x": at("a", 1, 6144), "y": at("a", 0, 6144)})
     assert violations(instance, before) == violations(instance, after) == []
-    course = Course(instance, before, after)
+    course = Transition(instance, before, after)
     steps = steps_between(instance, before, after)
     wrong = course.check(steps)
     assert any("during step 1" in text and "12288 MiB" in text for text in wrong)
@@ -143,7 +143,7 @@ def test_pages_that_stay_are_counted_once() -> None:
     """Of a VM that spreads over a second node, the pages that stay are not doubled."""
     instance = two_vms(8 * GIB)
     before, after = at("a", 0, 8192), at("a", 1, 0, n0=4096, n1=4096)
-    course = Course(instance, Plan({"x": before}), Plan({"x": after}))
+    course = Transition(instance, Plan({"x": before}), Plan({"x": after}))
     step = Step("x", before, after)
     state = course.during(Plan({"x": before}), step)
     assert state.plan.placements["x"].memory_by_node() == {0: 8192, 1: 4096}
@@ -158,11 +158,11 @@ def test_a_vm_that_changes_hosts_takes_both() -> None:
     there = Placement("a", (PlacedCell(0, 4, ((0, GIB),), (0, 1, 2, 3)),))
     gone = Placement("b", (PlacedCell(0, 4, ((0, GIB),), (0, 1, 2, 3)),))
     before = Plan({"x": there, "y": at("b", 0, GIB, 4)})
-    course = Course(instance, before, Plan({"x": gone, "y": at("a", 0, GIB, 4)}))
+    course = Transition(instance, before, Plan({"x": gone, "y": at("a", 0, GIB, 4)}))
     step = Step("x", there, gone)
     faults = course.faults(course.during(before, step))
     assert {fault.rule for fault in faults} == {Rule.SHARED_CPUS}
-    alone = Course(instance, Plan({"x": there}), Plan({"x": gone}))
+    alone = Transition(instance, Plan({"x": there}), Plan({"x": gone}))
     assert alone.check([step]) == []
 
 
@@ -176,7 +176,7 @@ def test_devices_are_held_until_the_end_of_a_step() -> None:
         for d in devices
     )
     before, after = Plan({"x": first, "y": second}), Plan({"x": second, "y": first})
-    course = Course(instance, before, after)
+    course = Transition(instance, before, after)
     wrong = course.check(steps_between(instance, before, after))
     assert any("during step 1" in text and "functions" in text for text in wrong)
 
@@ -189,7 +189,7 @@ def test_copies_of_shared_pages_are_there_before_and_after() -> None:
     own = 3 * GIB
     before = Plan({v: at("a", 0, own) for v in "xy"}, (SharedCopy("g", "a", (0,)),))
     after = Plan({v: at("a", 1, own) for v in "xy"}, (SharedCopy("g", "a", (1,)),))
-    course = Course(instance, before, after)
+    course = Transition(instance, before, after)
     assert course.start().plan.copies == (SharedCopy("g", "a", (0, 1)),)
     assert course.check(steps_between(instance, before, after)) == []
 
@@ -199,16 +199,16 @@ def test_what_the_current_plan_breaks_is_excused_until_it_moves() -> None:
     instance = Instance((host("a"),), tuple(Vm(name, 2, 6 * GIB) for name in "xy"))
     before = Plan({"x": at("a", 0, 6144), "y": at("a", 0, 6144)})
     after = Plan({"x": at("a", 0, 6144), "y": at("a", 1, 6144)})
-    assert Course(instance, before, after).check(steps_between(instance, before, after)) == []
+    assert Transition(instance, before, after).check(steps_between(instance, before, after)) == []
     worse = Plan({"x": at("a", 1, 6144), "y": at("a", 1, 6144)})
-    assert Course(instance, before, worse).check(steps_between(instance, before, worse))
+    assert Transition(instance, before, worse).check(steps_between(instance, before, worse))
 
 
 def test_a_sequence_must_begin_and_end_where_it_says() -> None:
     """Steps that do not follow one another, or stop short of the plan, are told."""
     instance = two_vms()
     before, after = Plan({"x": at("a", 0, 4096)}), Plan({"x": at("a", 1, 4096)})
-    course = Course(instance, before, after)
+    course = Transition(instance, before, after)
     assert course.check([]) == ["the steps do not lead to the new plan"]
     wrong = course.check([Step("x", at("b", 0, 4096), at("a", 1, 4096))])
     assert "step 1: VM 'x' is not where the step begins" in wrong
@@ -219,4 +219,4 @@ def test_twins_do_not_clash_with_names() -> None:
     instance = Instance((host("a"), host("b")), (Vm("x", 2, GIB), Vm("x (arriving)", 2, GIB)))
     before = Plan({"x": at("a", 0, GIB), "x (arriving)": at("a", 1, GIB)})
     after = Plan({"x": at("b", 0, GIB), "x (arriving)": at("a", 1, GIB)})
-    assert Course(instance, before, after).check(steps_between(instance, before, after)) == []
+    assert Transition(instance, before, after).check(steps_between(instance, before, after)) == []

@@ -33,7 +33,7 @@ TOO_LARGE = "0.5 s are too short to build and solve a model of this size [loss]"
 @pytest.mark.parametrize("back_end", EXACT)
 def test_nothing_is_built_after_the_deadline(back_end: str) -> None:
     """Variables, rules, objectives, engines and choices all stop at once."""
-    engine = import_module(f"numaplace.solver.{back_end}.engine").Engine
+    engine = import_module(f"numaplace.solver.{back_end}.engine").Placer
     literals = back_end == "cpsat"
     with pytest.raises(OutOfTimeError):
         Formulation(PAIRS, literals=literals, until=OVER)

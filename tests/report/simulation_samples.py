@@ -11,7 +11,7 @@ from numaplace.solver.simulator.counters import GuestCount, Outcome
 from numaplace.solver.simulator.plans import Simulated
 from numaplace.solver.simulator.runs import Repeated
 from numaplace.solver.simulator.talk import Configuration, points
-from numaplace.solver.simulator.talk_run import Experiment, Setup
+from numaplace.solver.simulator.talk_run import Experiment, TalkSetup
 from numaplace.tests.builders import make_instance
 
 S = 1_000_000
@@ -62,5 +62,5 @@ def experiment(
     kept = jobs[: len(jobs) - missing]
     shift = {0: 0.0, 1: -0.1, 2: 0.1}
     found = {job: talk_outcome(job[1], _WORK[job[0]] + shift[job[2]]) for job in kept}
-    setup = Setup(counts=counts, repetitions=repetitions, time_s=1.0, seed=5)
+    setup = TalkSetup(counts=counts, repetitions=repetitions, time_s=1.0, seed=5)
     return Experiment(setup, 1000.0, found, tuple(points(found, 1000.0)), missing)

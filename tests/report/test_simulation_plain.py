@@ -14,7 +14,7 @@ from numaplace.report.tables.simulation_plain import (
     talk_plain,
 )
 from numaplace.report.tables.simulation_summary import host_summaries, spread
-from numaplace.solver.simulator.from_plan import Affinity
+from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.ranks import spearman
 from numaplace.solver.simulator.runs import Repeated, RunOptions
 from numaplace.tests.report.simulation_samples import (
@@ -41,7 +41,9 @@ def test_an_outcome_has_all_its_counters() -> None:
 
 
 def test_a_simulation_has_means_and_every_run() -> None:
-    options = RunOptions(Affinity.SOFT, {"db": Affinity.BOTH}, time_s=10, seed=4, repetitions=2)
+    options = RunOptions(
+        SimulatedAffinity.SOFT, {"db": SimulatedAffinity.BOTH}, time_s=10, seed=4, repetitions=2
+    )
     found = simulation_plain(instance(), repeated(), options)
     assert found["affinity"] == {"web": "soft", "db": "both"}
     assert found["throughput_vcpus"] == {

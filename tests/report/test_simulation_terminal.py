@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from numaplace.report.tables.terminal_simulation import simulation_views, talk_views
-from numaplace.solver.simulator.from_plan import Affinity
+from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.runs import Repeated, RunOptions
 from numaplace.tests.report.simulation_samples import experiment, instance, repeated
 
@@ -45,7 +45,7 @@ def test_a_row_a_vm_and_their_sum() -> None:
 
 
 def test_what_the_cost_does_not_know_is_said() -> None:
-    soft = replace(OPTIONS, vm_affinity={"db": Affinity.SOFT})
+    soft = replace(OPTIONS, vm_affinity={"db": SimulatedAffinity.SOFT})
     text = _text(simulation_views(instance(), repeated(), soft, "plan of greedy", 80))
     assert "the scheduler was told otherwise" in " ".join(text.split())
     assert "affinity hard, soft;" in text

@@ -7,10 +7,10 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaplace.solver.formulation.tree import Tree, tree_below
+from numaplace.solver.formulation.tree import DistanceTree, tree_below
 
 
-def _floor(tree: Tree, price: dict[tuple[int, int], int], i: int, j: int) -> int:
+def _floor(tree: DistanceTree, price: dict[tuple[int, int], int], i: int, j: int) -> int:
     """Price of a pair by the levels that part it."""
     steps = tree.steps(lambda a, b: price[a, b])
     return sum(

@@ -17,25 +17,25 @@ from numaplace.solver.cpsat.offline import run_program as by_cpsat
 from numaplace.solver.formulation.program import Program
 from numaplace.solver.milp.offline import run_program as by_milp
 from numaplace.solver.offline.cores import Packer
-from numaplace.solver.offline.data import Problem, assigned, make_problem
+from numaplace.solver.offline.data import OfflineProblem, assigned, make_problem
 from numaplace.solver.offline.greedy import filled, greedy_schedule
 from numaplace.solver.offline.master import Master, Places
-from numaplace.solver.offline.program import Engine, Run
+from numaplace.solver.offline.program import OfflineRun, ProgramRunner
 from numaplace.solver.offline.rows import capacity_rows, patterns
 from numaplace.tests.solver.offline.offline_cases import brute_force, cases, fleet_of, trace_of
 
 each_engine = pytest.mark.parametrize("engine", [by_cpsat, by_milp], ids=["cpsat", "milp"])
 
 
-def run(seconds: float = 20.0) -> Run:
-    return Run(time.monotonic() + seconds)
+def run(seconds: float = 20.0) -> OfflineRun:
+    return OfflineRun(time.monotonic() + seconds)
 
 
-def problem_of(trace: Trace, fleet: Fleet) -> Problem:
+def problem_of(trace: Trace, fleet: Fleet) -> OfflineProblem:
     return make_problem(trace, fleet, np.ones(len(trace), np.int64))
 
 
-def counts_of(problem: Problem, chosen: Ints) -> Ints:
+def counts_of(problem: OfflineProblem, chosen: Ints) -> Ints:
     """How many VMs of each kind are chosen."""
     return np.array([sum(chosen[vm] for vm in vms) for vms in problem.kinds.members], np.int64)
 
@@ -53,7 +53,7 @@ def fixed(program: Program, counts: Ints) -> Program:
 @settings(max_examples=40, deadline=None)
 @given(case=cases(), data=st.data())
 def test_vms_can_be_packed_just_if_brute_force_can(
-    engine: Engine, case: tuple[Trace, Fleet], data: st.DataObject
+    engine: ProgramRunner, case: tuple[Trace, Fleet], data: st.DataObject
 ) -> None:
     trace, fleet = case
     chosen = np.array(
@@ -151,7 +151,7 @@ def test_a_schedule_is_filled_up() -> None:
 
 
 @each_engine
-def test_an_engine_answers_honestly(engine: Engine) -> None:
+def test_an_engine_answers_honestly(engine: ProgramRunner) -> None:
     program = Program()
     x, y = program.variable(10), program.variable(10)
     program.objective = [(x, 3), (y, 2)]
@@ -172,7 +172,7 @@ def test_an_engine_answers_honestly(engine: Engine) -> None:
 
 
 @each_engine
-def test_a_start_that_lacks_variables_gives_no_wrong_bound(engine: Engine) -> None:
+def test_a_start_that_lacks_variables_gives_no_wrong_bound(engine: ProgramRunner) -> None:
     """HiGHS tells bounds of the program in which the start is fixed while it completes it."""
     rng = np.random.default_rng(5)
     program = Program()
@@ -188,7 +188,7 @@ def test_a_start_that_lacks_variables_gives_no_wrong_bound(engine: Engine) -> No
     bounds: list[int] = []
     start = np.full(50, -1)
     start[:40] = 0
-    told = Run(time.monotonic() + 20, start=start, on_bound=bounds.append)
+    told = OfflineRun(time.monotonic() + 20, start=start, on_bound=bounds.append)
     answer = engine(program, told)
     assert answer.bound == best
     assert best is not None

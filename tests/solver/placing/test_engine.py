@@ -17,10 +17,10 @@ from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
 from numaplace.solver.placing.build import build
 from numaplace.solver.placing.cell_offer import places_for
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.ledger import Ledger
 from numaplace.solver.placing.orders import Order, ordered
 from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import Rule, best_fit, first_fit, greedy
 from numaplace.solver.placing.solver import by_rule, place_all
 from numaplace.tests.strategies import instances, random_small_instance
@@ -28,7 +28,7 @@ from numaplace.tests.strategies import instances, random_small_instance
 RULES = [greedy, first_fit, best_fit]
 
 
-def check(engine: Engine) -> None:
+def check(engine: Placer) -> None:
     """Hold the plan so far against verifier and cost."""
     plan = engine.plan()
     broken = [v for v in violations(engine.instance, plan) if v.rule is not Named.REQUIRED_VMS]
@@ -37,7 +37,7 @@ def check(engine: Engine) -> None:
 
 
 def _come_and_go(instance: Instance, rule: Rule, seed: int) -> None:
-    engine = Engine(instance, rule)
+    engine = Placer(instance, rule)
     rng = random.Random(seed)
     for vm in instance.vms:
         engine.add(vm)
@@ -54,7 +54,7 @@ def _come_and_go(instance: Instance, rule: Rule, seed: int) -> None:
     state = engine.state
     assert engine.loss_micro == 0
     assert not state.copies
-    _assert_same(state.ledger, Engine(instance).state.ledger)
+    _assert_same(state.ledger, Placer(instance).state.ledger)
     assert not any(any(used) for used in state.functions.values())
 
 
@@ -84,7 +84,7 @@ def test_every_step_is_valid_on_drawn_instances(instance: Instance) -> None:
 @pytest.mark.parametrize("name", ["8n-30vm", "io", "cxl", "24n"])
 def test_generated_instances_get_valid_plans(name: str) -> None:
     """Larger instances of the generator: valid plan, exact loss."""
-    engine = Engine(generate_instance(preset(name), 3))
+    engine = Placer(generate_instance(preset(name), 3))
     for vm in engine.instance.vms:
         engine.add(vm)
     assert len(engine.plan()) > 0.85 * len(engine.instance.vms)
@@ -99,7 +99,7 @@ def test_one_row_of_now_gives_the_plan_of_all_instants() -> None:
         if len(instance.instants) < 2 or instance.sharing:
             continue
         vms = ordered(instance, Order.GIVEN)
-        online, engine = Engine(instance, online=True), Engine(instance)
+        online, engine = Placer(instance, online=True), Placer(instance)
         assert place_all(online, vms, by_rule).plan == place_all(engine, vms, by_rule).plan
         assert online.loss_micro == engine.loss_micro
         compared += 1
@@ -113,7 +113,7 @@ def test_no_place_is_better_than_the_one_chosen() -> None:
         instance = random_small_instance(seed, max_vms=5, max_plans=10**12)
         if instance.between != "nothing":
             continue
-        engine = Engine(instance)
+        engine = Placer(instance)
         for vm in instance.vms:
             found = engine.find(vm)
             form = instance.form(vm.name)
@@ -145,7 +145,7 @@ def test_a_wide_vm_is_cut_on_near_nodes() -> None:
     )
     small = Vm("small", 2, 512, soft_nodes=frozenset({0}), soft_weight=9.0)
     wide = Vm("wide", 8, 1024)
-    engine = Engine(Instance((Host("h", nodes, rows),), (small, wide)))
+    engine = Placer(Instance((Host("h", nodes, rows),), (small, wide)))
     engine.add(small)
     placement = engine.add(wide)
     assert placement is not None
@@ -157,7 +157,7 @@ def test_a_vm_balloons_only_where_nothing_else_fits() -> None:
     node = NumaNode(0, tuple(PCpu(c, c) for c in range(4)), 1024)
     first = Vm("first", 1, 640, memory_min_mib=128, block_mib=128)
     second = replace(first, name="second")
-    engine = Engine(Instance((Host("h", (node,)),), (first, second)))
+    engine = Placer(Instance((Host("h", (node,)),), (first, second)))
     sizes = []
     for vm in (first, second):
         placement = engine.add(vm)

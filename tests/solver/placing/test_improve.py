@@ -19,8 +19,8 @@ from numaplace.solver.base import InvalidPlanError
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.anneal import anneal
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.improve import improve
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.solver import solve_greedy, solve_greedy_sorted
 from numaplace.tests.strategies import random_small_instance
 
@@ -107,7 +107,7 @@ def test_annealing_knows_the_loss_exactly(seed: int) -> None:
     instance = generate_instance(preset("8n-30vm"), seed)
     start = solve_greedy_sorted(instance, PARAMS).plan
     assert start is not None
-    engine = Engine(instance)
+    engine = Placer(instance)
     engine.load_plan(start)
     before = engine.loss_micro
     rng = random.Random(seed)

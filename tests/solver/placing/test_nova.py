@@ -12,8 +12,8 @@ from numaplace.models.vm import (
     GuestNuma,
     Vm,
 )
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.nova import NovaPlacement
+from numaplace.solver.placing.placer import Placer
 
 
 def host(*cpus: int, devices: tuple[Device, ...] = (), mib: int = 4096) -> Host:
@@ -42,7 +42,7 @@ def explicit(name: str, *vcpus: int, **more: object) -> Vm:
 def nodes(where: Host, *vms: Vm, pack: bool = False) -> list[list[int] | None]:
     """Return the nodes of each VM's cells, one VM after the other."""
     instance = Instance((where,), vms)
-    engine, nova = Engine(instance), NovaPlacement(instance, pack=pack)
+    engine, nova = Placer(instance), NovaPlacement(instance, pack=pack)
     found: list[list[int] | None] = []
     for vm in vms:
         candidate = nova(engine, vm)

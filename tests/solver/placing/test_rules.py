@@ -6,8 +6,8 @@ from numaplace.models.instance import Instance
 from numaplace.models.relations import Cooperation
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import Vm
-from numaplace.solver.placing.engine import Engine
 from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import (
     RULES,
     Rule,
@@ -63,7 +63,7 @@ def test_first_and_best_fit_look_at_order_and_room_only() -> None:
 
 def _nodes(rule: Rule) -> list[int]:
     vms = tuple(Vm(f"v{number}", vcpus, 256) for number, vcpus in enumerate((3, 2, 2)))
-    engine = Engine(Instance((_host(8, 4, 3),), vms), rule)
+    engine = Placer(Instance((_host(8, 4, 3),), vms), rule)
     placements = [engine.add(vm) for vm in vms]
     return [placement.cells[0].node for placement in placements if placement is not None]
 
@@ -96,7 +96,7 @@ def test_partners_find_room_next_to_each_other() -> None:
     """The first of two talking VMs leaves the tight node to others, so that both share one."""
     vms = (Vm("a", 3, 256), Vm("b", 3, 256))
     instance = Instance((_host(3, 8),), vms, cooperations=(Cooperation("a", "b", 1.0),))
-    engine = Engine(instance)
+    engine = Placer(instance)
     for vm in vms:
         engine.add(vm)
     assert engine.loss_micro == 0

@@ -25,9 +25,9 @@ from numaplace.models.vm import (
 )
 from numaplace.solver.placing.build import Candidate, build
 from numaplace.solver.placing.cell_offer import CellOffer, places_for
-from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.state import State
+from numaplace.solver.placing.placer import Placer
 from numaplace.tests.builders import make_host, make_node
 from numaplace.tests.strategies import random_small_instance
 
@@ -38,18 +38,18 @@ SKEWED = Host(
 )
 
 
-def _states(seeds: range) -> Iterator[tuple[State, list[Vm]]]:
+def _states(seeds: range) -> Iterator[tuple[Occupancy, list[Vm]]]:
     """States with half of their VMs placed, and the VMs that are not."""
     for seed in seeds:
         instance = random_small_instance(seed, max_vms=6, max_plans=10**12)
-        engine, rng = Engine(instance), random.Random(seed)
+        engine, rng = Placer(instance), random.Random(seed)
         for vm in rng.sample(instance.vms, len(instance.vms) // 2):
             engine.add(vm)
         yield engine.state, [vm for vm in instance.vms if vm.name not in engine]
 
 
 def _built(
-    state: State, vm: Vm, shape: Shape, *, balloon: bool = False
+    state: Occupancy, vm: Vm, shape: Shape, *, balloon: bool = False
 ) -> Iterator[tuple[Candidate, list[tuple[bool, int]]]]:
     """What can be built with the cells anywhere on a host, and the score of each cell there."""
     allowed, exactly = places_for(state, vm)
@@ -58,7 +58,7 @@ def _built(
         cell: CellOffer(state, vm, allowed, *cell, len(cells), balloon=balloon)
         for cell in set(cells)
     }
-    for span in state.board.host_slice:
+    for span in state.arrays.host_slice:
         usable = [place for place in range(span.start, span.stop) if allowed[place]]
         for at in permutations(usable, len(cells)):
             if exactly in (None, set(at)):
@@ -103,7 +103,7 @@ def test_scores_of_a_vm_whose_pages_are_local_are_exact() -> None:
 
 def _scored(instance: Instance, placed: Plan, name: str) -> list[int]:
     """Scores of all places for a VM of one cell beside a plan."""
-    engine = Engine(instance)
+    engine = Placer(instance)
     engine.load_plan(placed)
     vm, form = instance.vm(name), instance.form(name)
     vcpus, blocks = form.shapes[0].cells()[0]
@@ -148,7 +148,7 @@ def test_pages_that_must_spill_of_a_guest_that_sees_its_cells() -> None:
         cells=(Cell(1, 512),) * 2,
     )
     here = Instance((SKEWED,), (*full, vm))
-    engine = Engine(here)
+    engine = Placer(here)
     engine.load_plan(Plan({other.name: _at(n, other) for n, other in enumerate(full)}))
     assert vm.locality == 0.8
     found = CellOffer(engine.state, vm, places_for(engine.state, vm)[0], 1, 2, 2).loss.tolist()
@@ -225,7 +225,7 @@ def test_what_fits_nowhere_is_not_tried() -> None:
         (Vm("vm", 1, 4096, block_mib=1024), [False] * 3),
     ]
     for vm, fits in cases:
-        state = Engine(Instance((host,), (vm,))).state
+        state = Placer(Instance((host,), (vm,))).state
         blocks = state.instance.form("vm").blocks
         found = CellOffer(state, vm, places_for(state, vm)[0], vm.vcpus, blocks, 1)
         assert found.fits.tolist() == fits

@@ -8,7 +8,7 @@ from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.models.xen import domain_mib
 from numaplace.solver.params import SolveParams
-from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.solver import solve_xen, solve_xen_4_2
 from numaplace.solver.placing.xen import XenPlacement
 from numaplace.tests.instances.shared_data import shared_data
@@ -28,7 +28,7 @@ def host(*mib: int, cpus: int = 4) -> Host:
 def node_sets(hosts: Host, *vms: Vm, release_4_2: bool = False) -> list[tuple[int, ...]]:
     """Return the node set chosen for each VM, one after the other."""
     instance = Instance((hosts,), vms)
-    engine, xen = Engine(instance), XenPlacement(instance, release_4_2=release_4_2)
+    engine, xen = Placer(instance), XenPlacement(instance, release_4_2=release_4_2)
     sets = []
     for vm in vms:
         sets.append(xen.node_set(engine.state, vm, 0))
@@ -146,7 +146,7 @@ def test_what_a_real_libxl_chose() -> None:
         before = runs.setdefault(row["sequence"], [])
 
         xen._running = lambda _, run=before: run  # type: ignore[method-assign,misc]
-        chosen = xen.node_set(Engine(instance).state, vm, 0)
+        chosen = xen.node_set(Placer(instance).state, vm, 0)
         real = tuple(int(node) for node in row["nodes_chosen"].split())
         if chosen != real:
             wrong.append((row, chosen))

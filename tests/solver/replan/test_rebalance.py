@@ -18,9 +18,9 @@ from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.moves import (
     Budget,
-    Course,
     Spent,
     StepKind,
+    Transition,
     spent_on,
     steps_between,
 )
@@ -68,7 +68,7 @@ def checked(instance: Instance, found: Rebalanced) -> Plan:
     assert instance.current is not None
     assert violations(found.instance, plan) == []
     steps = [one.step for one in found.steps]
-    assert Course(found.instance, instance.current, plan).check(steps) == []
+    assert Transition(found.instance, instance.current, plan).check(steps) == []
     assert found.spent == spent_on(instance, steps)
     assert found.budget.allows(found.spent)
     assert set(instance.current.placements) <= set(plan.placements)
@@ -197,7 +197,7 @@ def test_every_feature(seed: int) -> None:
         plan = found.result.plan
         assert violations(found.instance, plan) == []
         steps = [one.step for one in found.steps]
-        assert Course(found.instance, instance.current or Plan(), plan).check(steps) == []
+        assert Transition(found.instance, instance.current or Plan(), plan).check(steps) == []
         assert found.budget.allows(found.spent)
     else:
         assert found.result.reasons or found.result.status is SolveStatus.UNKNOWN

@@ -19,7 +19,7 @@ from numaplace.models.vm import MemoryMode, Vm
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.replan.diff import Change
-from numaplace.solver.replan.room import Goal, Room, disturbance_micro, make_room
+from numaplace.solver.replan.room import Room, RoomGoal, disturbance_micro, make_room
 from numaplace.tests import oracle
 from numaplace.tests.builders import make_host, make_instance
 from numaplace.tests.strategies import random_small_instance
@@ -41,16 +41,16 @@ def halves(**more: object) -> Instance:
     return make_instance(*vms, current=current, **more)
 
 
-@pytest.mark.parametrize("goal", Goal)
-def test_what_fits_moves_nothing(goal: Goal) -> None:
+@pytest.mark.parametrize("goal", RoomGoal)
+def test_what_fits_moves_nothing(goal: RoomGoal) -> None:
     """Room is there: nothing changes, nothing is paid."""
     room = make_room(halves(), Vm("new", 2, 2048), PARAMS, goal=goal)
     assert (room.result.status, room.changes, room.price_micro) == (SolveStatus.OPTIMAL, (), 0)
     assert room.placement is not None
 
 
-@pytest.mark.parametrize("goal", Goal)
-def test_the_smaller_vm_gives_way(goal: Goal) -> None:
+@pytest.mark.parametrize("goal", RoomGoal)
+def test_the_smaller_vm_gives_way(goal: RoomGoal) -> None:
     """A VM as wide as a node: 1024 MiB move rather than 2048; the price is worked out by hand."""
     room = make_room(halves(), Vm("new", 4, 2048, memory_mode=STRICT), PARAMS, goal=goal)
     assert room.result.status is SolveStatus.OPTIMAL
@@ -63,8 +63,8 @@ def test_the_smaller_vm_gives_way(goal: Goal) -> None:
     assert violations(room.instance, room.result.plan) == []
 
 
-@pytest.mark.parametrize("goal", Goal)
-def test_a_balloon_makes_room(goal: Goal) -> None:
+@pytest.mark.parametrize("goal", RoomGoal)
+def test_a_balloon_makes_room(goal: RoomGoal) -> None:
     """One node: only ballooning helps; as much of it as is needed, in whole blocks."""
     host = make_host(nodes=1)
     vm = Vm("old", 2, 3072, memory_min_mib=1024, block_mib=256)
@@ -75,8 +75,8 @@ def test_a_balloon_makes_room(goal: Goal) -> None:
     assert room.price_micro == round(0.5 * 2 * 1024 / 3072 / 4 * 1e6) * 4
 
 
-@pytest.mark.parametrize("goal", Goal)
-def test_no_room_is_proven(goal: Goal) -> None:
+@pytest.mark.parametrize("goal", RoomGoal)
+def test_no_room_is_proven(goal: RoomGoal) -> None:
     """Infeasible with reasons that name the rule; no plan is handed over."""
     room = make_room(halves(), Vm("new", 8, 1024, max_cells=2), PARAMS, goal=goal)
     assert room.result.status is SolveStatus.INFEASIBLE
@@ -88,7 +88,9 @@ def test_goals_differ_in_who_gives_way() -> None:
     """Web alone is enough, and takes its pages along; db moves as well since that pays."""
     instance = load_catalog("re-planning")
     vm = instance.vm("batch2")
-    moves, loss = (make_room(instance, vm, PARAMS, goal=goal) for goal in (Goal.MOVES, Goal.LOSS))
+    moves, loss = (
+        make_room(instance, vm, PARAMS, goal=goal) for goal in (RoomGoal.MOVES, RoomGoal.LOSS)
+    )
     assert [change.vm for change in moves.changes] == ["web"]
     assert [change.vm for change in loss.changes] == ["db", "web"]
     # 2 GiB of web go to the node of db; its vCPUs alone could go for nothing
@@ -154,7 +156,7 @@ def test_against_exhaustive_search(seed: int) -> None:
     *_, last = instance.vms
     placements = {n: at for n, at in result.plan.placements.items() if n != last.name}
     instance = replace(instance, current=Plan(placements, result.plan.copies))
-    for goal in Goal:
+    for goal in RoomGoal:
         room = make_room(instance, last, PARAMS, goal=goal)
         best = _least(room)
         assert (room.result.plan is None) == (best is None)
@@ -165,7 +167,7 @@ def test_against_exhaustive_search(seed: int) -> None:
         assert bool(room.changes) == (seed in WHERE_SOMETHING_MOVES)
         if not room.changes:
             continue
-        if goal is Goal.LOSS:
+        if goal is RoomGoal.LOSS:
             assert evaluate(room.instance, room.result.plan).loss_micro == best
         else:
             now = disturbance_micro(room.instance, room.instance.current or Plan())
@@ -176,7 +178,7 @@ def test_against_exhaustive_search(seed: int) -> None:
 def _least(room: Room) -> int | None:
     """The least loss, or the least migration and ballooning, of all plans for all VMs."""
     instance = room.instance
-    if room.goal is Goal.LOSS:
+    if room.goal is RoomGoal.LOSS:
         found = oracle.brute_force(instance)
         return None if found is None else found.loss_micro
     options = {vm.name: oracle._options(instance, vm) for vm in instance.vms}
@@ -191,6 +193,6 @@ def test_prices_out_of_the_ordinary() -> None:
     """Prices so high that loads cannot be scaled down give the same choice."""
     prices = Prices(horizon_s=1.0, copy_mib_per_s=1.0, network_mib_per_s=1.0)
     room = make_room(
-        halves(prices=prices), Vm("new", 4, 2048, memory_mode=STRICT), PARAMS, goal=Goal.MOVES
+        halves(prices=prices), Vm("new", 4, 2048, memory_mode=STRICT), PARAMS, goal=RoomGoal.MOVES
     )
     assert [change.vm for change in room.changes] == ["small"]

@@ -15,13 +15,13 @@ import pytest
 from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.moves import Course, Step, StepKind, steps_between
+from numaplace.models.moves import Step, StepKind, Transition, steps_between
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.placing.engine import Engine
+from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import best_fit, first_fit, greedy
 from numaplace.solver.replan.sequence import Ordered, order_moves, priced
 from numaplace.tests.strategies import random_small_instance
@@ -54,7 +54,7 @@ def at(host_name: str, node: int, mib: int, vcpus: int = 1) -> Placement:
 
 def random_plan(instance: Instance, rng: random.Random) -> Plan:
     """Place VMs on nodes by chance, all memory local, where they fit."""
-    engine = Engine(instance)
+    engine = Placer(instance)
     for vm in rng.sample(instance.vms, len(instance.vms)):
         for place in rng.sample(range(len(instance.places)), len(instance.places)):
             found = engine.find_at(vm, place)
@@ -91,7 +91,7 @@ def rich_case(seed: int) -> tuple[Instance, Plan, Plan] | None:
     )
     plans = []
     for rule in rng.sample([greedy, first_fit, best_fit], 2):
-        engine = Engine(instance, rule)
+        engine = Placer(instance, rule)
         for vm in rng.sample(instance.vms, len(instance.vms)):
             engine.add(vm)
         plans.append(engine.plan())
@@ -139,7 +139,7 @@ def test_tight_sequences_are_valid_at_every_step(part: int) -> None:
         instance, before, after = tight_case(seed)
         ordered = order_moves(instance, before, after)
         target = reached(before, after, ordered)
-        assert Course(instance, before, target).check(ordered.steps) == []
+        assert Transition(instance, before, target).check(ordered.steps) == []
         memory_peaks(instance, before, ordered.steps)
         assert len(ordered.reasons) == len(ordered.stuck)
         complete += not ordered.stuck
@@ -159,7 +159,7 @@ def test_rich_sequences_are_valid_at_every_step(part: int) -> None:
         assert len(ordered.reasons) == len(ordered.stuck)
         end = after if not ordered.stuck else reached(before, after, ordered)
         copies = after.copies if not ordered.stuck else ordered.copies
-        course = Course(instance, before, Plan(end.placements, copies))
+        course = Transition(instance, before, Plan(end.placements, copies))
         assert course.check(ordered.steps) == []
         made += bool(ordered.steps)
     assert made >= CASES / 4
@@ -189,7 +189,7 @@ def test_a_circle_is_broken_through_a_third_node() -> None:
         ("y", False),
     ]
     assert ordered.steps[0].after.nodes == {2}
-    assert Course(instance, before, after).check(ordered.steps) == []
+    assert Transition(instance, before, after).check(ordered.steps) == []
 
 
 def test_a_circle_is_broken_through_another_host() -> None:
@@ -228,7 +228,7 @@ def test_memory_alone_may_bounce() -> None:
     before, after = swap(instance)
     ordered = order_moves(instance, before, after)
     if not ordered.stuck:
-        assert Course(instance, before, after).check(ordered.steps) == []
+        assert Transition(instance, before, after).check(ordered.steps) == []
         assert any(step.bounce for step in ordered.steps)
 
 
@@ -251,7 +251,7 @@ def test_a_dead_end_is_left() -> None:
     ordered = order_moves(instance, full, after)
     assert ordered.stuck == ()
     assert not any(step.bounce for step in ordered.steps)
-    assert Course(instance, full, after).check(ordered.steps) == []
+    assert Transition(instance, full, after).check(ordered.steps) == []
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -259,7 +259,7 @@ def test_an_order_is_found_if_there_is_one(seed: int) -> None:
     """All orders tried: where one needs no bounce, none is made."""
     instance, before, target = tight_case(5000 + seed, small=True)
     steps = steps_between(instance, before, target)
-    course = Course(instance, before, target)
+    course = Transition(instance, before, target)
     exists = any(not course.check(order) for order in permutations(steps))
     ordered = order_moves(instance, before, target)
     if exists:
@@ -285,7 +285,7 @@ def test_guest_numa_keeps_its_cells() -> None:
 
     before, after = Plan({"x": cut(0, 1)}), Plan({"x": cut(1, 0)})
     ordered = order_moves(instance, before, after)
-    assert Course(instance, before, reached(before, after, ordered)).check(ordered.steps) == []
+    assert Transition(instance, before, reached(before, after, ordered)).check(ordered.steps) == []
     for step in ordered.steps:
         assert not [
             v for v in violations(instance, Plan({"x": step.after})) if v.rule is Rule.CELLS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from numaplace.models.moves import Course, steps_between
-from numaplace.solver.replan.step_room import Room
+from numaplace.models.moves import Transition, steps_between
+from numaplace.solver.replan.step_room import StepRoom
 from numaplace.tests.solver.replan.test_sequence import rich_case, tight_case
 
 
@@ -13,8 +13,8 @@ def test_it_rules_out_only_what_has_no_room() -> None:
     cases = [tight_case(seed) for seed in range(60)]
     cases += [case for case in map(rich_case, range(10_000, 10_100)) if case is not None]
     for instance, before, after in cases:
-        course = Course(instance, before, after)
-        room = Room(instance, course.start().plan)
+        course = Transition(instance, before, after)
+        room = StepRoom(instance, course.start().plan)
         for step in steps_between(instance, before, after):
             fault = course.hindrance(course.start().plan, step)
             hindered += fault is not None

@@ -4,7 +4,7 @@ import pytest
 
 from numaplace.instances.shapes import HostShape, make_host
 from numaplace.solver.simulator.balance import Release, pick, victim
-from numaplace.solver.simulator.credit import Bank, activate, burn
+from numaplace.solver.simulator.credit import CreditBank, activate, burn
 from numaplace.solver.simulator.engine import Simulation, simulate
 from numaplace.solver.simulator.guest import Domain, Priority, VCpu
 from numaplace.solver.simulator.machine import Machine, members, next_in
@@ -35,7 +35,7 @@ def domain_of(vcpus: int, weight: int = 256, cap: int = 0) -> Domain:
 
 
 def hand_out(*domains: Domain, pcpus: int) -> None:
-    Bank(list(domains), pcpus, SLICE).hand_out(lambda v: None, lambda v: None)
+    CreditBank(list(domains), pcpus, SLICE).hand_out(lambda v: None, lambda v: None)
 
 
 def test_credit_is_shared_by_weight() -> None:

@@ -8,7 +8,7 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Cooperation
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
-from numaplace.solver.simulator.from_plan import Affinity, scenarios, striped
+from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.plans import simulate_plan
 
 NODES = tuple(
@@ -33,20 +33,20 @@ SMALL = one(Vm("a", 2, 2048), on(PlacedCell(1, 2, ((1, 2048),))))
 @pytest.mark.parametrize(
     ("told", "hard", "soft"),
     [
-        (Affinity.NONE, 0xFFFF, 0xFFFF),
-        (Affinity.HARD, 0x00F0, 0x00F0),
-        (Affinity.SOFT, 0xFFFF, 0x00F0),
-        (Affinity.BOTH, 0x00FF, 0x00F0),
+        (SimulatedAffinity.NONE, 0xFFFF, 0xFFFF),
+        (SimulatedAffinity.HARD, 0x00F0, 0x00F0),
+        (SimulatedAffinity.SOFT, 0xFFFF, 0x00F0),
+        (SimulatedAffinity.BOTH, 0x00FF, 0x00F0),
     ],
 )
-def test_affinity(told: Affinity, hard: int, soft: int) -> None:
+def test_affinity(told: SimulatedAffinity, hard: int, soft: int) -> None:
     (scene,) = scenarios(*SMALL, told).values()
     assert [(cpu.hard, cpu.soft) for cpu in scene.guests[0].cpus] == [(hard, soft)] * 2
 
 
 def test_pinning_of_the_vm_holds_whatever_is_told() -> None:
     vm = Vm("a", 2, 2048, hard_nodes=frozenset({0, 1}))
-    (scene,) = scenarios(*one(vm, SMALL[1].placements["a"]), {"a": Affinity.SOFT}).values()
+    (scene,) = scenarios(*one(vm, SMALL[1].placements["a"]), {"a": SimulatedAffinity.SOFT}).values()
     assert scene.guests[0].cpus[0].hard == 0x00FF
 
 
@@ -111,7 +111,7 @@ def test_nobody_else_runs_on_held_pcpus() -> None:
     (scene,) = scenarios(instance, plan).values()
     assert [cpu.hard for cpu in scene.guests[0].cpus] == [1, 2]
     assert [cpu.hard for cpu in scene.guests[1].cpus] == [0b1100] * 2
-    (scene,) = scenarios(instance, plan, Affinity.NONE).values()
+    (scene,) = scenarios(instance, plan, SimulatedAffinity.NONE).values()
     assert scene.guests[1].cpus[0].hard == 0xFFFF
 
 

@@ -12,7 +12,7 @@ from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
-from numaplace.solver.simulator.from_plan import Affinity
+from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.plans import simulate_plan
 from numaplace.solver.simulator.runs import (
     PLANNERS,
@@ -23,9 +23,9 @@ from numaplace.solver.simulator.runs import (
 )
 from numaplace.solver.simulator.scenario import Hypervisor
 from numaplace.solver.simulator.talk import SPECJBB, Configuration, Workload, vm_throughput
-from numaplace.solver.simulator.talk_run import Experiment, Setup, run_talk
+from numaplace.solver.simulator.talk_run import Experiment, TalkSetup, run_talk
 
-SETUP = Setup(Workload(500.0, 0.5, 0.5), (2, 4), 2, time_s=0.3, seed=3)
+SETUP = TalkSetup(Workload(500.0, 0.5, 0.5), (2, 4), 2, time_s=0.3, seed=3)
 
 
 @cache
@@ -116,12 +116,12 @@ def _plan(instance: Instance, solver: str = "greedy"):  # type: ignore[no-untype
 def test_repetitions_have_consecutive_seeds(talk_4: Instance) -> None:
     plan = _plan(talk_4)
     steps: list[tuple[int, str]] = []
-    options = replace(OPTIONS, affinity=Affinity.SOFT, repetitions=2)
+    options = replace(OPTIONS, affinity=SimulatedAffinity.SOFT, repetitions=2)
     found = run_repeatedly(talk_4, plan, options, on_step=lambda *step: steps.append(step))
     assert found.complete and len(found.runs) == found.wanted == 2
     assert steps == [(0, "e5620"), (1, "e5620")]
     for number, run in enumerate(found.runs):
-        told = {vm.name: Affinity.SOFT for vm in talk_4.vms}
+        told = {vm.name: SimulatedAffinity.SOFT for vm in talk_4.vms}
         hypervisor = Hypervisor(options.release)
         assert run == simulate_plan(
             talk_4,
@@ -202,7 +202,7 @@ def test_bad_options_are_refused(change: dict[str, object], words: str) -> None:
 def test_a_timeline_is_the_begin_of_the_first_run(talk_4: Instance) -> None:
     """Segments of a window as long as the run add up to its run times, to the microsecond."""
     plan = _plan(talk_4)
-    for affinity in (Affinity.HARD, Affinity.NONE):
+    for affinity in (SimulatedAffinity.HARD, SimulatedAffinity.NONE):
         options = replace(OPTIONS, affinity=affinity)
         (timeline,) = timelines(talk_4, plan, options, 10_000)
         (run,) = run_repeatedly(talk_4, plan, options).runs
@@ -217,7 +217,9 @@ def test_a_timeline_is_the_begin_of_the_first_run(talk_4: Instance) -> None:
 
 def test_nobody_runs_twice_at_a_time(talk_4: Instance) -> None:
     """On each pCPU one vCPU after the other, and each vCPU on one pCPU at a time."""
-    (timeline,) = timelines(talk_4, _plan(talk_4), replace(OPTIONS, affinity=Affinity.NONE), 100)
+    (timeline,) = timelines(
+        talk_4, _plan(talk_4), replace(OPTIONS, affinity=SimulatedAffinity.NONE), 100
+    )
     assert timeline.end_us == 300_000 and timeline.pcpu_ids == tuple(range(16))
     for key in (lambda s: s.pcpu, lambda s: s.vcpu):
         ends: dict[object, int] = {}

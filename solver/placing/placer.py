@@ -5,16 +5,16 @@ from __future__ import annotations
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.vm import Vm
-from numaplace.solver.placing.board import Board
+from numaplace.solver.placing.arrays import InstanceArrays
 from numaplace.solver.placing.build import Candidate, build
 from numaplace.solver.placing.footprint import Footprint
+from numaplace.solver.placing.occupancy import CopyKey, Occupancy
 from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.rules import Rule, greedy
-from numaplace.solver.placing.search import Search
-from numaplace.solver.placing.state import CopyKey, State
+from numaplace.solver.placing.search import PlaceSearch
 
 
-class Engine:
+class Placer:
     """Places VMs of an instance one at a time; every plan on the way obeys every rule.
 
     Parameters
@@ -41,11 +41,11 @@ class Engine:
         rule: Rule = greedy,
         *,
         online: bool = False,
-        board: Board | None = None,
+        arrays: InstanceArrays | None = None,
     ) -> None:
         self.instance = instance
         self.rule = rule
-        self.state = State(board or Board(instance), online=online)
+        self.state = Occupancy(arrays or InstanceArrays(instance), online=online)
         self.loss_micro = 0
 
     def __contains__(self, name: str) -> bool:
@@ -53,7 +53,7 @@ class Engine:
 
     def find(self, vm: Vm) -> Candidate | None:
         """Return the best placement of a VM that is not placed; nothing changes."""
-        return Search(self.state, vm, self.rule).best()
+        return PlaceSearch(self.state, vm, self.rule).best()
 
     def find_at(self, vm: Vm, place: int) -> Candidate | None:
         """Return the placement of a VM of one cell at a place it may use; None if it is full."""

@@ -39,7 +39,7 @@ class Partner:
     first: bool
 
 
-class Board:
+class InstanceArrays:
     """Arrays over the places of an instance, and the relations of each VM.
 
     Parameters

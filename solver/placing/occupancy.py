@@ -18,7 +18,7 @@ from numaplace.models.plan import Placement, Plan, SharedCopy
 from numaplace.models.relations import SharingGroup
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
-from numaplace.solver.placing.board import Board, Ints
+from numaplace.solver.placing.arrays import InstanceArrays, Ints
 from numaplace.solver.placing.corepool import CorePool
 from numaplace.solver.placing.footprint import Footprint, make_footprint
 from numaplace.solver.placing.ledger import NOW, Ledger
@@ -32,7 +32,7 @@ CopyKey = tuple[str, int]
 """Sharing group and host index."""
 
 
-class State:
+class Occupancy:
     """Placements of an instance and what they leave free (`ledger`).
 
     Parameters
@@ -49,14 +49,16 @@ class State:
         Keep footprints, for searches that try the same placements again and again.
     """
 
-    def __init__(self, board: Board, *, online: bool = False) -> None:
-        self.board = board
-        self.instance: Instance = board.instance
+    def __init__(self, arrays: InstanceArrays, *, online: bool = False) -> None:
+        self.arrays = arrays
+        self.instance: Instance = arrays.instance
         self.online = online
         self.rows_of = None if online else _rows_of(self.instance)
         self.num_rows = 1 if online else max(1, len(self.instance.instants))
-        self.ledger = Ledger(board.cpu_capacity, board.pool_mib, board.host_starts, self.num_rows)
-        self.contention: Ints = np.zeros(board.size, np.int64)
+        self.ledger = Ledger(
+            arrays.cpu_capacity, arrays.pool_mib, arrays.host_starts, self.num_rows
+        )
+        self.contention: Ints = np.zeros(arrays.size, np.int64)
         self.functions: dict[tuple[int, str], list[int]] = {}
         self.placed: dict[str, Footprint] = {}
         self.ended: set[str] = set()
@@ -90,7 +92,7 @@ class State:
         return self.ledger.least_at(self.ledger.free_mib[size], place, rows)
 
     def free_cpu(self, place: int, rows: slice) -> int:
-        """Part of `Board.cpu_capacity` free on a place at all of some rows."""
+        """Part of `InstanceArrays.cpu_capacity` free on a place at all of some rows."""
         return self.ledger.least_at(self.ledger.free_cpu, place, rows)
 
     def free_functions(self, host_index: int, address: str, has: int, rows: slice) -> int:
@@ -181,7 +183,7 @@ class State:
         self.ledger.change(print_, rows, sign)
         for place, _ in print_.load:
             peak = self._peak_at(*self._loads, place)
-            self.contention[place] = self.board.contention[place].loss(peak)
+            self.contention[place] = self.arrays.contention[place].loss(peak)
         for address, count in print_.functions:
             used = self.functions.setdefault((print_.host_index, address), [0] * self.num_rows)
             for row in range(rows.start, rows.stop):
@@ -207,12 +209,12 @@ class State:
         rows = self.rows(print_.vm.name)
         for place, milli in print_.load:
             before, after = self._peaks(*self._loads, place, rows, milli)
-            contention = self.board.contention[place]
+            contention = self.arrays.contention[place]
             loss += contention.loss(after) - contention.loss(before)
         demands = self.ledger.demand_milli, self.ledger.past_demand_milli
         for place, milli in print_.demand:
             before, after = self._peaks(*demands, place, rows, milli)
-            bandwidth = self.board.bandwidth[place]
+            bandwidth = self.arrays.bandwidth[place]
             if bandwidth is not None:
                 loss += bandwidth.loss(after) - bandwidth.loss(before)
         group = self.instance.group_of.get(print_.vm.name)
@@ -234,7 +236,7 @@ class State:
 
     def _pair_loss(self, print_: Footprint) -> int:
         name, instance, loss = print_.vm.name, self.instance, 0
-        for talk, partner in self.board.cooperations.get(name, ()):
+        for talk, partner in self.arrays.cooperations.get(name, ()):
             other = self.placed.get(partner.name)
             if other is not None:
                 first, second = (print_, other) if partner.first else (other, print_)
@@ -242,7 +244,7 @@ class State:
                     for b, vcpus_b in second.homes:
                         at = (instance.places[a], instance.places[b])
                         loss += rates.cooperation_rate(instance, talk, (vcpus_a, vcpus_b), at)
-        for rival, partner in self.board.competitions.get(name, ()):
+        for rival, partner in self.arrays.competitions.get(name, ()):
             other = self.placed.get(partner.name)
             if other is not None:
                 mine = print_.domains(instance, rival.scope)

@@ -29,8 +29,8 @@ Size = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
-    """What free room is good for, by `Mix.index` of free vCPUs and memory.
+class RoomTables:
+    """What free room is good for, by `ArrivalMix.index` of free vCPUs and memory.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Tables:
     halves: tuple[tuple[float, Ints], ...]
 
 
-class Mix:
+class ArrivalMix:
     """Sizes of the VMs seen.
 
     Parameters
@@ -63,7 +63,7 @@ class Mix:
         self._columns = (self._mib_max >> self._mib_shift) + 1
         self._seen: Counter[Size] = Counter()
         self._count, self._remake_at = 0, 0.0
-        self._tables: Tables | None = None
+        self._tables: RoomTables | None = None
 
     def see(self, vm: int) -> None:
         """Count a VM that asks for a place."""
@@ -73,14 +73,14 @@ class Mix:
             self._tables = None
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> RoomTables:
         """Tables for the VMs seen so far."""
         if self._tables is None:
             self._tables = self._made()
             self._remake_at = self._count * GROWTH
         return self._tables
 
-    def _made(self) -> Tables:
+    def _made(self) -> RoomTables:
         rows = (self._cpu_max >> self._cpu_shift) + 1
         cpu = np.repeat(np.arange(rows) << self._cpu_shift, self._columns)
         mib = np.tile(np.arange(self._columns) << self._mib_shift, rows)
@@ -93,7 +93,7 @@ class Mix:
                 whole += weight * takes
             elif len(halves) < CUT_SIZES_MAX:
                 halves.append((weight, takes))
-        return Tables(whole, tuple(halves))
+        return RoomTables(whole, tuple(halves))
 
     def index(self, cpu: Ints, mib: Ints) -> Ints:
         """Entry of the tables for free vCPUs and memory, rounded down to steps."""
