@@ -21,7 +21,8 @@ from peers import Plain
 
 from numaplace.instances.catalog import load_catalog
 from numaplace.instances.generate import generate_instance
-from numaplace.instances.importer import HostOptions, Source, read_hosts
+from numaplace.instances.import_source import ImportSource
+from numaplace.instances.importer import HostOptions, read_hosts
 from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import make_host
 from numaplace.models.instance import Instance
@@ -190,7 +191,7 @@ def hosts(args: argparse.Namespace) -> None:
         if path.name.startswith("LICENSE"):
             continue
         began = time.perf_counter()
-        (host,) = read_hosts(Source(path), HostOptions(), [])
+        (host,) = read_hosts(ImportSource(path), HostOptions(), [])
         rows.append(_planned(path.name, host, time.perf_counter() - began, args))
     for shape in ("24n", "64n"):
         began = time.perf_counter()

@@ -80,12 +80,11 @@ def _machine(text: str) -> Host:
 
         return as_asked(read_host(folder), free=True, gpu_memory=False).item
 
-    from numaplace.instances.formats.registry import detect_host_format
+    from numaplace.instances.formats.registry import host_format
     from numaplace.instances.importer import HostOptions, import_instance
-    from numaplace.instances.lookup import host_sources
 
     source = host_sources([text])[0]
-    live = source.path.is_dir() and (source.format or detect_host_format(source.path)) == "sysfs"
+    live = source.path.is_dir() and host_format(source.path, source.format) is SYSFS
     hosts = import_instance([source], options=HostOptions(free_memory=live)).item.hosts
     if len(hosts) > 1:
         raise InputError("numad", "--host", f"{text!r:.80} describes {len(hosts)} hosts, not one")

@@ -79,6 +79,17 @@ class Commands(TyperGroup):
         print(EPILOG)
 
 
+class ListsFormats(TyperCommand):
+    """A command whose help ends with the formats there are."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help, and after it what `registry` holds."""
+        from numaplace.instances.formats import registry
+
+        super().format_help(ctx, formatter)
+        print(registry.listing(written=self.name == "apply"))
+
+
 def _complain(text: str, code: int = BAD_INPUT) -> int:
     with contextlib.suppress(OSError):
         print(f"numaplace: error: {printable(' '.join(text.split()))}", file=sys.stderr)

@@ -9,16 +9,17 @@ from typing import Annotated
 import typer
 
 from numaplace.commands import output
-from numaplace.commands.app import app
+from numaplace.commands.app import ListsFormats, app
 from numaplace.commands.exit_codes import BROKEN_RULES
-from numaplace.commands.options import ForceOpt, InstanceArg, PlanArg, option
+from numaplace.commands.options import ForceOpt, InstanceArg, PlanArg, names_of, option
 from numaplace.commands.shown import hand_over
-from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
 
-_FORMAT = option("What to write.", "--format", "-f")
+_WRITTEN = names_of("numaplace.instances.formats.registry", "WRITTEN_FORMATS")
+_FORMAT = option("What to write.", "--format", "-f", metavar="FORMAT", autocompletion=_WRITTEN)
 _VMS = option("Only this VM; may be given again.", "--vm", metavar="NAME", show_default=False)
 _SOURCE = option(
     "Its xl.cfg, domain XML or Proxmox conf, to be edited; a folder; may be given again.",
@@ -29,14 +30,14 @@ _AFFINITY = option("Whether vCPUs must, or should, stay on their pCPUs. [default
 _OUT = option("Where a file for each VM (commands: each host) goes.", metavar="FOLDER|FILE")
 
 
-@app.command()
+@app.command(cls=ListsFormats)
 def apply(
     instance: InstanceArg,
     plan: PlanArg,
-    kind: Annotated[ApplyFormat, _FORMAT],
+    kind: Annotated[str, _FORMAT],
     vms: Annotated[list[str], _VMS] = [],  # noqa: B006
     source: Annotated[list[Path], _SOURCE] = [],  # noqa: B006
-    affinity: Annotated[Affinity | None, _AFFINITY] = None,
+    affinity: Annotated[AffinityKind | None, _AFFINITY] = None,
     out: Annotated[Path | None, _OUT] = None,
     force: ForceOpt = False,
 ) -> None:

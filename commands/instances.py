@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from numaplace.commands import output
-from numaplace.commands.app import app
+from numaplace.commands.app import ListsFormats, app
 from numaplace.commands.options import (
     ForceOpt,
     JsonOpt,
@@ -69,7 +69,7 @@ _ASSUME = option(
 )
 
 
-@app.command("import")
+@app.command("import", cls=ListsFormats)
 def import_(
     host: Annotated[list[str], _HOST],
     vms: Annotated[list[str], _VMS],
@@ -90,18 +90,18 @@ def import_(
 ) -> None:
     """Make an instance of files that describe hosts and VMs.
 
-    Formats of hosts: sysfs, numaplace, hwloc-xml, libvirt-capabilities, lscpu, numactl, xl-info.
-    Formats of VMs: numaplace, libvirt-domain, openstack, flavours-csv, proxmox, xl-cfg.
+    A format that the content does not tell goes before the file: lscpu:FILE.
     """
     from numaplace.instances import lookup
+    from numaplace.instances.import_source import files_of, host_sources, vm_sources
     from numaplace.instances.importer import HostOptions, import_instance
     from numaplace.instances.names import SameNames
 
-    lookup.check_writable(document=out, inputs=[*host, *lookup.files_of(vms)], overwrite=force)
+    lookup.check_writable(document=out, inputs=[*host, *files_of(vms)], overwrite=force)
     assumed = lookup.assumed_values(assume)
     reading = import_instance(
-        lookup.host_sources(host),
-        lookup.vm_sources(vms),
+        host_sources(host),
+        vm_sources(vms),
         options=HostOptions(
             reserve_mib=reserve,
             vcpu_overcommit=overcommit,

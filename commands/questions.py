@@ -246,10 +246,11 @@ def guest_numa(
 
 def _one_host(file: Path) -> Host:
     """Return the host of a file in any format."""
-    from numaplace.instances.importer import HostOptions, Source, read_hosts
+    from numaplace.instances.import_source import ImportSource
+    from numaplace.instances.importer import HostOptions, read_hosts
 
     notes: list[str] = []
-    hosts = read_hosts(Source(file), HostOptions(), notes)
+    hosts = read_hosts(ImportSource(file), HostOptions(), notes)
     for note in notes:
         output.remark(note)
     if len(hosts) != 1:
@@ -298,9 +299,11 @@ def _one_more(problem: Instance, vm: str | None, fields: dict[str, Any]) -> Vm:
 
 
 def _vm_of(file: Path) -> Vm:
-    from numaplace.instances.formats.registry import detect_vm_format, vm_format
+    from numaplace.instances.formats.registry import vm_format
 
-    reading = vm_format(detect_vm_format(file)).read(file, None)
+    read = vm_format(file).read_vms
+    assert read
+    reading = read(file, None)
     for note in reading.notes:
         output.remark(f"{file}: {note}")
     vms = tuple(reading.item)

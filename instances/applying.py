@@ -5,85 +5,40 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from numaplace.instances.files import STDIN, read_text
-from numaplace.instances.formats.libvirt.domain import WRAPPER, in_one
-from numaplace.instances.formats.libvirt.write import write_libvirt
-from numaplace.instances.formats.openstack.write import write_openstack
-from numaplace.instances.formats.proxmox.write import write_proxmox
-from numaplace.instances.formats.registry import holds_vms, vm_format
-from numaplace.instances.formats.write_commands import (
-    elsewhere,
-    write_virsh_commands,
-    write_xl_commands,
-)
-from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
-from numaplace.instances.formats.xen.write import write_xl
+from numaplace.instances.formats.format import AffinityKind, AppliedFile, Format
+from numaplace.instances.formats.placed import placed_vm
+from numaplace.instances.formats.registry import WRITTEN_FORMATS, holds_vms, named
 from numaplace.instances.lookup import check_writable, make_folder
-from numaplace.instances.reading import Reading, together
+from numaplace.instances.reading import Reading, shown, together
 from numaplace.instances.sources import source_files
-from numaplace.instances.xmlspans import XmlText
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.vm import Vm
 
-
-@dataclass(frozen=True, slots=True)
-class AppliedFile:
-    """A file to be written: its name, and its text."""
-
-    name: str
-    text: str
-
-
-_EDITORS: dict[ApplyFormat, Callable[..., Reading[str]]] = {
-    ApplyFormat.XL: write_xl,
-    ApplyFormat.LIBVIRT: write_libvirt,
-    ApplyFormat.PROXMOX: write_proxmox,
-}
-_OTHERS: dict[ApplyFormat, Callable[..., Reading[str]]] = {
-    ApplyFormat.OPENSTACK: write_openstack,
-    ApplyFormat.COMMANDS_XL: write_xl_commands,
-    ApplyFormat.COMMANDS_VIRSH: write_virsh_commands,
-}
-_SOURCES = {
-    ApplyFormat.XL: "xl-cfg",
-    ApplyFormat.LIBVIRT: "libvirt-domain",
-    ApplyFormat.PROXMOX: "proxmox",
-}
-_SUFFIXES = {
-    ApplyFormat.XL: ".cfg",
-    ApplyFormat.LIBVIRT: ".xml",
-    ApplyFormat.PROXMOX: ".conf",
-    ApplyFormat.OPENSTACK: ".json",
-    ApplyFormat.COMMANDS_XL: ".sh",
-    ApplyFormat.COMMANDS_VIRSH: ".sh",
-}
-_COMMANDS = (ApplyFormat.COMMANDS_XL, ApplyFormat.COMMANDS_VIRSH)
-_HEADS = dict.fromkeys(_COMMANDS, "#!/bin/sh\nset -e\n")
-_SHOWN_MAX = 5
 _UNSAFE = re.compile(r"[^\w .+@=,-]|^\.")
 
 
 def apply_plan(
     instance: Instance,
     plan: Plan,
-    kind: ApplyFormat,
+    kind: str,
     *,
     vms: Sequence[str] = (),
     sources: Sequence[Path] = (),
-    affinity: Affinity | None = None,
+    affinity: AffinityKind | None = None,
 ) -> Reading[tuple[AppliedFile, ...]]:
     """Return the files that bring VMs to where a valid plan wants them.
 
     Parameters
     ----------
     kind
-        What is written: a file for each VM, or for commands one for each host.
+        What is written, a name in `registry.WRITTEN_FORMATS`: a file for each VM, or for commands
+        one for each host.
     vms
         Names of the VMs; empty: every VM that the plan places, or that `sources` hold.
     sources
@@ -98,33 +53,76 @@ def apply_plan(
         If a VM does not exist or is not placed, a source is faulty or not asked for by the format,
         or the format cannot express what matters.
     """
+    format = named(WRITTEN_FORMATS, kind)
     notes: list[str] = []
-    chosen = {} if affinity is None else {"affinity": affinity}
     heard: list[str] = []
 
-    def write(vm: Vm, *source: str, **more: str) -> str:
-        written = (_EDITORS | _OTHERS)[kind](instance, plan, vm, *source, **more, **chosen)
+    def write(vm: Vm, source: str | None = None, file: str | None = None) -> str:
+        written = write_vm(format, instance, plan, vm, source, file=file, affinity=affinity)
         heard.extend(written.notes)
         return written.item
 
     if sources:
-        if kind not in _SOURCES:
-            file = str(sources[0])
-            raise InputError("source", "", f"format {kind} edits no file", file=file)
-        files = list(_edited(instance, plan, kind, vms, sources, write, notes))
+        files = list(_edited(instance, plan, format, vms, sources, write, notes))
     else:
         texts: dict[str, str] = {}
-        chosen_vms = _chosen(instance, plan, vms, notes)
-        if (
-            kind in _COMMANDS
-        ):  # those that must migrate first come last: a script ends where one fails
-            at = {vm.name: plan.placements[vm.name].host for vm in chosen_vms}
-            chosen_vms.sort(key=lambda vm: elsewhere(instance, vm, at[vm.name]) is not None)
-        for vm in chosen_vms:
-            owner = plan.placements[vm.name].host if kind in _COMMANDS else vm.name
-            texts[owner] = texts.get(owner, _HEADS.get(kind, "")) + write(vm)
-        files = [AppliedFile(file_name(owner, kind), text) for owner, text in texts.items()]
+        chosen = _chosen(instance, plan, vms, notes)
+        if format.head:  # those that must migrate first come last: a script ends where one fails
+            chosen.sort(key=lambda vm: bool(_elsewhere(instance, plan, vm)))
+        for vm in chosen:
+            owner = plan.placements[vm.name].host if format.head else vm.name
+            texts[owner] = texts.get(owner, format.head) + write(vm)
+        files = [AppliedFile(_file_name(owner, format), text) for owner, text in texts.items()]
     return Reading(tuple(files), (*notes, *together(heard)))
+
+
+def write_vm(
+    format: Format,
+    instance: Instance,
+    plan: Plan,
+    vm: Vm,
+    source: str | None = None,
+    *,
+    file: str | None = None,
+    affinity: AffinityKind | None = None,
+) -> Reading[str]:
+    """Return a planned VM in a format: `source` edited, or without it new.
+
+    Parameters
+    ----------
+    file
+        What `source` is called in errors.
+
+    Raises
+    ------
+    InputError
+        If the plan does not place the VM, or the format cannot express what matters.
+    """
+    assert format.write
+    placed = placed_vm(instance, plan, vm)
+    affinity = affinity or (AffinityKind.BOTH if format.soft else AffinityKind.HARD)
+    notes = list(placed.notes)
+    if affinity is AffinityKind.SOFT and not format.soft:
+        reason = f"{format.system} has no soft affinity: use --affinity hard"
+        raise placed.error("affinity", reason)
+    if affinity is AffinityKind.BOTH and not format.soft:
+        reason = f"{format.system} has no soft affinity; the hard one is written"
+        notes.append(f"{placed.thing}: {reason}")
+    if source is None and format.parts:
+        notes.append(f"{placed.thing}: the {format.new} has no disks and no network")
+    written = format.write(placed, affinity, source, file or format.new)
+    now = _elsewhere(instance, plan, vm)
+    if not format.head or now is None:
+        return Reading(written.item, (*notes, *written.notes))
+    reason = f"runs on host {now!r}: migrate it to {placed.host.name!r} before these commands"
+    text = f"# {placed.thing} {reason}\n{written.item}"
+    return Reading(text, (f"{placed.thing}: {reason}", *notes, *written.notes))
+
+
+def _elsewhere(instance: Instance, plan: Plan, vm: Vm) -> str | None:
+    """Return the host that a VM runs on now, if the plan has it on another."""
+    now = instance.current.placements.get(vm.name) if instance.current else None
+    return now.host if now and now.host != plan.placements[vm.name].host else None
 
 
 def _chosen(instance: Instance, plan: Plan, names: Sequence[str], notes: list[str]) -> list[Vm]:
@@ -132,8 +130,7 @@ def _chosen(instance: Instance, plan: Plan, names: Sequence[str], notes: list[st
         return [_placed(instance, plan, name) for name in dict.fromkeys(names)]
     missing = [vm.name for vm in instance.vms if vm.name not in plan]
     if missing:
-        more = f" and {len(missing) - _SHOWN_MAX} more" if len(missing) > _SHOWN_MAX else ""
-        notes.append(f"not placed, so left out: {', '.join(missing[:_SHOWN_MAX])}{more}")
+        notes.append(f"not placed, so left out: {shown(missing)}")
     return [vm for vm in instance.vms if vm.name in plan]
 
 
@@ -148,29 +145,22 @@ def _placed(instance: Instance, plan: Plan, name: str) -> Vm:
 def _edited(
     instance: Instance,
     plan: Plan,
-    kind: ApplyFormat,
+    format: Format,
     names: Sequence[str],
     sources: Sequence[Path],
-    write: Callable[..., str],
+    write: Callable[[Vm, str, str], str],
     notes: list[str],
 ) -> Iterator[AppliedFile]:
     """Each source with the plan written into it, all under their own names."""
     owner: dict[str, str] = {}
-    held: list[tuple[Path, list[str], bool]] = []
-    for given in sources:
-        if given == STDIN:
-            raise InputError("source", "", "must be a file, not standard input", file=str(given))
-        files = source_files(given, partial(holds_vms, name=_SOURCES[kind]))
-        notes += files.notes
-        for path in files.item:
-            read = vm_format(_SOURCES[kind]).read(path, None).item
-            held.append((path, [each.name for each in read], path == given))
+    held = [*_held(format, sources, notes)]
     single = [len(inside) for _, inside, _ in held] == [len(names)] == [1]
     for path, inside, asked in held:
         file, text, changed = str(path), read_text(path), ""
         end = 0
-        parts = zip(_parts(kind, text, file), inside, strict=True)
-        for (start, stop, line), name in sorted(parts):
+        assert format.parts
+        parts = zip(format.parts(text, file), inside, strict=True)
+        for part, name in sorted(parts, key=lambda pair: pair[0].start):
             wanted = names[0] if single else name
             if names and wanted not in names:
                 continue
@@ -186,9 +176,9 @@ def _edited(
             if vm.name != name:
                 notes.append(f"{file}: is of VM {name!r}, its name stays as it is")
             # Lines in errors are those of the file.
-            before = "\n" * (line - 1)
-            part = write(vm, before + text[start:stop], file=file).removeprefix(before)
-            changed, end = changed + text[end:start] + part, stop
+            before = "\n" * (part.line - 1)
+            new = write(vm, before + text[part.start : part.end], file).removeprefix(before)
+            changed, end = changed + text[end : part.start] + new, part.end
         if end:
             yield AppliedFile(path.name, changed + text[end:])
     for name in names:
@@ -196,41 +186,32 @@ def _edited(
             raise InputError(f"VM {name!r:.80}", "", "is in none of the sources")
 
 
-def _parts(kind: ApplyFormat, text: str, file: str) -> list[tuple[int, int, int]]:
-    """Where in a text each VM is: its first character, the one behind it, its first line."""
-    if kind is ApplyFormat.LIBVIRT:
-        before = 0
-        try:
-            xml = XmlText(text, file)
-        except InputError:  # its reader has taken it, so it is several documents in a row
-            xml, before = XmlText(in_one(text), file), len(WRAPPER)
-        spans = list(xml.root.all("domain"))
-        spans += [
-            s for each in xml.root.children if each.tag != "domain" for s in each.all("domain")
-        ]
-        if xml.root.tag != "domain":
-            starts = [len(xml.data[: span.start].decode()) - before for span in spans]
-            ends = [len(xml.data[: span.end].decode()) - before for span in spans]
-            return [(a, z, s.line) for a, z, s in zip(starts, ends, spans, strict=True)]
-    return [(0, len(text), 1)]
+def _held(
+    format: Format, sources: Sequence[Path], notes: list[str]
+) -> Iterator[tuple[Path, list[str], bool]]:
+    """Each file of the sources, the names of its VMs, and whether it was named itself."""
+    if not format.parts or not format.read_vms:
+        reason = f"format {format.written_as or format.name} edits no file"
+        raise InputError("source", "", reason, file=str(sources[0]))
+    for given in sources:
+        if given == STDIN:
+            raise InputError("source", "", "must be a file, not standard input", file=str(given))
+        files = source_files(given, partial(holds_vms, name=format.name))
+        notes += files.notes
+        for path in files.item:
+            read = format.read_vms(path, None).item
+            yield path, [each.name for each in read], path == given
 
 
-def file_name(name: str, kind: ApplyFormat) -> str:
+def _file_name(name: str, format: Format) -> str:
     """Name of the file for a VM or host: what may mean something to a shell becomes ``%2F``."""
     safe = _UNSAFE.sub(lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), name)
-    return safe + _SUFFIXES[kind]
+    return safe + format.suffix
 
 
-def joined_text(files: Sequence[AppliedFile], kind: ApplyFormat) -> str:
+def joined_text(files: Sequence[AppliedFile], kind: str) -> str:
     """Return files as one text for standard output; several are told apart as the format can."""
-    texts = [file.text for file in files]
-    if len(texts) == 1:
-        return texts[0]
-    if kind is ApplyFormat.LIBVIRT:
-        return "<domains>\n" + "".join(texts) + "</domains>\n"
-    if kind is ApplyFormat.OPENSTACK:
-        return "[\n" + ",\n".join(text.rstrip("\n") for text in texts) + "\n]\n"
-    return "\n".join(f"# {file.name}\n{file.text}" for file in files)
+    return files[0].text if len(files) == 1 else named(WRITTEN_FORMATS, kind).join(files)
 
 
 def target_paths(

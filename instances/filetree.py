@@ -33,7 +33,7 @@ _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
 )
 
 
-class Tree(Protocol):
+class FileTree(Protocol):
     """Read access to a tree by paths like ``sys/devices/system/cpu/online``."""
 
     name: str
@@ -196,7 +196,7 @@ class Archive:
 class Below:
     """The part of a tree that lies under a folder of it."""
 
-    def __init__(self, tree: Tree, folder: str) -> None:
+    def __init__(self, tree: FileTree, folder: str) -> None:
         self.name = tree.name
         self._tree = tree
         self._folder = folder

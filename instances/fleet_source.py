@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from numaplace.instances.import_source import host_sources
 from numaplace.instances.importer import import_instance
-from numaplace.instances.lookup import host_sources
 from numaplace.instances.presets import SHAPES
 from numaplace.instances.shapes import HostShape, make_host
 from numaplace.models.errors import InputError, check_unique
@@ -28,7 +28,7 @@ def parse_fleet(texts: Sequence[str]) -> Fleet:
     ----------
     texts
         Each a shape and how many hosts of it: nodes, pCPUs and GiB of each node; the name of one of
-        `presets.SHAPES`; or a file of hosts, as for `importer.parse_source`.
+        `presets.SHAPES`; or a file of hosts, as for `import_source.parse_source`.
 
     Raises
     ------

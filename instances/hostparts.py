@@ -43,15 +43,6 @@ class CpuFacts:
     llc: Hashable = None
 
 
-@dataclass(frozen=True, slots=True)
-class HugePools:
-    """Huge pages of a node; `other_mib` is memory in pages of sizes that no VM asks for."""
-
-    pages_2m: int = 0
-    pages_1g: int = 0
-    other_mib: int = 0
-
-
 def default_name(path: Path) -> str:
     """Return the host's name where the file tells none: the file's name without endings."""
     if path == STDIN:
@@ -75,23 +66,39 @@ def pcpus_by_node(cpus: Iterable[CpuFacts]) -> dict[int, tuple[PCpu, ...]]:
     return {node: tuple(pcpus) for node, pcpus in nodes.items()}
 
 
-def huge_pools(counts_by_kib: Mapping[int, int]) -> HugePools:
-    """Sort counts of huge pages by page size in KiB into the pools VMs know."""
-    other_kib = sum(
-        size * count for size, count in counts_by_kib.items() if size not in (2048, 1048576)
-    )
-    return HugePools(
-        pages_2m=counts_by_kib.get(2048, 0),
-        pages_1g=counts_by_kib.get(1048576, 0),
-        other_mib=-(-other_kib // 1024),
+def sized_node(
+    number: int,
+    memory_mib: int,
+    huge: Mapping[int, int],
+    notes: list[str],
+    socket: int | None = None,
+) -> NumaNode:
+    """Return a node without pCPUs, its huge pages in the pools that VMs know.
+
+    Parameters
+    ----------
+    huge
+        How many huge pages it has, by size in KiB; those of other sizes count as reserved memory,
+        with a note.
+    """
+    other_kib = sum(kib * count for kib, count in huge.items() if kib not in (2048, 1048576))
+    reserved_mib = -(-other_kib // 1024)
+    if reserved_mib:
+        told = f"{reserved_mib} MiB in pages other than 2M and 1G count as reserved"
+        notes.append(f"node {number}: {told}")
+    return NumaNode(
+        number,
+        memory_mib=memory_mib,
+        reserved_mib=reserved_mib,
+        pages_2m=huge.get(2048, 0),
+        pages_1g=huge.get(1048576, 0),
+        socket=socket,
     )
 
 
-def other_pages_note(node: int, pools: HugePools) -> list[str]:
-    """Remark on pages that are counted as reserved memory, if there are any."""
-    if not pools.other_mib:
-        return []
-    return [f"node {node}: {pools.other_mib} MiB in pages other than 2M and 1G count as reserved"]
+def without_base(counts: Mapping[int, int]) -> dict[int, int]:
+    """Return counts by page size without the smallest size, whose pool is what others leave."""
+    return {size: count for size, count in counts.items() if size > min(counts)}
 
 
 def finish_host(
@@ -118,7 +125,9 @@ def finish_host(
     InputError
         If the parts make no valid host.
     """
-    remarks = list(notes)
+    devices = sorted(devices, key=lambda device: device.address)
+    homeless = sum(not device.nodes for device in devices)
+    remarks = [*notes, *[f"the node of {homeless} PCI devices is not told"] * bool(homeless)]
     bandwidth = dict(bandwidth_mbps or {})
     nodes = list(nodes)  # checked here, as what follows takes time with the square of it
     check_int(f"host {name!r:.80}", "number of nodes", len(nodes), 0, NODES_MAX)
@@ -139,7 +148,7 @@ def finish_host(
         distances=_matrix(ids, known),
         latency_ns=_matrix(ids, latency),
         bandwidth_mbps=_matrix(ids, bandwidth),
-        devices=tuple(sorted(devices, key=lambda device: device.address)),
+        devices=tuple(devices),
     )
     return HostReading(host, (*remarks, *told), dict(free or {}), of_gpus)
 

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from glob import has_magic
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from numaplace.instances.assumed import assumptions, misfits
 from numaplace.instances.files import STDIN
 from numaplace.instances.formats.document.io import read_instance
-from numaplace.instances.formats.registry import (
-    HOST_FORMATS,
-    NUMAPLACE,
-    VM_FORMATS,
-    detect_host_format,
-    detect_vm_format,
-    holds_vms,
-    host_format,
-    vm_format,
-)
+from numaplace.instances.formats.document.records import NUMAPLACE
+from numaplace.instances.formats.registry import holds_vms, host_format, vm_format
 from numaplace.instances.hostmemory import as_asked
+from numaplace.instances.import_source import ImportSource
 from numaplace.instances.names import Names, SameNames
 from numaplace.instances.present import (
     Origin,
@@ -34,38 +24,13 @@ from numaplace.instances.present import (
     with_domains,
 )
 from numaplace.instances.reading import Reading, located, together
-from numaplace.instances.sources import matches, source_files
+from numaplace.instances.sources import source_files
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import Instance
 from numaplace.models.topology import HOSTS_MAX, MIB_MAX, Host, NumaNode
 from numaplace.models.vm import VMS_MAX
 
-_COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
-_TELLING = (NUMAPLACE, "flavours-csv")
 RELATIONS = ("cooperations", "competitions", "togethers", "aparts", "sharing")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file to import from.
-
-    Parameters
-    ----------
-    path
-        The file, ``-`` is standard input; for VMs also a folder or a pattern (`source_files`).
-    count
-        How many equal copies of what is in it; more than one are numbered from 1.
-    format
-        Name of its format; None: by its content.
-    """
-
-    path: Path
-    count: int = 1
-    format: str | None = None
-
-    def __post_init__(self) -> None:
-        with located(str(self.path)):
-            check_int("source", "count", self.count, 1, VMS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +66,9 @@ class HostOptions:
                 check_int("host options", name, getattr(self, name), 0, MIB_MAX)
 
 
-def parse_source(text: str, formats: Iterable[str] = (*HOST_FORMATS, *VM_FORMATS)) -> Source:
-    """Return the source that a text like ``rack.xml``, ``rack.xml*3`` or ``lscpu:a*3`` names.
-
-    A file that is really called so is meant before any count or format is looked for, and of
-    ``vm*3`` the files that it matches if there is no ``vm`` to take three times.
-    """
-    if not text:
-        raise InputError("source", "", "is empty, must be the name of a file")
-    if text == str(STDIN) or _exists(text):
-        return Source(Path(text))
-    name, separator, rest = text.partition(":")
-    known = name if separator and rest and name in set(formats) else None
-    if known:
-        text = rest
-    counted = None if _exists(text) else _COUNT.fullmatch(text)
-    if counted and (_exists(counted[1]) or has_magic(counted[1]) or not matches(text)):
-        return Source(Path(counted[1]), int(counted[2]), known)
-    return Source(Path(text), 1, known)
-
-
-def _exists(text: str) -> bool:
-    try:
-        return Path(text).exists()
-    except (OSError, ValueError):
-        return False
-
-
 def import_instance(
-    host_sources: Sequence[Source],
-    vm_sources: Sequence[Source] = (),
+    host_sources: Sequence[ImportSource],
+    vm_sources: Sequence[ImportSource] = (),
     *,
     options: HostOptions | None = None,
     assumed: Mapping[str, float] = MappingProxyType({}),
@@ -186,7 +124,7 @@ def import_instance(
     instance = Instance(hosts=hosts, vms=vms, name=name, **relations)
     vms, current = present_plan(instance, found, notes)
     given = {*assumed, *(field for field, value in asdict(options).items() if value is not None)}
-    untold = {vm.name for each in origins if each.kind not in _TELLING for vm in each.vms}
+    untold = {vm.name for each in origins if not each.format.tells_use for vm in each.vms}
     given |= set() if bare else {"reserve_mib"}
     notes += misfits(instance)
     notes += assumptions(instance, untold_vms=untold, untold_hosts=untold_hosts, given=given)
@@ -197,7 +135,7 @@ def import_instance(
 
 
 def _hosts(
-    sources: Sequence[Source],
+    sources: Sequence[ImportSource],
     options: HostOptions,
     same_names: SameNames,
     notes: list[str],
@@ -211,18 +149,19 @@ def _hosts(
             for host in read_hosts(source, options, notes):
                 named = names.copies(_with_options(host, options), source.count, source.path, notes)
                 hosts += named
-                if (source.format or detect_host_format(source.path)) != NUMAPLACE:
+                if host_format(source.path, source.format) is not NUMAPLACE:
                     untold.update(each.name for each in named)
     return tuple(hosts)
 
 
-def read_hosts(source: Source, options: HostOptions, notes: list[str]) -> list[Host]:
+def read_hosts(source: ImportSource, options: HostOptions, notes: list[str]) -> list[Host]:
     """Return the hosts of a file with the memory that is asked for; remarks go to `notes`."""
-    found = host_format(source.format or detect_host_format(source.path))
+    read = host_format(source.path, source.format).read_hosts
+    assert read
     with located(str(source.path)):
         readings = [
             as_asked(each, free=options.free_memory, gpu_memory=options.gpu_memory)
-            for each in found.read(source.path, None, options.memory_mib)
+            for each in read(source.path, options.memory_mib)
         ]
     told = dict.fromkeys(note for reading in readings for note in reading.notes)
     notes += [f"{source.path}: {note}" for note in told]
@@ -263,7 +202,7 @@ def _pattern(hosts: Sequence[Host], notes: list[str]) -> Host | None:
 
 
 def _vms(
-    sources: Sequence[Source],
+    sources: Sequence[ImportSource],
     host: Host | None,
     same_names: SameNames,
     notes: list[str],
@@ -277,13 +216,14 @@ def _vms(
     names = Names("VM", same_names, VMS_MAX)
     relations: dict[str, tuple[Any, ...]] = {}
     for source in _each_file(sources, notes):
-        kind = source.format or detect_vm_format(source.path)
-        if kind == NUMAPLACE:
+        found = vm_format(source.path, source.format)
+        if found is NUMAPLACE:
             instance = read_instance(source.path)
             reading = Reading(instance.vms)
         else:
             instance = None
-            reading = vm_format(kind).read(source.path, host)
+            assert found.read_vms
+            reading = found.read_vms(source.path, host)
         notes += [f"{source.path}: {note}" for note in reading.notes]
         with located(str(source.path)):
             named = [
@@ -291,18 +231,18 @@ def _vms(
                 for each in reading.item
                 for vm in names.copies(each, source.count, source.path, notes)
             ]
-        if kind not in _TELLING:
+        if not found.tells_use:
             named = [replace(vm, **assumed) for vm in named]
         once = zip(reading.item, named, strict=False) if source.count == 1 else ()
         names_now = {old.name: vm.name for old, vm in once}
-        origins.append(Origin(kind, source.path, names_now, tuple(named)))
+        origins.append(Origin(found, source.path, names_now, tuple(named)))
         if instance is not None:
             kept = [vm.name for vm in named] == [vm.name for vm in instance.vms]
             notes += [f"{source.path}: {note}" for note in _take(instance, relations, kept)]
     return relations
 
 
-def _each_file(sources: Sequence[Source], notes: list[str]) -> Iterator[Source]:
+def _each_file(sources: Sequence[ImportSource], notes: list[str]) -> Iterator[ImportSource]:
     """Sources file by file: of a folder those that hold VMs, of a pattern all it matches."""
     for source in sources:
         files = source_files(source.path, partial(holds_vms, name=source.format))

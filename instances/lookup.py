@@ -14,12 +14,10 @@ from numaplace.instances.assumed import ASSUMABLE
 from numaplace.instances.catalog import list_catalog, load_catalog
 from numaplace.instances.files import STDIN, same_file
 from numaplace.instances.formats.document.io import YAML_SUFFIXES, read_instance, read_told_plan
-from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.generate import GenerateParams
-from numaplace.instances.importer import Source, parse_source
+from numaplace.instances.import_source import parse_source
 from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import HostShape
-from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -118,11 +116,6 @@ def check_no_input(paths: Iterable[Path | None], inputs: Iterable[str | Path | N
                 raise InputError("file", "", reason, file=str(path))
 
 
-def files_of(sources: Iterable[str]) -> list[Path]:
-    """Return the files that sources of VMs stand for."""
-    return [file for text in sources for file in source_files(parse_source(text).path).item]
-
-
 def catalog_names() -> list[str]:
     """Names of the instances that come with the package."""
     return [entry.name for entry in list_catalog()]
@@ -142,37 +135,6 @@ def read_valid_plan(path: Path, instance: Instance) -> tuple[Plan, Provenance | 
         reason = f"{broken.message} [{broken.rule}]"
         raise InputError("plan", broken.subject, reason, file=str(path))
     return plan, told
-
-
-def host_sources(texts: Iterable[str]) -> list[Source]:
-    """Return sources of hosts as `importer.parse_source` does.
-
-    Raises
-    ------
-    InputError
-        If one names an unknown format, or a number of copies that is no number.
-    """
-    return [_source(text, HOST_FORMATS) for text in texts]
-
-
-def vm_sources(texts: Iterable[str]) -> list[Source]:
-    """Return sources of VMs; as `host_sources`."""
-    return [_source(text, VM_FORMATS) for text in texts]
-
-
-def _source(text: str, formats: Iterable[str]) -> Source:
-    source = parse_source(text)
-    if not os.path.lexists(source.path) and source.path != STDIN:
-        name, colon, rest = text.partition(":")
-        if source.format is None and colon and rest and re.fullmatch(r"\w[\w.-]*", name):
-            reason = f"unknown format {name!r:.60}, choose one of {', '.join(formats)}"
-            raise InputError("source", f"{text!r:.80}", reason)
-        before, _, copies = str(source.path).rpartition("*")
-        named = before and before[-1] != os.sep and os.path.lexists(before)
-        if named and not {*matches(str(source.path))} - {Path(before)}:
-            reason = f"copies must be a number, not {copies!r:.60}"
-            raise InputError("source", f"{text!r:.80}", reason)
-    return source
 
 
 def wanted_memory(text: str) -> dict[str, Any]:

@@ -51,6 +51,15 @@ def parse_pci_functions(text: str, *, thing: str, field: str) -> tuple[str, bool
     return pci_address(int(domain or "0", 16), int(bus, 16), int(slot, 16), number), whole
 
 
+def one_function(text: str, *, thing: str, field: str, notes: list[str]) -> str:
+    """Return the address of a function; of all of a slot function 0, with a note."""
+    address, whole = parse_pci_functions(text, thing=thing, field=field)
+    if whole:
+        told = f"all functions of PCI slot {address[:-2]} are asked for; only function 0 is kept"
+        notes.append(f"{thing}: {told}")
+    return address
+
+
 def pci_address(domain: int, bus: int, slot: int, function: int) -> str:
     """Return the address of a function, ``0000:3b:00.0``."""
     return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from numaplace.instances.formats.read_placement import Found, placement_of, read_found
+from numaplace.instances.formats.format import Format
+from numaplace.instances.formats.found import Found
+from numaplace.instances.formats.placement import placement_of
+from numaplace.instances.formats.xen.records import XL_CFG
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan
@@ -16,23 +19,19 @@ from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import CpuPolicy, GuestNuma, Vm
 from numaplace.models.xen import domain_mib
 
-XEN = "xl-cfg"
-PINNING = (XEN, "libvirt-domain", "proxmox")
-"""Formats of VMs whose files pin them."""
-
-_NOTHING = Found(Vm("nothing", 1, 1), (), (), (), None, 1)
+_NOTHING = Found(Vm("nothing", 1, 1), 1)
 _SETS = ("hard_nodes", "soft_nodes", "memory_nodes")
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A file of VMs: the name of its format, and what it holds.
+    """A file of VMs: its format, and what it holds.
 
     `names` has each VM's name in the instance by that in the file, if it is there once; `vms` are
     all that became of them.
     """
 
-    kind: str
+    format: Format
     path: Path
     names: Mapping[str, str]
     vms: tuple[Vm, ...]
@@ -41,10 +40,11 @@ class Origin:
 def read_all_found(origins: Iterable[Origin], host: Host) -> dict[str, Found]:
     """Return what files say of where their VMs run, by the VMs' names in the instance."""
     return {
-        origin.names[name]: found
+        origin.names[found.asked.name]: found
         for origin in origins
-        for name, found in read_found(origin.kind, origin.path, host).items()
-        if name in origin.names
+        if origin.format.place
+        for found in origin.format.place(origin.path, host)
+        if found.asked.name in origin.names
     }
 
 
@@ -71,7 +71,7 @@ def as_pinned(
                 reason = "each vCPU is pinned to a pCPU that no other pinned VM may use: dedicated"
                 notes.append(f"VM {vm.name!r}: {reason}")
             told = said.pins or any(getattr(vm, name) for name in _SETS)
-            if told and not keep_pins and origin.kind in PINNING:
+            if told and not keep_pins and origin.format.place:
                 vm = replace(vm, hard_nodes=None, soft_nodes=None, memory_nodes=None)
                 reason = "what its file pins it to is where it runs now, not where it must"
                 if not said.pins:
@@ -121,7 +121,7 @@ def with_domains(
     On which nodes that will be is not known: each reserves an even part of it all, and at least
     what the domain that wants most does.
     """
-    domains = [vm for origin in origins if origin.kind == XEN for vm in origin.vms]
+    domains = [vm for origin in origins if origin.format is XL_CFG for vm in origin.vms]
     extra = [domain_mib(vm.vcpus, vm.memory_mib) - vm.memory_mib for vm in domains]
     nodes = sum(1 for host in hosts for node in host.nodes if node.pcpus and node.memory_mib)
     if not extra or not nodes:

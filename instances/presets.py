@@ -45,59 +45,20 @@ FLEET = VmMix(
 )
 """Four flavours and nothing else that tells VMs apart."""
 
+
+def _related(shape: str, vms: int, cpu: float, memory: float, name: str) -> GenerateParams:
+    """A host with VMs of which many cooperate and some compete."""
+    return GenerateParams(SHAPES[shape], MIXED, 1, vms, cpu, memory, 1.0, 0.5, name=name)
+
+
 PRESETS: dict[str, GenerateParams] = {
     params.name: params
     for params in (
-        GenerateParams(
-            SHAPES["8n"],
-            MIXED,
-            vms=30,
-            cpu_load=0.85,
-            memory_load=0.8,
-            cooperating=1.0,
-            competing=0.5,
-            name="8n-30vm",
-        ),
-        GenerateParams(
-            SHAPES["8n"],
-            MIXED,
-            vms=60,
-            cpu_load=0.85,
-            memory_load=0.8,
-            cooperating=1.0,
-            competing=0.5,
-            name="8n-60vm",
-        ),
-        GenerateParams(
-            SHAPES["16n"],
-            MIXED,
-            vms=40,
-            cpu_load=0.8,
-            memory_load=0.75,
-            cooperating=1.0,
-            competing=0.5,
-            name="16n",
-        ),
-        GenerateParams(
-            SHAPES["24n"],
-            MIXED,
-            vms=60,
-            cpu_load=0.8,
-            memory_load=0.75,
-            cooperating=1.0,
-            competing=0.5,
-            name="24n",
-        ),
-        GenerateParams(
-            SHAPES["64n"],
-            MIXED,
-            vms=160,
-            cpu_load=0.8,
-            memory_load=0.75,
-            cooperating=1.0,
-            competing=0.5,
-            name="64n",
-        ),
+        _related("8n", 30, 0.85, 0.8, "8n-30vm"),
+        _related("8n", 60, 0.85, 0.8, "8n-60vm"),
+        _related("16n", 40, 0.8, 0.75, "16n"),
+        _related("24n", 60, 0.8, 0.75, "24n"),
+        _related("64n", 160, 0.8, 0.75, "64n"),
         GenerateParams(SHAPES["2n"], FLEET, hosts=100, cpu_load=0.8, memory_load=0.8, name="fleet"),
         GenerateParams(SHAPES["cxl"], MIXED, vms=12, cpu_load=0.8, memory_load=0.7, name="cxl"),
         GenerateParams(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 from numaplace.models.errors import InputError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 _ABOUT = re.compile(r"(.*?: |)(VM|flavour|host) ('(?:[^'\\]|\\.)*'): (.+)", re.DOTALL)
 _SHOWN_MAX = 5
 
@@ -44,11 +47,15 @@ def together(notes: Iterable[str]) -> tuple[str, ...]:
             told.append(text)
             continue
         names = dict.fromkeys(name for _, name in about)
-        shown = ", ".join([*names][:_SHOWN_MAX])
-        more = f" and {len(names) - _SHOWN_MAX} more" if len(names) > _SHOWN_MAX else ""
         before = about[0][0] if len({before for before, _ in about}) == 1 else ""
-        told.append(f"{before}{word}{'s' * (len(names) > 1)} {shown}{more}: {text}")
+        told.append(f"{before}{word}{'s' * (len(names) > 1)} {shown([*names])}: {text}")
     return tuple(told)
+
+
+def shown(texts: Sequence[str], most: int = _SHOWN_MAX) -> str:
+    """Return texts with commas between, and how many more there are than are shown."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 @contextmanager
@@ -58,3 +65,14 @@ def located(file: str, line: int | None = None) -> Iterator[None]:
         yield
     except InputError as error:
         raise error.at(file, line) from None
+
+
+def naming_file(read: Callable[Concatenate[Path, P], T]) -> Callable[Concatenate[Path, P], T]:
+    """Return a reader whose errors name the file it reads, its first argument."""
+
+    @wraps(read)
+    def reader(path: Path, /, *args: P.args, **more: P.kwargs) -> T:
+        with located(str(path)):
+            return read(path, *args, **more)
+
+    return reader

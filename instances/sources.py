@@ -9,11 +9,10 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from numaplace.instances.files import STDIN
-from numaplace.instances.reading import Reading
+from numaplace.instances.reading import Reading, shown
 from numaplace.models.errors import InputError
 
 FILES_MAX = 100_000
-_SHOWN_MAX = 5
 
 
 def source_files(
@@ -49,9 +48,8 @@ def source_files(
     files = _ordered(path, kept, "is a folder without a file to read")
     if not left:
         return Reading(files)
-    more = f" and {len(left) - _SHOWN_MAX} more" if len(left) > _SHOWN_MAX else ""
-    names = ", ".join(file.name for file in left[:_SHOWN_MAX])
-    return Reading(files, (f"{path}: passed over, of no known format: {names}{more}",))
+    names = shown([file.name for file in left])
+    return Reading(files, (f"{path}: passed over, of no known format: {names}",))
 
 
 def matches(pattern: str) -> list[Path]:

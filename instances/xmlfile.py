@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -115,15 +117,28 @@ def line_of(element: Element) -> int | None:
     return element.line if isinstance(element, _Located) else None
 
 
-def file_of(element: Element) -> str | None:
-    """File an element was read from; None if it was not read by `parse_xml`."""
+@contextmanager
+def at_element(element: Element) -> Iterator[None]:
+    """Make every `InputError` raised inside one of the element."""
+    try:
+        yield
+    except InputError as error:
+        raise error_at(element, error.field, error.reason) from None
+
+
+def place_of(element: Element, field: str) -> dict[str, Any]:
+    """Return what the parsers of `ranges` want to know of where a text stands, as keywords."""
+    more = {"file": _file_of(element), "line": line_of(element)}
+    return {"thing": f"<{element.tag:.80}>", "field": field, **more}
+
+
+def _file_of(element: Element) -> str | None:
     return element.file if isinstance(element, _Located) else None
 
 
 def error_at(element: Element, field: str, reason: str) -> InputError:
     """Make an `InputError` that names the element, its file and its line."""
-    thing = f"<{element.tag:.80}>"
-    return InputError(thing, field, reason, file=file_of(element), line=line_of(element))
+    return InputError(reason=reason, **place_of(element, field))
 
 
 def child(element: Element, path: str) -> Element:
@@ -165,12 +180,4 @@ def whole_text(element: Element, low: int = 0, high: int = ID_MAX) -> int:
 
 
 def _whole(element: Element, field: str, text: str, low: int, high: int) -> int:
-    return parse_whole(
-        text,
-        thing=f"<{element.tag}>",
-        field=field,
-        low=low,
-        high=high,
-        file=file_of(element),
-        line=line_of(element),
-    )
+    return parse_whole(text, low=low, high=high, **place_of(element, field))

@@ -139,6 +139,15 @@ class XmlText:
         """Add an element behind the last one of its tag in `parent`, else at its end."""
         self._added.setdefault(parent, []).append(element)
 
+    def put(self, tag: str, *elements: NewElement) -> None:
+        """Add elements to the root's element of a tag, which is made if there is none."""
+        parent = self.root.find(tag)
+        if parent is None:
+            self.add(self.root, NewElement(tag, children=elements))
+            return
+        for element in elements:
+            self.add(parent, element)
+
     def result(self) -> str:
         """Return the text with all changes."""
         edits = list(self._edits)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from numaplace.instances.ranges import format_ids, parse_ids
-from numaplace.instances.reading import Reading
+from numaplace.instances.reading import Reading, shown
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host
 from numaplace.models.vm import Vm
@@ -42,11 +43,8 @@ def resolve_pins(vm: Vm, pins: CpuPins, host: Host | None) -> Reading[Vm]:
         if pcpus is None or host is None:
             continue
         nodes = _nodes(vm, field, pcpus, host, notes)
-        vm = (
-            replace(vm, hard_nodes=nodes)
-            if field == "hard_nodes"
-            else replace(vm, soft_nodes=nodes)
-        )
+        given: dict[str, Any] = {field: nodes}
+        vm = replace(vm, **given)
     return Reading(vm, tuple(notes))
 
 
@@ -84,9 +82,7 @@ def changed_pins(thing: str, was: Iterable[tuple[str, str | None, str]]) -> tupl
         What is pinned, the text the source has for it (None: nothing), and the new one.
     """
     changes = [f"{what} from {a} to {b}" for what, a, b in was if a and not _same(a, b)]
-    more = f" and {len(changes) - _SHOWN_MAX} more" if len(changes) > _SHOWN_MAX else ""
-    shown = ", ".join(changes[:_SHOWN_MAX])
-    return (f"{thing}: pinned by hand, changed: {shown}{more}",) if changes else ()
+    return (f"{thing}: pinned by hand, changed: {shown(changes, _SHOWN_MAX)}",) if changes else ()
 
 
 def _same(old: str, new: str) -> bool:

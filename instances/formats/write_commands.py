@@ -9,36 +9,36 @@ from __future__ import annotations
 import re
 import shlex
 
-from numaplace.instances.formats.write_placed import Affinity, PlacedVm, hard_only, placed_vm
+from numaplace.instances.formats.format import AffinityKind
+from numaplace.instances.formats.placed import PlacedVm
+from numaplace.instances.formats.write_placed import other_pcpus
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
 from numaplace.models.units import PageSize
-from numaplace.models.vm import Vm
+
+SCRIPT = "#!/bin/sh\nset -e\n"
+"""How a script of commands begins."""
 
 
 def write_xl_commands(
-    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.BOTH
+    placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
     """Return lines of ``xl vcpu-pin`` and ``xl mem-set`` for a planned VM that runs.
 
     Raises
     ------
     InputError
-        If the plan does not place the VM, or xl would take its name for a number.
+        If xl would take its name for a number.
     """
-    placed = placed_vm(instance, plan, vm)
     domain = _name(placed, "a domain's id")
-    dashes = "-- " if vm.name.startswith("-") else ""
+    dashes = "-- " if placed.vm.name.startswith("-") else ""
     masks = [_masks(pcpus, affinity) for pcpus in placed.pins]
     pins = [("all", masks[0])] if len(set(masks)) == 1 else list(enumerate(masks))
     lines = [f"xl vcpu-pin {dashes}{domain} {vcpu} {mask}" for vcpu, mask in pins]
     if placed.ballooned:
         lines.append(f"xl mem-set {dashes}{domain} {placed.target_mib}")
     reason = "Xen does not move memory that a domain has already"
-    notes = [*placed.notes, *_kept_memory(placed), f"{placed.thing}: {reason}"]
-    return _told(instance, placed, lines, notes)
+    return _told(lines, [*_kept_memory(placed), f"{placed.thing}: {reason}"])
 
 
 def _kept_memory(placed: PlacedVm) -> list[str]:
@@ -49,30 +49,18 @@ def _kept_memory(placed: PlacedVm) -> list[str]:
     return [f"{placed.thing}: {reason}"]
 
 
-def _told(instance: Instance, placed: PlacedVm, lines: list[str], notes: list[str]) -> Reading[str]:
-    """Lines and remarks; for a VM that is on another host, both say so first."""
-    now = elsewhere(instance, placed.vm, placed.host.name)
-    if now is not None:
-        reason = f"runs on host {now!r}: migrate it to {placed.host.name!r} before these commands"
-        lines = [f"# {placed.thing} {reason}", *lines]
-        notes = [f"{placed.thing}: {reason}", *notes]
+def _told(lines: list[str], notes: list[str]) -> Reading[str]:
     return Reading("".join(line + "\n" for line in lines), tuple(notes))
 
 
-def elsewhere(instance: Instance, vm: Vm, host: str) -> str | None:
-    """Return the host that a VM runs on now, if it is another than `host`."""
-    now = None if instance.current is None else instance.current.placements.get(vm.name)
-    return None if now is None or now.host == host else now.host
-
-
-def _masks(pcpus: str, affinity: Affinity) -> str:
+def _masks(pcpus: str, affinity: AffinityKind) -> str:
     """Hard and soft affinity as ``xl vcpu-pin`` takes them."""
-    hard = "all" if affinity is Affinity.SOFT else pcpus
-    return f"{hard} {'all' if affinity is Affinity.HARD else pcpus}"
+    hard = "all" if affinity is AffinityKind.SOFT else pcpus
+    return f"{hard} {'all' if affinity is AffinityKind.HARD else pcpus}"
 
 
 def write_virsh_commands(
-    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.HARD
+    placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
     """Return lines of ``virsh vcpupin``, ``emulatorpin``, ``numatune`` and ``setmem``.
 
@@ -82,19 +70,16 @@ def write_virsh_commands(
     Raises
     ------
     InputError
-        If the plan does not place the VM, virsh would take its name for a number, or soft
-        affinity is wanted.
+        If virsh would take its name for a number.
     """
-    placed = placed_vm(instance, plan, vm)
-    notes = [*placed.notes, *hard_only(placed, affinity, "libvirt")]
     domain = f"--domain {_name(placed, 'an id')}"
     lines = [
         f"virsh vcpupin {domain} --vcpu {vcpu} --cpulist {pcpus} --live --config"
         for vcpu, pcpus in enumerate(placed.pins)
     ]
-    pcpus, more = placed.other_pcpus(allocated=vm.page_size is not PageSize.SMALL)
+    pcpus, told = other_pcpus(placed, allocated=placed.vm.page_size is not PageSize.SMALL)
     others = format_ids(pcpus)
-    notes += more
+    notes = [*told]
     lines.append(f"virsh emulatorpin {domain} --cpulist {others} --live --config")
     if placed.shows_cells:
         notes.append(f"{placed.thing}: virsh cannot bind guest cells; edit its XML for that")
@@ -105,7 +90,7 @@ def write_virsh_commands(
         notes.append(f"{placed.thing}: its memory is bound from its next start on")
     if placed.ballooned and placed.vm.page_size is PageSize.SMALL:
         lines.append(f"virsh setmem {domain} --size {placed.target_mib}MiB --live --config")
-    return _told(instance, placed, lines, [*notes, *_kept_memory(placed)])
+    return _told(lines, [*notes, *_kept_memory(placed)])
 
 
 def _name(placed: PlacedVm, what: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from numaplace.instances.formats.document.io import read_instance, read_plan
-from numaplace.instances.formats.registry import vm_format
+from numaplace.instances.formats.registry import VM_FORMATS
 from numaplace.tests.cli.conftest import Run, document
 from numaplace.tests.instances.formats.placements import read_xl_placement
 from numaplace.tests.instances.formats.sysfs_tree import machine
@@ -44,7 +44,7 @@ def test_a_folder_of_files(run: Run, instance: Path, plan: Path, tmp_path: Path,
     names = {f"vm{n}.{SUFFIXES[kind]}" for n in (1, 2, 3)}
     assert {path.name for path in out.iterdir()} == names
     for path in out.iterdir():
-        vm = vm_format(READERS[kind]).read(path, None).item[0]
+        vm = VM_FORMATS[READERS[kind]].read_vms(path, None).item[0]
         assert (vm.name, vm.vcpus, vm.memory_mib) == (path.stem, 2, 4096)
 
 
@@ -56,7 +56,7 @@ def test_standard_output_is_one_document(
     result = run("apply", instance, plan, "--format", kind)
     path = tmp_path / "all"
     path.write_text(result.stdout, encoding="utf-8")
-    vms = vm_format(READERS[kind]).read(path, None).item
+    vms = VM_FORMATS[READERS[kind]].read_vms(path, None).item
     assert [vm.name for vm in vms] == ["vm1", "vm2", "vm3"]
 
 

@@ -94,6 +94,7 @@ def test_version(run: Run) -> None:
         ("numaplace compare x --solvers greedy,cp", ["greedy,cpsat"]),
         ("numaplace generate 8n-3", ["8n-30vm"]),
         ("numaplace replay t --policies nova,greedy_r", ["nova,greedy_room"]),
+        ("numaplace apply x y --format com", ["commands-xl", "commands-virsh"]),
         ("numaplace schema pl", ["plan"]),
         ("numaplace catalog cx", ["cxl"]),
     ],

@@ -11,15 +11,11 @@ import pytest
 from numaplace.instances.formats.registry import (
     HOST_FORMATS,
     VM_FORMATS,
-    detect_host_format,
-    detect_vm_format,
+    host_format,
+    vm_format,
 )
-from numaplace.instances.importer import (
-    HostOptions,
-    Source,
-    import_instance,
-    parse_source,
-)
+from numaplace.instances.import_source import ImportSource, parse_source
+from numaplace.instances.importer import HostOptions, import_instance
 from numaplace.instances.names import SameNames
 from numaplace.models.errors import InputError
 from numaplace.models.vm import MemoryMode
@@ -89,33 +85,33 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", [name for name in HOST_FORMATS if name != "sysfs"])
 def test_host_formats_are_told_by_content(folder: Path, name: str) -> None:
     """A host file needs no telling suffix."""
-    assert detect_host_format(folder / name) == name
+    assert host_format(folder / name).name == name
 
 
 def test_sysfs_is_a_folder_or_an_archive(tmp_path: Path) -> None:
     """A copy of /sys is known by being a folder or an archive."""
-    assert detect_host_format(tmp_path) == "sysfs"
+    assert host_format(tmp_path).name == "sysfs"
     (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b")
-    assert detect_host_format(tmp_path / "a.tar.gz") == "sysfs"
+    assert host_format(tmp_path / "a.tar.gz").name == "sysfs"
 
 
 @pytest.mark.parametrize("name", VM_FORMATS)
 def test_vm_formats_are_told_by_content(folder: Path, name: str) -> None:
     """A VM file needs no telling suffix."""
-    assert detect_vm_format(folder / name) == name
+    assert vm_format(folder / name).name == name
 
 
 def test_what_is_no_known_format_is_refused(tmp_path: Path) -> None:
     """The error names the file and the formats there are."""
     (tmp_path / "poem").write_text("Once upon a midnight dreary\n")
     with pytest.raises(InputError, match=r"poem: file: is no host file .*hwloc-xml"):
-        detect_host_format(tmp_path / "poem")
+        host_format(tmp_path / "poem")
     with pytest.raises(InputError, match=r"poem: file: is no VM file .*proxmox"):
-        detect_vm_format(tmp_path / "poem")
+        vm_format(tmp_path / "poem")
     with pytest.raises(InputError, match="absent: file: cannot be read"):
-        detect_vm_format(tmp_path / "absent")
+        vm_format(tmp_path / "absent")
     with pytest.raises(InputError, match=r"must be one of .*, not 'poem'"):
-        import_instance([Source(tmp_path / "poem", format="poem")])
+        import_instance([ImportSource(tmp_path / "poem", format="poem")])
 
 
 def test_hosts_and_vms_of_several_files(folder: Path) -> None:
@@ -137,8 +133,12 @@ def test_hosts_and_vms_of_several_files(folder: Path) -> None:
 
 def test_equal_names_are_an_error_or_get_a_suffix(folder: Path) -> None:
     """Nothing is overwritten silently: an error names both files, a suffix is noted."""
-    hosts = [Source(folder / "numactl")]
-    vms = [Source(folder / "xl-cfg"), Source(folder / "flavours-csv"), Source(folder / "xl-cfg")]
+    hosts = [ImportSource(folder / "numactl")]
+    vms = [
+        ImportSource(folder / "xl-cfg"),
+        ImportSource(folder / "flavours-csv"),
+        ImportSource(folder / "xl-cfg"),
+    ]
     with pytest.raises(InputError, match=r"flavours-csv: VM 'web': name: is in .*xl-cfg already"):
         import_instance(hosts, vms)
     found = import_instance(hosts, vms, same_names=SameNames.SUFFIX)
@@ -152,14 +152,14 @@ def test_options_of_hosts(folder: Path) -> None:
     """Reserved memory, overcommitment and SMT yield are set on every host."""
     options = HostOptions(reserve_mib=1024, vcpu_overcommit=2.0, smt_yield=1.5, network_factor=3.0)
     found = import_instance(
-        [Source(folder / "numactl"), Source(folder / "numaplace")], options=options
+        [ImportSource(folder / "numactl"), ImportSource(folder / "numaplace")], options=options
     )
     for host in found.item.hosts:
         assert (host.vcpu_overcommit, host.smt_yield, host.network_factor) == (2.0, 1.5, 3.0)
         assert {node.reserved_mib for node in host.nodes} == {1024}
     assert any("number their pCPUs differently" in note for note in found.notes)
     with pytest.raises(InputError, match="numactl: host 'numactl', node 0: reserve_mib"):
-        import_instance([Source(folder / "numactl")], options=HostOptions(reserve_mib=9000))
+        import_instance([ImportSource(folder / "numactl")], options=HostOptions(reserve_mib=9000))
     with pytest.raises(InputError, match="host options: reserve_mib: is negative"):
         HostOptions(reserve_mib=-1)
 
@@ -167,7 +167,9 @@ def test_options_of_hosts(folder: Path) -> None:
 def test_memory_is_given_where_a_format_does_not_tell_it(folder: Path) -> None:
     """lscpu knows no memory; other formats do, so the option is noted as unused."""
     options = HostOptions(memory_mib=2048)
-    found = import_instance([Source(folder / "lscpu"), Source(folder / "numactl")], options=options)
+    found = import_instance(
+        [ImportSource(folder / "lscpu"), ImportSource(folder / "numactl")], options=options
+    )
     assert [node.memory_mib for node in found.item.hosts[0].nodes] == [2048]
     assert [node.memory_mib for node in found.item.hosts[1].nodes] == [8192, 8192]
     assert any("numactl: the memory given per node is not used" in note for note in found.notes)
@@ -175,7 +177,9 @@ def test_memory_is_given_where_a_format_does_not_tell_it(folder: Path) -> None:
 
 def test_relations_come_with_an_instance(folder: Path) -> None:
     """VMs of an instance bring their relations, and what else it says is noted as left out."""
-    found = import_instance([Source(folder / "numactl")], [Source(folder / "numaplace")])
+    found = import_instance(
+        [ImportSource(folder / "numactl")], [ImportSource(folder / "numaplace")]
+    )
     (pair,) = found.item.cooperations
     assert (pair.first, pair.second, pair.weight) == ("a", "b", 0.5)
     assert found.item.vm("a").memory_mode is MemoryMode.STRICT
@@ -184,7 +188,9 @@ def test_relations_come_with_an_instance(folder: Path) -> None:
 
 def test_relations_of_renamed_vms_are_left_out_with_a_note(folder: Path) -> None:
     """Copies of related VMs have no relations, and the user is told."""
-    found = import_instance([Source(folder / "numactl")], [Source(folder / "numaplace", 2)])
+    found = import_instance(
+        [ImportSource(folder / "numactl")], [ImportSource(folder / "numaplace", 2)]
+    )
     assert [vm.name for vm in found.item.vms] == ["a1", "a2", "b1", "b2"]
     assert found.item.cooperations == ()
     assert any("cooperations are left out" in note for note in found.notes)
@@ -205,15 +211,15 @@ def test_standard_input_needs_a_format(folder: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("text", "source"),
     [
-        ("a.xml", Source(Path("a.xml"))),
-        ("a.xml*12", Source(Path("a.xml"), 12)),
-        ("lscpu:a*2", Source(Path("a"), 2, "lscpu")),
-        ("other:a", Source(Path("other:a"))),
-        ("a*", Source(Path("a*"))),
-        ("lscpu:", Source(Path("lscpu:"))),
+        ("a.xml", ImportSource(Path("a.xml"))),
+        ("a.xml*12", ImportSource(Path("a.xml"), 12)),
+        ("lscpu:a*2", ImportSource(Path("a"), 2, "lscpu")),
+        ("other:a", ImportSource(Path("other:a"))),
+        ("a*", ImportSource(Path("a*"))),
+        ("lscpu:", ImportSource(Path("lscpu:"))),
     ],
 )
-def test_sources_as_text(text: str, source: Source) -> None:
+def test_sources_as_text(text: str, source: ImportSource) -> None:
     """Formats stand before a colon if known, counts behind a star."""
     assert parse_source(text) == source
 
@@ -221,7 +227,7 @@ def test_sources_as_text(text: str, source: Source) -> None:
 def test_a_file_with_a_star_in_its_name_is_meant(tmp_path: Path) -> None:
     """What exists under the whole name is read, not taken apart."""
     (tmp_path / "a*3").write_text(NUMACTL)
-    assert parse_source(f"{tmp_path}/a*3") == Source(tmp_path / "a*3")
+    assert parse_source(f"{tmp_path}/a*3") == ImportSource(tmp_path / "a*3")
 
 
 def test_bad_sources_are_refused(folder: Path) -> None:
@@ -234,7 +240,7 @@ def test_bad_sources_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="import: hosts: no host file is given"):
         import_instance([])
     with pytest.raises(InputError, match="import: number of hosts: 200000 is above 100000"):
-        import_instance([Source(folder / "numactl", 200_000)])
+        import_instance([ImportSource(folder / "numactl", 200_000)])
 
 
 def test_what_is_assumed_is_told_once(tmp_path: Path) -> None:
@@ -247,22 +253,24 @@ def test_what_is_assumed_is_told_once(tmp_path: Path) -> None:
         reading = import_instance(*arguments, **more)  # type: ignore[arg-type]
         return [note for note in reading.notes if note.startswith("assumed")]
 
-    (note,) = assumed([Source(host)], [Source(vm, 3)])
+    (note,) = assumed([ImportSource(host)], [ImportSource(vm, 3)])
     for words in ("utilisation 1, memory_intensity 0.3 (--assume", "--overcommit", "--reserve"):
         assert words in note
     options = HostOptions(reserve_mib=100, vcpu_overcommit=2)
     values = {"utilisation": 0.25, "memory_intensity": 0.1}
-    assert assumed([Source(host)], [Source(vm)], options=options, assumed=values) == []
-    reading = import_instance([Source(host)], [Source(vm), Source(told)], assumed=values)
+    assert assumed([ImportSource(host)], [ImportSource(vm)], options=options, assumed=values) == []
+    reading = import_instance(
+        [ImportSource(host)], [ImportSource(vm), ImportSource(told)], assumed=values
+    )
     assert [vm.utilisation for vm in reading.item.vms] == [0.25, 1.0, 1.0]
-    assert assumed([Source(told)], [Source(told)]) == []
+    assert assumed([ImportSource(told)], [ImportSource(told)]) == []
 
 
 def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     """Devices that no host file tells of, and memory that is rounded up; VMs alike together."""
     (host := tmp_path / "host").write_text(NUMACTL)
     (vm := tmp_path / "vm").write_text('name = "a"\nmemory = 4099\npci = ["41:00.0"]\n')
-    notes = import_instance([Source(host)], [Source(vm, 7)]).notes
+    notes = import_instance([ImportSource(host)], [ImportSource(vm, 7)]).notes
     about = "VMs 'a1', 'a2', 'a3', 'a4', 'a5' and 2 more: wants '0000:41:00.0', but no host file"
     assert sum(note.startswith(about) for note in notes) == 1
     assert any("memory of 7 VMs is rounded up" in note and "1 MiB" in note for note in notes)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.importer import Source, import_instance, parse_source
-from numaplace.instances.lookup import vm_sources
+from numaplace.instances.import_source import ImportSource, parse_source, vm_sources
+from numaplace.instances.importer import import_instance
 from numaplace.instances.sources import source_files
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.test_importer import NUMACTL
@@ -72,19 +72,19 @@ def test_importing_folders_and_patterns(folder: Path) -> None:
     )
     host = folder.parent / "host.txt"
     host.write_text(NUMACTL)
-    reading = import_instance([Source(host)], [Source(folder)])
+    reading = import_instance([ImportSource(host)], [ImportSource(folder)])
     assert [vm.name for vm in reading.item.vms] == ["vm9", "vm10", "vm106", "x"]
     assert any("README" in note for note in reading.notes)
     sources = vm_sources([f"{folder}/1*.conf*2", f"proxmox:{folder}/9*"])
-    vms = import_instance([Source(host)], sources).item.vms
+    vms = import_instance([ImportSource(host)], sources).item.vms
     assert [vm.name for vm in vms] == ["vm101", "vm102", "vm1061", "vm1062", "vm9"]
 
 
 def test_a_star_and_a_number(tmp_path: Path) -> None:
     """``vm*3`` takes vm three times if there is a vm, else it is a pattern if that matches."""
     text = str(tmp_path / "vm*3")
-    assert parse_source(text) == Source(tmp_path / "vm", 3)
+    assert parse_source(text) == ImportSource(tmp_path / "vm", 3)
     (tmp_path / "vm13").write_text("")
-    assert parse_source(text) == Source(Path(text))
+    assert parse_source(text) == ImportSource(Path(text))
     (tmp_path / "vm").write_text("")
-    assert parse_source(text) == Source(tmp_path / "vm", 3)
+    assert parse_source(text) == ImportSource(tmp_path / "vm", 3)

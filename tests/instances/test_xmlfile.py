@@ -6,9 +6,9 @@ from numaplace.instances.xmlfile import (
     ELEMENTS_MAX,
     attribute,
     child,
-    file_of,
     line_of,
     parse_xml,
+    place_of,
     real_attribute,
     whole_attribute,
     whole_text,
@@ -30,7 +30,7 @@ def test_elements_know_where_they_are() -> None:
     root = parse_xml(TEXT, "f.xml", roots=("a",))
     first, second = root.findall("b")
     assert (line_of(root), line_of(first), line_of(second)) == (3, 4, 6)
-    assert file_of(first) == "f.xml"
+    assert place_of(first, "x")["file"] == "f.xml"
     assert (first.text, (first.tail or "").strip(), second.text) == ("12", "tail", "<A")
 
 

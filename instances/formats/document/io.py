@@ -92,11 +92,6 @@ def plan_from_dict(data: object) -> Plan:
     return _from_data(data, Plan, Source())
 
 
-def sniff(head: str, path: Path) -> bool:
-    """Tell whether a file that starts with `head` is a numaplace instance."""
-    return "numaplace-instance/" in head
-
-
 def parse_instance(text: str, file: str) -> Instance:
     """Return the instance of a JSON text that came from `file`; as `read_instance`."""
     data, source = _parse(text, Path(file))

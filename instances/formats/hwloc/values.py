@@ -11,8 +11,7 @@ from numaplace.instances.ranges import parse_bits, parse_whole
 from numaplace.instances.xmlfile import (
     attribute,
     error_at,
-    file_of,
-    line_of,
+    place_of,
     real_attribute,
     whole_attribute,
 )
@@ -80,15 +79,7 @@ def _distances2(element: Element, index: NodeIndex) -> Values:
     if len(set(ids)) != size:
         raise error_at(element, "indexes", "names a node twice")
     numbers = [
-        parse_whole(
-            value,
-            thing="<distances2>",
-            field="u64values",
-            high=DISTANCE_MAX,
-            file=file_of(element),
-            line=line_of(element),
-        )
-        for value in values
+        parse_whole(value, high=DISTANCE_MAX, **place_of(element, "u64values")) for value in values
     ]
     return _pairs(ids, [float(number) for number in numbers])
 
@@ -152,13 +143,7 @@ def _memattr(element: Element, index: NodeIndex, values: Values, notes: list[str
             continue
         if target is None:
             raise error_at(part, "target_obj_gp_index", "names no NUMANode of the file")
-        initiators, infinite = parse_bits(
-            cpuset,
-            thing="<memattr_value>",
-            field="initiator_cpuset",
-            file=file_of(part),
-            line=line_of(part),
-        )
+        initiators, infinite = parse_bits(cpuset, **place_of(part, "initiator_cpuset"))
         if infinite:
             initiators |= -1 << 32 * cpuset.count(",")
         for node, pcpus in index.pcpus.items():

@@ -1,7 +1,8 @@
 """Hosts from libvirt's capabilities (``virsh capabilities``).
 
-Format: libvirt's "Host and guest capabilities" page. The file tells no PCI devices. CPUs that are
-offline are listed without their socket and core.
+Format: libvirt's "Host and guest capabilities" page. Told are cores, caches, memory, pages,
+distances and HMAT, not what memory is free, nor devices. CPUs that are offline are listed without
+their socket and core.
 """
 
 from __future__ import annotations
@@ -18,24 +19,23 @@ from numaplace.instances.hostparts import (
     CpuFacts,
     default_name,
     finish_host,
-    huge_pools,
-    other_pages_note,
     pcpus_by_node,
+    sized_node,
+    without_base,
 )
 from numaplace.instances.ranges import IDS_MAX, format_ids, parse_ids
-from numaplace.instances.reading import located
+from numaplace.instances.reading import naming_file
 from numaplace.instances.xmlfile import (
+    at_element,
     attribute,
     child,
     error_at,
-    file_of,
-    line_of,
     parse_xml,
+    place_of,
     real_attribute,
     whole_attribute,
     whole_text,
 )
-from numaplace.models.errors import InputError
 from numaplace.models.topology import DISTANCE_MAX, MIB_MAX, PCPUS_MAX, NumaNode
 
 _UNITS = {
@@ -71,19 +71,9 @@ def sniff(head: str, path: Path) -> bool:
     return "<capabilities" in head
 
 
-def read_host(path: Path, name: str | None = None) -> HostReading:
-    """Read a host from libvirt's capabilities.
-
-    Raises
-    ------
-    InputError
-        If the file is no capabilities XML or describes no valid host.
-    """
-    with located(str(path)):
-        return _host(path, name)
-
-
-def _host(path: Path, name: str | None) -> HostReading:
+@naming_file
+def read_host(path: Path) -> HostReading:
+    """Read a host from libvirt's capabilities; `InputError` if there is none."""
     root = parse_xml(read_text(path), str(path), roots=("capabilities",))
     host = child(root, "host")
     topology = child(host, "topology")
@@ -103,7 +93,7 @@ def _host(path: Path, name: str | None) -> HostReading:
     pcpus = pcpus_by_node(cpu for cell in cells.values() for cpu in cell.cpus)
     latency, bandwidth = _interconnects(topology, set(cells), notes)
     return finish_host(
-        name or default_name(path),
+        default_name(path),
         [replace(cell.node, pcpus=pcpus.get(key, ())) for key, cell in cells.items()],
         notes,
         distances=_distances(elements, set(cells)),
@@ -129,21 +119,10 @@ def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list
     for pages in element.findall("pages"):
         size_kib = whole_attribute(pages, "size", 1, _KIB_MAX) * _unit(pages) // 1024
         counts[size_kib] = whole_text(pages, 0, _KIB_MAX)
-    # The smallest size listed is the base page, whose pool is what the others leave.
-    pools = huge_pools({size: counts[size] for size in counts if size > min(counts)})
-    notes += other_pages_note(number, pools)
     if element.find("cache") is not None:
         notes.append(f"cell {number}: memory-side caches are not modelled: left out")
-    try:
-        node = NumaNode(
-            number,
-            memory_mib=memory_mib,
-            reserved_mib=pools.other_mib,
-            pages_2m=pools.pages_2m,
-            pages_1g=pools.pages_1g,
-        )
-    except InputError as error:
-        raise error_at(element, error.field, error.reason) from None
+    with at_element(element):
+        node = sized_node(number, memory_mib, without_base(counts), notes)
     return _Cell(node, tuple(_cpus(element, number, caches, told, notes)))
 
 
@@ -197,9 +176,7 @@ def _cpu(element: Element, node: int, caches: dict[int, Hashable]) -> CpuFacts:
 
 
 def _ids(element: Element, name: str, text: str) -> frozenset[int]:
-    return parse_ids(
-        text, thing=f"<{element.tag}>", field=name, file=file_of(element), line=line_of(element)
-    )
+    return parse_ids(text, **place_of(element, name))
 
 
 def _cache_banks(host: Element) -> dict[int, Hashable]:

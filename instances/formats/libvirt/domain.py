@@ -28,12 +28,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.balloon import balloon_floor, whole_pages
+from numaplace.instances.formats.guest import guest_vm, note_plugged
 from numaplace.instances.formats.libvirt.numa import (
     guest_cells,
     memory_binding,
@@ -47,10 +46,10 @@ from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.pci_address import pci_address
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.xmlfile import (
+    at_element,
     attribute,
     child,
     error_at,
-    file_of,
     line_of,
     parse_xml,
     whole_attribute,
@@ -58,7 +57,7 @@ from numaplace.instances.xmlfile import (
 )
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host
-from numaplace.models.vm import VCPUS_MAX, VMS_MAX, DeviceRequest, GuestNuma, Vm
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, DeviceRequest, Vm
 
 _NEXT_ROOT = re.compile(r"</dom\w+>\s*(?:<[?!][^>]*>\s*)*<dom\w+[\s>]")
 _DECLARATION = re.compile(r"<\?xml[^>]*\?>|<!DOCTYPE[^>\[]*>")
@@ -85,14 +84,9 @@ def sniff(head: str, path: Path) -> bool:
 
 
 def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
-    """Return the VMs of a file with libvirt domains.
+    """Return the domains of a file as VMs.
 
-    Parameters
-    ----------
-    path
-        The file.
-    host
-        Where they are to run: needed to turn pCPUs into nodes; without it they are left out.
+    `host`, where they are to run, turns pCPUs into nodes; without it they are left out.
 
     Raises
     ------
@@ -147,22 +141,15 @@ def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
     memory_mib = sum(cell.memory_mib for cell in cells) or to_mib(memory)
     if memory_mib * MIB != memory:
         notes.append(f"VM {name!r}: memory of {memory // KIB} KiB rounded up to {memory_mib} MiB")
-    pages = page_size(name, domain, guest, notes)
-    parts = whole_pages(name, [c.memory_mib for c in cells] or [memory_mib], pages, notes)
-    cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(cells, parts, strict=False))
-    memory_mib = sum(parts)
-    binding = memory_binding(name, domain, guest, notes)
-    least_mib = _least_mib(name, domain, memory, notes)
-    vm = Vm(
+    vm = guest_vm(
         name,
         vcpus,
         memory_mib,
-        memory_min_mib=balloon_floor(name, memory_mib, least_mib, pages, binding.mode, notes),
-        page_size=pages,
-        memory_mode=binding.mode,
-        memory_nodes=binding.nodes,
-        guest_numa=GuestNuma.EXPLICIT if cells else GuestNuma.NONE,
-        cells=cells,
+        cells,
+        notes,
+        least_mib=_least_mib(name, domain, memory, notes),
+        pages=page_size(name, domain, guest, notes),
+        binding=memory_binding(name, domain, guest, notes),
         devices=_devices(domain),
     )
     notes += [
@@ -184,9 +171,7 @@ def _vcpus(name: str, domain: Element, notes: list[str]) -> int:
         reason = f"{vcpu.get('placement')!r:.20} is neither static nor auto"
         raise error_at(vcpu, "placement", reason)
     if "current" in vcpu.attrib:
-        current = whole_attribute(vcpu, "current", 1, vcpus)
-        if current < vcpus:
-            notes.append(f"VM {name!r}: starts with {current} vCPUs and may get {vcpus}; all count")
+        note_plugged(name, whole_attribute(vcpu, "current", 1, vcpus), vcpus, notes)
     topology = domain.find("cpu/topology")
     if topology is not None:
         product = 1
@@ -265,5 +250,5 @@ def _devices(domain: Element) -> tuple[DeviceRequest, ...]:
 
 def _number(address: Element, part: str, high: int) -> int:
     text = address.get("domain", "0") if part == "domain" else attribute(address, part)
-    with located(file_of(address) or "", line_of(address)):
+    with at_element(address):
         return parse_c_whole(text, thing="<address>", field=part, low=0, high=high)

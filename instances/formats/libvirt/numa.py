@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
+from numaplace.instances.formats.guest import missing_vcpus
 from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes, to_mib
 from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
 from numaplace.instances.ranges import format_ids, parse_ids
@@ -12,8 +13,7 @@ from numaplace.instances.xmlfile import (
     attribute,
     child,
     error_at,
-    file_of,
-    line_of,
+    place_of,
     whole_attribute,
 )
 from numaplace.models.units import PageSize
@@ -38,16 +38,9 @@ class GuestCell:
     element: Element
 
 
-def id_list(element: Element, name: str, exclusions: bool = True) -> frozenset[int]:
+def id_list(element: Element, name: str) -> frozenset[int]:
     """Return the ids an attribute lists (``1-4,^3``); `InputError` if it lists none."""
-    ids = parse_ids(
-        attribute(element, name),
-        thing=f"<{element.tag}>",
-        field=name,
-        exclusions=exclusions,
-        file=file_of(element),
-        line=line_of(element),
-    )
+    ids = parse_ids(attribute(element, name), **place_of(element, name))
     if not ids:
         raise error_at(element, name, "names none")
     return ids
@@ -64,7 +57,6 @@ def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tup
         For ids or vCPUs that occur twice or do not exist.
     """
     cells: dict[int, GuestCell] = {}
-    seen: set[int] = set()
     for order, element in enumerate(domain.iterfind("cpu/numa/cell")):
         number = whole_attribute(element, "id") if "id" in element.attrib else order
         if number in cells:
@@ -72,14 +64,15 @@ def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tup
         if len(cells) == CELLS_MAX:
             raise error_at(element, "", f"is one cell more than {CELLS_MAX}, the most that is read")
         own = id_list(element, "cpus") if element.get("cpus") else frozenset[int]()
-        if own & seen:
-            raise error_at(element, "cpus", f"vCPU {min(own & seen)} is in another cell too")
-        if max(own, default=0) >= vcpus:
-            raise error_at(element, "cpus", f"vCPU {max(own)} does not exist, <vcpu> is {vcpus}")
-        seen |= own
         size = size_bytes(element, element.get("unit"), attribute(element, "memory"), "memory")
         cells[number] = GuestCell(number, own, size, element)
-    missing = frozenset(range(vcpus)) - seen
+    listed = list(cells.values())
+    missing = missing_vcpus(
+        [cell.vcpus for cell in listed],
+        vcpus,
+        "<vcpu> is",
+        lambda at, reason: error_at(listed[at].element, "cpus", reason),
+    )
     if cells and missing:
         first = min(cells)
         cells[first] = replace(cells[first], vcpus=cells[first].vcpus | missing)

@@ -10,7 +10,7 @@ import re
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.ranges import parse_whole
-from numaplace.instances.xmlfile import error_at, file_of, line_of
+from numaplace.instances.xmlfile import error_at, place_of
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import ceil_div
 
@@ -30,14 +30,7 @@ def size_bytes(element: Element, unit: str | None, text: str, field: str = "") -
     factor = _factor(unit)
     if factor is None:
         raise error_at(element, "unit", f"{unit!r:.20} is no unit libvirt knows (KiB, MiB, GB...)")
-    number = parse_whole(
-        text,
-        thing=f"<{element.tag}>",
-        field=field,
-        high=10**24,
-        file=file_of(element),
-        line=line_of(element),
-    )
+    number = parse_whole(text, high=10**24, **place_of(element, field))
     if number * factor > MIB_MAX * MIB:
         raise error_at(element, field, f"{number} {unit or 'KiB'} is above {MIB_MAX} MiB, the most")
     return number * factor

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
+from numaplace.instances.formats.format import AffinityKind, VmPart
+from numaplace.instances.formats.libvirt.domain import WRAPPER, in_one
 from numaplace.instances.formats.libvirt.size import KIB, MIB, to_mib
 from numaplace.instances.formats.libvirt.write_numa import (
     apply_cells,
@@ -26,25 +28,16 @@ from numaplace.instances.formats.libvirt.write_numa import (
     span_bytes,
 )
 from numaplace.instances.formats.pins import changed_pins
-from numaplace.instances.formats.write_placed import (
-    PAGE_KIB,
-    Affinity,
-    PlacedVm,
-    exchanged_devices,
-    hard_only,
-    placed_vm,
-)
+from numaplace.instances.formats.placed import PlacedVm
+from numaplace.instances.formats.write_placed import PAGE_KIB, exchanged_devices, other_pcpus
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.pci_address import pci_address
 from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.reading import Reading
 from numaplace.instances.xmlspans import NewElement, Span, XmlText
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
+from numaplace.models.errors import InputError
 from numaplace.models.units import PageSize
-from numaplace.models.vm import Vm
 
-NEW = "new domain"
 _ONCE = (
     *("memory", "currentMemory", "vcpu", "memoryBacking", "memoryBacking/hugepages"),
     *("cputune", "cputune/emulatorpin", "numatune", "numatune/memory", "cpu", "cpu/numa"),
@@ -63,42 +56,25 @@ _SKELETON = """\
 
 
 def write_libvirt(
-    instance: Instance,
-    plan: Plan,
-    vm: Vm,
-    source: str | None = None,
-    *,
-    file: str = NEW,
-    affinity: Affinity = Affinity.HARD,
+    placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
-    """Return the domain XML of a planned VM.
-
-    Parameters
-    ----------
-    source
-        XML of its domain, that `libvirt_domain.read_vms` reads; None: a new one, without disks
-        and network.
-    file
-        What `source` is called in errors.
+    """Return the domain XML of a planned VM: its `source`, edited, or a new one.
 
     Raises
     ------
     InputError
-        If the plan does not place the VM, or its domain cannot be made to run as planned.
+        If its domain cannot be made to run as planned.
     """
-    placed = placed_vm(instance, plan, vm)
-    notes = [*placed.notes, *hard_only(placed, affinity, "libvirt")]
-    if source is None:
-        source = _SKELETON.format(name=escape(vm.name), memory=vm.memory_mib, vcpus=vm.vcpus)
-        notes.append(f"{placed.thing}: the new domain has no disks and no network")
-    xml = XmlText(source, file)
+    vm = placed.vm
+    new = _SKELETON.format(name=escape(vm.name), memory=vm.memory_mib, vcpus=vm.vcpus)
+    xml = XmlText(new if source is None else source, file)
     if xml.root.tag != "domain":
         raise xml.error(xml.root, "", "is the root element, must be <domain>")
     for path in _ONCE:
         for span in list(xml.root.all(path))[1:]:
             raise xml.error(span, "", "occurs twice")
     _apply_vcpus(xml, placed)
-    notes += _apply_memory(xml, placed)
+    notes = [*_apply_memory(xml, placed)]
     notes += apply_cells(xml, placed)
     _apply_pages(xml, placed)
     notes += _apply_pins(xml, placed)
@@ -142,7 +118,7 @@ def _apply_memory(xml: XmlText, placed: PlacedVm) -> tuple[str, ...]:
         raise xml.error(balloon, "model", reason)
     current = xml.root.find("currentMemory")
     now_mib = 0 if current is None else to_mib(span_bytes(current))
-    if 0 < now_mib < placed.target_mib and not placed.ballooned and placed.vm.balloon_mib:
+    if placed.keeps(now_mib):
         return (placed.keeps_note(now_mib),)
     if placed.ballooned or current is not None:
         _set_size(xml, "currentMemory", placed.target_mib, exact=False)
@@ -169,19 +145,14 @@ def _apply_pages(xml: XmlText, placed: PlacedVm) -> None:
         if huge is not None:
             xml.remove(huge)
         return
-    page = NewElement("page", {"size": PAGE_KIB[size], "unit": "KiB"})
-    backing = xml.root.find("memoryBacking")
-    if backing is None:
-        pages = NewElement("hugepages", children=(page,))
-        xml.add(xml.root, NewElement("memoryBacking", children=(pages,)))
-    elif huge is None:
-        xml.add(backing, NewElement("hugepages", children=(page,)))
-    else:
+    if huge is not None:
         old = list(huge.all("page"))
         same = len(old) == 1 and "nodeset" not in old[0].attributes
-        if not same or span_bytes(old[0], "size") != PAGE_KIB[size] * KIB:
-            xml.remove(huge)
-            xml.add(backing, NewElement("hugepages", children=(page,)))
+        if same and span_bytes(old[0], "size") == PAGE_KIB[size] * KIB:
+            return
+        xml.remove(huge)
+    page = NewElement("page", {"size": PAGE_KIB[size], "unit": "KiB"})
+    xml.put("memoryBacking", NewElement("hugepages", children=(page,)))
 
 
 def _apply_pins(xml: XmlText, placed: PlacedVm) -> list[str]:
@@ -201,12 +172,8 @@ def _apply_pins(xml: XmlText, placed: PlacedVm) -> list[str]:
     for span in old.values():
         xml.remove(span)
     notes = _emulator_pin(xml, placed, was, new)
-    if tune is None:
-        xml.add(xml.root, NewElement("cputune", children=tuple(new)))
-        return notes
-    for element in new:
-        xml.add(tune, element)
-    for span in tune.all("iothreadpin"):
+    xml.put("cputune", *new)
+    for span in xml.root.all("cputune/iothreadpin"):
         pinned = parse_ids(span.attributes["cpuset"], thing="<iothreadpin>", field="cpuset")
         held = format_ids(pinned - placed.free_pcpus)
         told = f"; dedicated vCPUs run on {held}" if held else ""
@@ -224,7 +191,7 @@ def _emulator_pin(
     allocation = xml.root.find("memoryBacking/allocation")
     at_once = allocation is not None and allocation.attributes.get("mode") == "immediate"
     allocated = at_once or placed.vm.page_size is not PageSize.SMALL
-    pcpus, notes = placed.other_pcpus(allocated=allocated)
+    pcpus, notes = other_pcpus(placed, allocated=allocated)
     if told and told <= placed.free_pcpus and not changed_pins(placed.thing, was) and not allocated:
         return []
     others = format_ids(pcpus)
@@ -246,26 +213,14 @@ def _apply_devices(xml: XmlText, placed: PlacedVm) -> None:
     exchanged, added = exchanged_devices(placed, list(spans))
     for old, new in exchanged.items():
         xml.set_attributes(spans[old], **_address_attributes(new))
-    if not added:
-        return
-    elements = [
-        NewElement(
-            "hostdev",
-            {"mode": "subsystem", "type": "pci", "managed": "yes"},
-            children=(
-                NewElement(
-                    "source", children=(NewElement("address", _address_attributes(address)),)
-                ),
-            ),
-        )
-        for address in added
-    ]
-    devices = xml.root.find("devices")
-    if devices is None:
-        xml.add(xml.root, NewElement("devices", children=tuple(elements)))
-        return
-    for hostdev in elements:
-        xml.add(devices, hostdev)
+    if added:
+        xml.put("devices", *map(_hostdev, added))
+
+
+def _hostdev(address: str) -> NewElement:
+    source = NewElement("source", children=(NewElement("address", _address_attributes(address)),))
+    kind = {"mode": "subsystem", "type": "pci", "managed": "yes"}
+    return NewElement("hostdev", kind, children=(source,))
 
 
 def _address_of(span: Span) -> str:
@@ -282,3 +237,21 @@ def _address_attributes(address: str) -> dict[str, str]:
     slot, function = rest.split(".")
     values = {"domain": domain, "bus": bus, "slot": slot, "function": function}
     return {name: f"0x{value}" for name, value in values.items()}
+
+
+def parts(text: str, file: str) -> list[VmPart]:
+    """Return where the domains of a text are."""
+    before = 0
+    try:
+        xml = XmlText(text, file)
+    except InputError:  # its reader has taken it, so it is several documents in a row
+        xml, before = XmlText(in_one(text), file), len(WRAPPER)
+    if xml.root.tag == "domain":
+        return [VmPart(0, len(text))]
+    spans = list(xml.root.all("domain"))
+    spans += [s for each in xml.root.children if each.tag != "domain" for s in each.all("domain")]
+    starts, ends = (
+        [len(xml.data[:at].decode()) - before for at in places]
+        for places in ([span.start for span in spans], [span.end for span in spans])
+    )
+    return [VmPart(*part) for part in zip(starts, ends, (s.line for s in spans), strict=True)]

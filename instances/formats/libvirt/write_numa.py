@@ -6,12 +6,8 @@ from xml.etree.ElementTree import Element
 
 from numaplace.instances.formats.libvirt.size import MIB, size_bytes
 from numaplace.instances.formats.pins import changed_pins
-from numaplace.instances.formats.write_placed import (
-    NumberedCell,
-    PlacedVm,
-    amounts_note,
-    guest_distances,
-)
+from numaplace.instances.formats.placed import PlacedVm
+from numaplace.instances.formats.write_placed import amounts_note, guest_distances
 from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.xmlspans import NewElement, Span, XmlText
 from numaplace.models.vm import MemoryMode
@@ -26,12 +22,7 @@ def apply_cells(xml: XmlText, placed: PlacedVm) -> list[str]:
         xml.remove(numa)
         return [f"{placed.thing}: the source's guest NUMA cells are taken away"]
     if numa is None:
-        cpu = xml.root.find("cpu")
-        new = NewElement("numa", children=_new_cells(placed))
-        if cpu is None:
-            xml.add(xml.root, NewElement("cpu", children=(new,)))
-        else:
-            xml.add(cpu, new)
+        xml.put("cpu", NewElement("numa", children=_new_cells(placed)))
         return []
     spans = _by_number(numa)
     if len(spans) != len(placed.cells):
@@ -71,20 +62,14 @@ def apply_memory_binding(xml: XmlText, placed: PlacedVm) -> list[str]:
             new.append(NewElement("memnode", {"cellid": number, **values}))
     for span in old.values():
         xml.remove(span)
-    if tune is None:
-        xml.add(xml.root, NewElement("numatune", children=tuple(new)))
-    else:
-        for element in new:
-            xml.add(tune, element)
-    groups: list[tuple[NumberedCell, ...]] = (
-        [(cell,) for cell in cells] if cells else [placed.cells]
-    )
+    if new or tune is None:
+        xml.put("numatune", *new)
     nodes = dict.fromkeys(was, format_ids(placed.memory_nodes))
     for number, cell in zip(numbers, cells, strict=True):
         nodes[f"memory of cell {number}"] = format_ids(cell.memory_nodes)
     changes = ((what, old_nodes, f"node {nodes[what]}") for what, old_nodes in was.items())
     notes = list(changed_pins(placed.thing, changes))
-    return notes + [n for group in groups for n in amounts_note(placed, group, "libvirt")]
+    return notes + [n for group in placed.groups for n in amounts_note(placed, group, "libvirt")]
 
 
 def _nodeset(span: Span | None) -> str | None:

@@ -1,7 +1,8 @@
 """Hosts from util-linux's ``lscpu``, as text or JSON.
 
 Best is ``lscpu -J -e=CPU,NODE,SOCKET,CORE,CACHE``; the summary, plain ``lscpu``, tells nodes but
-not which threads share a core. None tells memory, distances or devices.
+not which threads share a core; tables (``-e``, ``-p``) tell cores and caches. Memory (``--memory
+MIB``), distances and devices are not told.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numaplace.instances.formats.linux.lscpu_text import Pairs, Row, looks_like_
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
 from numaplace.instances.ranges import IDS_MAX, format_ids, parse_ids, parse_mask, parse_whole
-from numaplace.instances.reading import located
+from numaplace.instances.reading import naming_file
 from numaplace.models.errors import InputError
 from numaplace.models.topology import PCPUS_MAX, NumaNode
 
@@ -27,7 +28,7 @@ _MASK = "On-line CPU(s) mask"
 
 
 @dataclass(slots=True)
-class _Found:
+class _Machine:
     """CPUs, nodes that exist, and notes."""
 
     cpus: list[CpuFacts]
@@ -40,47 +41,31 @@ def sniff(head: str, path: Path) -> bool:
     return looks_like_lscpu(head)
 
 
-def read_host(path: Path, name: str | None = None, *, memory_mib: int | None = None) -> HostReading:
-    """Read a host from lscpu's output.
+@naming_file
+def read_host(path: Path, memory_mib: int | None = None) -> HostReading:
+    """Read a host from lscpu's output; `InputError` if there is none.
 
-    Parameters
-    ----------
-    path
-        The file.
-    name
-        Name of the host; None takes the file's.
-    memory_mib
-        Memory of each node, which lscpu does not tell; None leaves the nodes without memory.
-
-    Raises
-    ------
-    InputError
-        If the file is no such text or describes no valid host.
+    Its nodes have `memory_mib` each, which lscpu does not tell; None leaves them without memory.
     """
-    with located(str(path)):
-        return _host(path, name, memory_mib)
-
-
-def _host(path: Path, name: str | None, memory_mib: int | None) -> HostReading:
     rows, pairs = read_forms(read_text(path))
     found = _from_summary(pairs) if rows is None else _from_table(rows)
     if memory_mib is None:
         found.notes.append("lscpu tells no memory: the nodes have none (give memory per node)")
     pcpus = pcpus_by_node(found.cpus)
     nodes = [NumaNode(n, pcpus.get(n, ()), memory_mib=memory_mib or 0) for n in found.nodes]
-    return finish_host(name or default_name(path), nodes, found.notes)
+    return finish_host(default_name(path), nodes, found.notes)
 
 
 # -- the table -------------------------------------------------------------------------------------
 
 
-def _from_table(rows: list[Any]) -> _Found:
+def _from_table(rows: list[Any]) -> _Machine:
     if len(rows) > PCPUS_MAX:
         raise InputError("lscpu", "cpus", f"has more than {PCPUS_MAX} rows")
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(f"cpus[{index}]", "", "must be an object")
-    found = _Found([], set(), [])
+    found = _Machine([], set(), [])
     offline = [at for at, row in enumerate(rows) if _is_offline(row)]
     columns = set(rows[0]) if rows else set()
     if not any(_told(row, "node") for row in rows):
@@ -185,7 +170,7 @@ def _number(row: Row, key: str, thing: str, *, need: bool = False) -> int:
 # -- the summary -----------------------------------------------------------------------------------
 
 
-def _from_summary(pairs: Pairs) -> _Found:
+def _from_summary(pairs: Pairs) -> _Machine:
     facts: dict[str, str] = {}
     members: dict[int, list[int]] = {}
     named = 0
@@ -199,7 +184,7 @@ def _from_summary(pairs: Pairs) -> _Found:
             members[node] = sorted(_cpus(data, name, facts))
             if (named := named + len(members[node])) > IDS_MAX:
                 raise InputError("lscpu", name, f"names more than {IDS_MAX} CPUs with those before")
-    found = _Found([], set(members), [])
+    found = _Machine([], set(members), [])
     told = next((name for name in (_ONLINE, _MASK) if name in facts), None)
     online = None if told is None else _cpus(facts[told], told, facts)
     if online is not None and not members:
@@ -223,7 +208,7 @@ def _cpus(data: str, name: str, facts: dict[str, str]) -> frozenset[int]:
     return parse_ids(data, thing="lscpu", field=name)
 
 
-def _assume_cores(found: _Found, facts: dict[str, str], members: dict[int, list[int]]) -> None:
+def _assume_cores(found: _Machine, facts: dict[str, str], members: dict[int, list[int]]) -> None:
     threads, sockets = _fact(facts, "Thread(s) per core"), _fact(facts, "Socket(s)")
     if threads > 1:
         found.notes.append(

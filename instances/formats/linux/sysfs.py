@@ -3,6 +3,8 @@
 Format: the kernel's ``Documentation/ABI/stable/sysfs-devices-node``, ``admin-guide/cputopology``
 and ``admin-guide/mm/numaperf`` (the HMAT under ``nodeN/access*/initiators``). Archives are those
 of hwloc's ``hwloc-gather-topology``. Rows of distances list the nodes that are online.
+
+Told are cores, caches, memory (all and free), pages, distances, HMAT, devices with SR-IOV.
 """
 
 from __future__ import annotations
@@ -10,10 +12,11 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from numaplace.instances.files import STDIN
-from numaplace.instances.filetree import Archive, Below, Folder, Tree
+from numaplace.instances.filetree import Archive, Below, FileTree, Folder
 from numaplace.instances.formats.linux.sysfs_node import (
     NODE,
     read_access,
@@ -39,7 +42,7 @@ from numaplace.instances.hostparts import (
     pcpus_by_node,
 )
 from numaplace.instances.ranges import format_ids, parse_ids
-from numaplace.instances.reading import located
+from numaplace.instances.reading import naming_file
 from numaplace.models.errors import InputError
 from numaplace.models.topology import ID_MAX, NODES_MAX, NumaNode
 
@@ -56,26 +59,10 @@ def sniff(head: str, path: Path) -> bool:
     return path.is_dir() or re.search(r"\.(tar(\.(bz2|gz|xz))?|tgz|tbz2?|txz)$", name) is not None
 
 
-def read_host(path: Path, name: str | None = None) -> HostReading:
-    """Read a host from sysfs.
-
-    Parameters
-    ----------
-    path
-        ``/`` for the machine at hand, a folder or a tar archive with a ``sys`` in it.
-    name
-        Name of the host; None takes the machine's, or else the file's.
-
-    Raises
-    ------
-    InputError
-        If there is no such copy, or it describes no valid host.
-    """
-    with located(str(path)):
-        return _host(_open(path), path, name)
-
-
-def _host(tree: Tree, path: Path, name: str | None) -> HostReading:
+@naming_file
+def read_host(path: Path) -> HostReading:
+    """Read a host from ``/``, a folder or a tar archive with ``sys``; `InputError` without."""
+    tree = _open(path)
     notes: list[str] = []
     ids = _node_ids(tree)
     if ids:
@@ -91,15 +78,12 @@ def _host(tree: Tree, path: Path, name: str | None) -> HostReading:
         free = {0: read_free(tree, None)}
     notes += _cpuset_notes(tree, owner, ids)
     pcpus = pcpus_by_node(_cpu(tree, cpu, node, notes) for cpu, node in sorted(owner.items()))
-    nodes = [
-        NumaNode(n.id, pcpus.get(n.id, ()), n.memory_mib, n.reserved_mib, n.pages_2m, n.pages_1g)
-        for n in nodes
-    ]
+    nodes = [replace(node, pcpus=pcpus.get(node.id, ())) for node in nodes]
     latency, bandwidth = read_access(tree, ids)
     home = {number: frozenset(p.id for p in pcpus.get(number, ())) for number in ids}
     devices = read_devices(tree, home, notes)
     return finish_host(
-        name or _host_name(tree, path) or default_name(path),
+        _host_name(tree, path) or default_name(path),
         nodes,
         list(dict.fromkeys(notes)),
         distances=read_distances(tree, ids),
@@ -111,12 +95,12 @@ def _host(tree: Tree, path: Path, name: str | None) -> HostReading:
     )
 
 
-def _open(path: Path) -> Tree:
+def _open(path: Path) -> FileTree:
     if path == STDIN:
         raise InputError("sysfs", "", "must be a folder or an archive, not standard input")
     if not path.exists():
         raise InputError("sysfs", "", "does not exist")
-    tree: Tree = Folder(path) if path.is_dir() else Archive(path, _WANTED)
+    tree: FileTree = Folder(path) if path.is_dir() else Archive(path, _WANTED)
     for folder in ("", *tree.names("")):
         below = Below(tree, folder) if folder else tree
         if below.names(CPU) or below.names(NODE):
@@ -125,7 +109,7 @@ def _open(path: Path) -> Tree:
     raise InputError("sysfs", "", reason)
 
 
-def _host_name(tree: Tree, path: Path) -> str | None:
+def _host_name(tree: FileTree, path: Path) -> str | None:
     if path.resolve() == Path("/"):
         return platform.node() or None
     hostname = tree.text("proc/sys/kernel/hostname")
@@ -133,11 +117,11 @@ def _host_name(tree: Tree, path: Path) -> str | None:
     return gathered[1] if gathered else (hostname or "").strip() or None
 
 
-def _cpu_ids(tree: Tree) -> list[int]:
+def _cpu_ids(tree: FileTree) -> list[int]:
     return numbered(tree, CPU, "cpu")
 
 
-def _node_ids(tree: Tree) -> list[int]:
+def _node_ids(tree: FileTree) -> list[int]:
     ids = numbered(tree, NODE, "node")
     online = read_list(tree, f"{NODE}/online")
     kept = [number for number in ids if online is None or number in online]
@@ -146,7 +130,7 @@ def _node_ids(tree: Tree) -> list[int]:
     return kept
 
 
-def _online(tree: Tree) -> tuple[frozenset[int] | None, set[int]]:
+def _online(tree: FileTree) -> tuple[frozenset[int] | None, set[int]]:
     """Return the CPUs that are online; if no list tells them, those that say they are not."""
     online = read_list(tree, f"{CPU}/online")
     if online is not None:
@@ -155,7 +139,7 @@ def _online(tree: Tree) -> tuple[frozenset[int] | None, set[int]]:
     return None, {cpu for cpu, text in each.items() if text.strip() == "0"}
 
 
-def _cpuset_notes(tree: Tree, owner: Iterable[int], ids: Iterable[int]) -> list[str]:
+def _cpuset_notes(tree: FileTree, owner: Iterable[int], ids: Iterable[int]) -> list[str]:
     """Remark on what the live machine has, but this process may not use (its cgroup's cpuset)."""
     status = tree.text("proc/self/status") or ""
     notes: list[str] = []
@@ -169,7 +153,7 @@ def _cpuset_notes(tree: Tree, owner: Iterable[int], ids: Iterable[int]) -> list[
     return notes
 
 
-def _owners(tree: Tree, ids: Iterable[int], notes: list[str]) -> dict[int, int]:
+def _owners(tree: FileTree, ids: Iterable[int], notes: list[str]) -> dict[int, int]:
     """Return the node of each CPU that is online."""
     owner: dict[int, int] = {}
     online, offline = _online(tree)
@@ -191,7 +175,7 @@ def _owners(tree: Tree, ids: Iterable[int], notes: list[str]) -> dict[int, int]:
     return owner
 
 
-def _cpu(tree: Tree, cpu: int, node: int, notes: list[str]) -> CpuFacts:
+def _cpu(tree: FileTree, cpu: int, node: int, notes: list[str]) -> CpuFacts:
     folder = f"{CPU}/cpu{cpu}/topology"
     package = read_whole(tree, f"{folder}/physical_package_id", -1, ID_MAX)
     number = read_whole(tree, f"{folder}/core_id", -1, ID_MAX)
@@ -219,7 +203,7 @@ def _cpu(tree: Tree, cpu: int, node: int, notes: list[str]) -> CpuFacts:
     return CpuFacts(cpu, node, core, package, _last_cache(tree, cpu))
 
 
-def _last_cache(tree: Tree, cpu: int) -> Hashable:
+def _last_cache(tree: FileTree, cpu: int) -> Hashable:
     """Return the level of the last cache, 2 or higher, and the first CPU there; None if unknown."""
     last, shared = 1, None
     for number in numbered(tree, f"{CPU}/cpu{cpu}/cache", "index"):

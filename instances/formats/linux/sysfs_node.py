@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from numaplace.instances.filetree import Tree
+from numaplace.instances.filetree import FileTree
 from numaplace.instances.formats.linux.sysfs_text import numbered, read_whole
 from numaplace.instances.hostmemory import Free
-from numaplace.instances.hostparts import HugePools, huge_pools, other_pages_note
+from numaplace.instances.hostparts import sized_node
 from numaplace.instances.ranges import parse_whole
 from numaplace.models.errors import InputError
 from numaplace.models.topology import DISTANCE_MAX, MIB_MAX, NumaNode
@@ -21,20 +21,14 @@ _KIB_MAX = MIB_MAX * 1024
 Values = dict[tuple[int, int], float]
 
 
-def read_node(tree: Tree, number: int, notes: list[str]) -> NumaNode:
+def read_node(tree: FileTree, number: int, notes: list[str]) -> NumaNode:
     """Return a node with its memory and pages, without its CPUs."""
     folder = f"{NODE}/node{number}"
-    pools = _pools(tree, number, notes)
-    return NumaNode(
-        number,
-        memory_mib=read_memory_mib(tree, f"{folder}/meminfo", notes),
-        reserved_mib=pools.other_mib,
-        pages_2m=pools.pages_2m,
-        pages_1g=pools.pages_1g,
-    )
+    memory_mib = read_memory_mib(tree, f"{folder}/meminfo", notes)
+    return sized_node(number, memory_mib, _huge_pages(tree, number, notes), notes)
 
 
-def read_memory_mib(tree: Tree, path: str, notes: list[str]) -> int:
+def read_memory_mib(tree: FileTree, path: str, notes: list[str]) -> int:
     """Return all the memory of a meminfo."""
     text = tree.text(path)
     match = _MEMORY.search(text or "")
@@ -47,7 +41,7 @@ def read_memory_mib(tree: Tree, path: str, notes: list[str]) -> int:
     return kib // 1024
 
 
-def read_free(tree: Tree, number: int | None) -> Free | None:
+def read_free(tree: FileTree, number: int | None) -> Free | None:
     """Return what nobody has, and the file cache not used of late; None if it is not told."""
     folder = "proc" if number is None else f"{NODE}/node{number}"
     found = dict(_FREE.findall(tree.text(f"{folder}/meminfo") or ""))
@@ -64,7 +58,7 @@ def read_free(tree: Tree, number: int | None) -> Free | None:
     return Free(free_mib + 2 * pages_2m + 1024 * pages_1g, pages_2m, pages_1g)
 
 
-def _pools(tree: Tree, number: int, notes: list[str]) -> HugePools:
+def _huge_pages(tree: FileTree, number: int, notes: list[str]) -> dict[int, int]:
     folder = f"{NODE}/node{number}/hugepages"
     counts: dict[int, int] = {}
     for entry in tree.names(folder):
@@ -76,12 +70,10 @@ def _pools(tree: Tree, number: int, notes: list[str]) -> HugePools:
         counts[int(match[1])] = total
         if free is not None and free < total:
             notes.append(f"node {number}: {total - free} of {total} {entry} are in use now")
-    pools = huge_pools(counts)
-    notes += other_pages_note(number, pools)
-    return pools
+    return counts
 
 
-def read_distances(tree: Tree, ids: list[int]) -> Values:
+def read_distances(tree: FileTree, ids: list[int]) -> Values:
     """Return the SLIT; a row lists the nodes that are online."""
     distances: Values = {}
     for number in ids:
@@ -97,7 +89,7 @@ def read_distances(tree: Tree, ids: list[int]) -> Values:
     return distances
 
 
-def read_access(tree: Tree, ids: list[int]) -> tuple[Values, Values]:
+def read_access(tree: FileTree, ids: list[int]) -> tuple[Values, Values]:
     """Return latency in ns and bandwidth in MB/s from the best initiators of each node.
 
     ``access1`` counts CPUs only, ``access0`` also other initiators, and is older.
@@ -117,7 +109,7 @@ def read_access(tree: Tree, ids: list[int]) -> tuple[Values, Values]:
     return latency, bandwidth
 
 
-def read_gpu_nodes(tree: Tree) -> dict[int, bool]:
+def read_gpu_nodes(tree: FileTree) -> dict[int, bool]:
     """Return the nodes that NVIDIA's driver names as memory of its GPUs."""
     texts = [tree.text(f"{_GPUS}/{gpu}/numa_status") or "" for gpu in tree.names(_GPUS)]
     found = (re.search(r"^Node:\s*(\d{1,7})$", text, re.MULTILINE | re.ASCII) for text in texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from numaplace.instances.filetree import Tree
+from numaplace.instances.filetree import FileTree
 from numaplace.instances.formats.linux.sysfs_text import read_whole
 from numaplace.instances.pci import kind_of
 from numaplace.instances.pci_address import parse_pci_address
@@ -19,7 +19,9 @@ _ROOT = re.compile(r"(?:^|/)pci([0-9a-f]{4,8}:[0-9a-f]{2})/", re.ASCII)
 _HEX = re.compile(r"(?:0x)?([0-9a-f]{1,8})", re.ASCII | re.IGNORECASE)
 
 
-def read_devices(tree: Tree, pcpus: Mapping[int, frozenset[int]], notes: list[str]) -> list[Device]:
+def read_devices(
+    tree: FileTree, pcpus: Mapping[int, frozenset[int]], notes: list[str]
+) -> list[Device]:
     """Return the devices that VMs may ask for (see `numaplace.instances.pci`).
 
     A physical function with SR-IOV stands for its virtual functions: they are counted in
@@ -48,14 +50,11 @@ def read_devices(tree: Tree, pcpus: Mapping[int, frozenset[int]], notes: list[st
             devices.append(device)
     if left_out:
         notes.append(f"{left_out} PCI devices of kinds VMs do not ask for: left out")
-    unknown = sum(1 for device in devices if not device.nodes)
-    if unknown:
-        notes.append(f"the node of {unknown} PCI devices is not told")
     return devices
 
 
 def _device(
-    tree: Tree, address: str, pcpus: Mapping[int, frozenset[int]], notes: list[str]
+    tree: FileTree, address: str, pcpus: Mapping[int, frozenset[int]], notes: list[str]
 ) -> Device | None:
     folder = f"{DEVICES}/{address}"
     pci_class = _hex(tree, f"{folder}/class")
@@ -74,7 +73,7 @@ def _device(
     )
 
 
-def _hex(tree: Tree, path: str) -> int | None:
+def _hex(tree: FileTree, path: str) -> int | None:
     text = tree.text(path)
     if text is None or not text.strip():
         return None
@@ -85,7 +84,7 @@ def _hex(tree: Tree, path: str) -> int | None:
     return int(match[1], 16)
 
 
-def _nodes(tree: Tree, folder: str, pcpus: Mapping[int, frozenset[int]]) -> frozenset[int]:
+def _nodes(tree: FileTree, folder: str, pcpus: Mapping[int, frozenset[int]]) -> frozenset[int]:
     """Return ``numa_node``; where the firmware does not tell it, the nodes of the local CPUs."""
     if len(pcpus) == 1:
         return frozenset(pcpus)
@@ -99,7 +98,7 @@ def _nodes(tree: Tree, folder: str, pcpus: Mapping[int, frozenset[int]]) -> froz
     return frozenset(number for number, cpus in pcpus.items() if cpus & local)
 
 
-def _local_cpus(tree: Tree, folder: str) -> frozenset[int]:
+def _local_cpus(tree: FileTree, folder: str) -> frozenset[int]:
     listed, mask = tree.text(f"{folder}/local_cpulist"), tree.text(f"{folder}/local_cpus")
     if listed is not None:
         return parse_ids(listed, thing=f"{folder}/local_cpulist", field="")
@@ -108,7 +107,7 @@ def _local_cpus(tree: Tree, folder: str) -> frozenset[int]:
     return frozenset()
 
 
-def _functions(tree: Tree, folder: str, address: str, notes: list[str]) -> int:
+def _functions(tree: FileTree, folder: str, address: str, notes: list[str]) -> int:
     total = read_whole(tree, f"{folder}/sriov_totalvfs", 0, ID_MAX) or 0
     made = read_whole(tree, f"{folder}/sriov_numvfs", 0, ID_MAX) or 0
     if total and not made:
@@ -116,6 +115,6 @@ def _functions(tree: Tree, folder: str, address: str, notes: list[str]) -> int:
     return made or 1
 
 
-def _root(tree: Tree, folder: str) -> str | None:
+def _root(tree: FileTree, folder: str) -> str | None:
     match = _ROOT.search(f"{tree.real(folder) or ''}/")
     return match[1] if match else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from numaplace.instances.filetree import Tree
+from numaplace.instances.filetree import FileTree
 from numaplace.instances.ranges import parse_ids, parse_mask, parse_whole
 
 
-def read_list(tree: Tree, path: str) -> frozenset[int] | None:
+def read_list(tree: FileTree, path: str) -> frozenset[int] | None:
     """Return the ids of a list; None if there is no such file."""
     text = tree.text(path)
     if text is None:
@@ -16,7 +16,7 @@ def read_list(tree: Tree, path: str) -> frozenset[int] | None:
     return parse_ids(text, thing=path, field="", exclusions=False)
 
 
-def read_list_or_mask(tree: Tree, *paths: str) -> frozenset[int] | None:
+def read_list_or_mask(tree: FileTree, *paths: str) -> frozenset[int] | None:
     """Return the first of several files that is there; names that end in ``list`` hold lists."""
     for path in paths:
         text = tree.text(path)
@@ -28,7 +28,7 @@ def read_list_or_mask(tree: Tree, *paths: str) -> frozenset[int] | None:
     return None
 
 
-def read_whole(tree: Tree, path: str, low: int, high: int) -> int | None:
+def read_whole(tree: FileTree, path: str, low: int, high: int) -> int | None:
     """Return a whole number; None if the file is absent or empty."""
     text = tree.text(path)
     if text is None or not text.strip():
@@ -36,7 +36,7 @@ def read_whole(tree: Tree, path: str, low: int, high: int) -> int | None:
     return parse_whole(text, thing=path, field="", low=low, high=high)
 
 
-def numbered(tree: Tree, folder: str, prefix: str) -> list[int]:
+def numbered(tree: FileTree, folder: str, prefix: str) -> list[int]:
     """Return the numbers behind a prefix in a folder's names, ascending."""
     pattern = re.compile(rf"{prefix}(\d{{1,7}})", re.ASCII)
     found = (pattern.fullmatch(name) for name in tree.names(folder))

@@ -33,9 +33,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.balloon import whole_pages
 from numaplace.instances.formats.document.json_text import json_line, parse_json
 from numaplace.instances.formats.document.yaml_text import parse_yaml, yaml_line
+from numaplace.instances.formats.guest import guest_vm
+from numaplace.instances.formats.memory_binding import UNBOUND, Binding
 from numaplace.instances.formats.openstack.nova_specs import (
     Specs,
     cpu_policies,
@@ -45,11 +46,11 @@ from numaplace.instances.formats.openstack.nova_specs import (
     split_properties,
 )
 from numaplace.instances.ranges import parse_whole
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.reading import Reading, located, shown
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
-from numaplace.models.vm import VCPUS_MAX, VMS_MAX, CpuPolicy, GuestNuma, MemoryMode, Vm
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, CpuPolicy, MemoryMode, Vm
 
 _PROPERTIES = ("properties", "extra_specs", "os-flv-with-ext-specs:extra_specs")
 _SHOWN_MAX = 8
@@ -133,28 +134,20 @@ def _vm(flavour: dict[str, object], notes: list[str]) -> Vm:
     pages = page_size(specs, notes)
     implied = pages is not None or cpu_policy is CpuPolicy.DEDICATED
     cells = guest_cells(specs, vcpus, memory_mib, implied, notes)
-    stated = [cell.memory_mib for cell in cells] or [memory_mib]
-    parts = whole_pages(name, stated, pages or PageSize.SMALL, notes)
-    cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(cells, parts, strict=False))
-    memory_mib = sum(parts)
-    vm = Vm(
+    vm = guest_vm(
         name,
         vcpus,
         memory_mib,
-        cpu_policy=cpu_policy,
-        thread_policy=thread_policy,
-        page_size=pages or PageSize.SMALL,
-        memory_mode=MemoryMode.STRICT if cells else MemoryMode.PREFERRED,
-        guest_numa=GuestNuma.EXPLICIT if cells else GuestNuma.NONE,
-        cells=cells,
+        cells,
+        notes,
+        pages=pages or PageSize.SMALL,
+        binding=Binding(MemoryMode.STRICT) if cells else UNBOUND,
         devices=devices(specs, bool(cells), notes),
     )
-    unused = specs.unused()
-    if unused:
-        more = f" and {len(unused) - _SHOWN_MAX} more" if len(unused) > _SHOWN_MAX else ""
-        shown = ", ".join(f"{key:.60}" for key in unused[:_SHOWN_MAX])
-        notes.append(f"{thing}: extra specs left out: {shown}{more}")
-    return vm
+    if unused := specs.unused():
+        left = shown([f"{key:.60}" for key in unused], _SHOWN_MAX)
+        notes.append(f"{thing}: extra specs left out: {left}")
+    return replace(vm, cpu_policy=cpu_policy, thread_policy=thread_policy)
 
 
 def _whole(fields: dict[str, object], key: str, thing: str, high: int) -> int:

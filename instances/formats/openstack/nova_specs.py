@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from numaplace.instances.formats.guest import missing_vcpus
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.models.errors import InputError
 from numaplace.models.topology import MIB_MAX
@@ -192,16 +193,15 @@ def _stated_cell(specs: Specs, number: int) -> tuple[frozenset[int], int] | None
 def _check_cells(
     specs: Specs, cells: list[tuple[frozenset[int], int]], vcpus: int, memory_mib: int
 ) -> None:
-    seen: set[int] = set()
-    for number, (cpus, _) in enumerate(cells):
-        key = f"hw:numa_cpus.{number}"
-        if cpus & seen:
-            raise specs.error(key, f"vCPU {min(cpus & seen)} is in another cell too")
-        if max(cpus) >= vcpus:
-            raise specs.error(key, f"vCPU {max(cpus)} does not exist, the flavour has {vcpus}")
-        seen |= cpus
-    if len(seen) < vcpus:
-        raise specs.error("hw:numa_cpus", f"cells hold {len(seen)} vCPUs, the flavour has {vcpus}")
+    missing = missing_vcpus(
+        [cpus for cpus, _ in cells],
+        vcpus,
+        "the flavour has",
+        lambda number, reason: specs.error(f"hw:numa_cpus.{number}", reason),
+    )
+    if missing:
+        reason = f"cells hold {vcpus - len(missing)} vCPUs, the flavour has {vcpus}"
+        raise specs.error("hw:numa_cpus", reason)
     total = sum(mib for _, mib in cells)
     if total != memory_mib:
         raise specs.error("hw:numa_mem", f"cells hold {total} MiB, the flavour has {memory_mib}")

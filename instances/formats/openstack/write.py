@@ -7,34 +7,29 @@ how it holds pCPUs, its page size and how near its devices must be.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from numaplace.instances.formats.write_placed import (
-    PAGE_KIB,
-    Affinity,
-    PlacedVm,
-    hard_only,
-    placed_vm,
-)
+from numaplace.instances.formats.format import AffinityKind, AppliedFile
+from numaplace.instances.formats.placed import PlacedVm
+from numaplace.instances.formats.write_placed import PAGE_KIB
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
 from numaplace.models.units import PageSize
-from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+from numaplace.models.vm import CpuPolicy, MemoryMode
 
 
 def write_openstack(
-    instance: Instance, plan: Plan, vm: Vm, *, affinity: Affinity = Affinity.HARD
+    placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
     """Return a flavour for a planned VM, as JSON.
 
     Raises
     ------
     InputError
-        If the plan does not place the VM, or Nova could not cut it as planned.
+        If Nova could not cut it as planned.
     """
-    placed = placed_vm(instance, plan, vm)
-    notes = [*placed.notes, *hard_only(placed, affinity, "Nova")]
+    vm = placed.vm
+    notes: list[str] = []
     specs = _cpu_specs(placed) | _cell_specs(placed, notes)
     if vm.page_size is not PageSize.SMALL:
         specs["hw:mem_page_size"] = str(PAGE_KIB[vm.page_size])
@@ -88,3 +83,8 @@ def _device_specs(placed: PlacedVm, notes: list[str]) -> dict[str, str]:
     notes.append(f"{placed.thing}: its device requests need PCI aliases of the same names in Nova")
     alias = ",".join(f"{request.kind}:{request.count}" for request in requests)
     return {"pci_passthrough:alias": alias, "hw:pci_numa_affinity_policy": policies[0]}
+
+
+def join(files: Sequence[AppliedFile]) -> str:
+    """Return flavours as one list."""
+    return "[\n" + ",\n".join(file.text.rstrip("\n") for file in files) + "\n]\n"

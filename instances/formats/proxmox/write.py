@@ -19,76 +19,48 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.pins import changed_pins
-from numaplace.instances.formats.proxmox.conf import NUMA_MAX
-from numaplace.instances.formats.write_placed import (
-    Affinity,
-    NumberedCell,
-    PlacedVm,
-    amounts_note,
-    exchanged_devices,
-    hard_only,
-    placed_vm,
-)
+from numaplace.instances.formats.placed import NumberedCell, PlacedVm
+from numaplace.instances.formats.proxmox.numa import NUMA_MAX, POLICIES
+from numaplace.instances.formats.write_placed import amounts_note, exchanged_devices
 from numaplace.instances.pci_address import parse_pci_functions
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
 from numaplace.models.units import PageSize
-from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+from numaplace.models.vm import CpuPolicy
 
-NEW = "new configuration"
 HOSTPCI_MAX = 16
-_POLICIES = {
-    MemoryMode.STRICT: "bind",
-    MemoryMode.PREFERRED: "preferred",
-    MemoryMode.INTERLEAVE: "interleave",
-}
+_POLICY_OF = {mode: policy for policy, mode in POLICIES.items()}
 _PAGES = {PageSize.HUGE_2M: "2", PageSize.HUGE_1G: "1024"}
 _LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):[ \t]*(.*?)\s*")
 
 
 def write_proxmox(
-    instance: Instance,
-    plan: Plan,
-    vm: Vm,
-    source: str | None = None,
-    *,
-    file: str = NEW,
-    affinity: Affinity = Affinity.HARD,
+    placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
-    """Return the configuration of a planned VM.
-
-    Parameters
-    ----------
-    source
-        Its configuration so far, that `proxmox.read_vms` reads; None: a new one, without disks
-        and network.
+    """Return the configuration of a planned VM: its `source`, edited, or a new one.
 
     Raises
     ------
     InputError
-        If the plan does not place the VM, or Proxmox would refuse or not do what it says.
+        If Proxmox would refuse or not do what the plan says.
     """
-    placed = placed_vm(instance, plan, vm)
-    notes = [*placed.notes, *hard_only(placed, affinity, "Proxmox")]
-    conf = _Conf(source or "")
+    conf = EditedConf(source or "")
     if source is None:
-        conf.set("name", vm.name)
-        notes.append(f"{placed.thing}: the new configuration has no disks and no network")
+        conf.set("name", placed.vm.name)
     if "memory" in (conf.value("hotplug") or "").split(","):
         reason = f"{file}: memory hotplug does not go with cells of the plan's size"
         raise placed.error("hotplug", reason)
     _apply_vcpus(conf, placed)
-    notes += _apply_memory(conf, placed)
+    notes = _apply_memory(conf, placed)
     notes += _apply_numa(conf, placed)
     notes += _apply_affinity(conf, placed)
     _apply_devices(conf, placed)
     return Reading(conf.result(), tuple(notes))
 
 
-class _Conf:
+class EditedConf:
     """Lines of a configuration; keys are those before the first section."""
 
     def __init__(self, text: str) -> None:
@@ -139,7 +111,7 @@ class _Conf:
         return "".join([*self.lines, *self.rest])
 
 
-def _apply_vcpus(conf: _Conf, placed: PlacedVm) -> None:
+def _apply_vcpus(conf: EditedConf, placed: PlacedVm) -> None:
     vcpus = placed.vm.vcpus
     old = int(conf.value("sockets") or "1") * int(conf.value("cores") or "1")
     if old != vcpus or conf.value("cores") is None:
@@ -149,7 +121,7 @@ def _apply_vcpus(conf: _Conf, placed: PlacedVm) -> None:
             conf.remove("vcpus")
 
 
-def _apply_memory(conf: _Conf, placed: PlacedVm) -> list[str]:
+def _apply_memory(conf: EditedConf, placed: PlacedVm) -> list[str]:
     memory = str(placed.vm.memory_mib)
     if (conf.value("memory") or "").removeprefix("current=") != memory:
         conf.set("memory", memory)
@@ -160,16 +132,16 @@ def _apply_memory(conf: _Conf, placed: PlacedVm) -> list[str]:
         reason = f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"
         return [f"{placed.thing}: {reason}"]
     least = int(conf.value("balloon") or "0")
-    if 0 < least < placed.target_mib and placed.vm.balloon_mib:
+    if placed.keeps(least):
         return [placed.keeps_note(least)]
     if least not in (0, placed.target_mib):
         conf.set("balloon", memory)
     return []
 
 
-def _apply_numa(conf: _Conf, placed: PlacedVm) -> list[str]:
+def _apply_numa(conf: EditedConf, placed: PlacedVm) -> list[str]:
     notes: list[str] = []
-    groups = [(cell,) for cell in placed.cells] if placed.shows_cells else [placed.cells]
+    groups = placed.groups
     if len(groups) > NUMA_MAX:
         reason = f"Proxmox has numa0 to numa{NUMA_MAX - 1}, the plan {len(groups)} guest cells"
         raise placed.error("cells", reason)
@@ -198,7 +170,7 @@ def _numa_line(placed: PlacedVm, cells: tuple[NumberedCell, ...]) -> str:
         "cpus": _semicolons(vcpu for cell in cells for vcpu in cell.vcpus),
         "hostnodes": _semicolons(nodes),
         "memory": str(sum(cell.size_mib for cell in cells)),
-        "policy": _POLICIES[placed.binding(nodes).mode],
+        "policy": _POLICY_OF[placed.binding(nodes).mode],
     }
     return ",".join(f"{key}={value}" for key, value in parts.items())
 
@@ -213,7 +185,7 @@ def _semicolons(ids: Iterable[int]) -> str:
     return format_ids(ids).replace(",", ";")
 
 
-def _apply_affinity(conf: _Conf, placed: PlacedVm) -> list[str]:
+def _apply_affinity(conf: EditedConf, placed: PlacedVm) -> list[str]:
     was = conf.value("affinity")
     conf.set("affinity", _affinity_text(placed))
     notes = changed_pins(placed.thing, [("affinity", was, conf.value("affinity") or "")])
@@ -234,7 +206,7 @@ def _affinity_text(placed: PlacedVm) -> str:
     return ",".join([first if "-" in first else f"{first}-{first}", *rest])
 
 
-def _apply_devices(conf: _Conf, placed: PlacedVm) -> None:
+def _apply_devices(conf: EditedConf, placed: PlacedVm) -> None:
     spelt: dict[str, tuple[str, str]] = {}
     for key in conf.keys("hostpci"):
         for item in (conf.value(key) or "").split(","):

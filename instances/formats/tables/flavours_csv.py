@@ -42,7 +42,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.balloon import whole_pages
+from numaplace.instances.formats.guest import whole_pages
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int

@@ -39,8 +39,8 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """Columns of a table: its form, the place of each field, and the names of all others."""
+class TraceColumns:
+    """TraceColumns of a table: its form, the place of each field, and the names of all others."""
 
     form: Form
     position: Mapping[str, int]
@@ -56,7 +56,7 @@ def check_fields(fields: Iterable[str]) -> None:
             raise InputError("trace", "columns", reason)
 
 
-def resolve(header: Sequence[str], stated: Mapping[str, str]) -> Columns:
+def resolve(header: Sequence[str], stated: Mapping[str, str]) -> TraceColumns:
     """Return which column is what.
 
     Parameters
@@ -84,7 +84,7 @@ def resolve(header: Sequence[str], stated: Mapping[str, str]) -> Columns:
         position[field] = first
     used = set(position.values())
     ignored = tuple(name for place, name in enumerate(header) if place not in used)
-    return Columns(form, position, len(header), ignored)
+    return TraceColumns(form, position, len(header), ignored)
 
 
 def _candidates(header: Sequence[str], stated: Mapping[str, str]) -> dict[str, list[int]]:

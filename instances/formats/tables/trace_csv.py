@@ -33,16 +33,19 @@ from pathlib import Path
 import numpy as np
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.tables.trace_columns import Columns, Form, check_fields, resolve
+from numaplace.instances.formats.tables.trace_columns import (
+    Form,
+    TraceColumns,
+    check_fields,
+    resolve,
+)
+from numaplace.instances.formats.tables.trace_fields import MIB_PER_GIB, RowProblem, split_line
 from numaplace.instances.formats.tables.trace_rows import (
-    MIB_PER_GIB,
     Log,
-    Problem,
     Rows,
     numbered_lines,
     read_events,
     read_lifetimes,
-    split_line,
 )
 from numaplace.instances.reading import located
 from numaplace.models.errors import InputError
@@ -67,13 +70,13 @@ class TraceReport:
     examples
         The first occurrence of each: ``line 17: cpu 'x' is no number``.
     ignored
-        Columns that were not read.
+        TraceColumns that were not read.
     """
 
     rows: int
     vms: int
-    problems: Mapping[Problem, int]
-    examples: Mapping[Problem, str]
+    problems: Mapping[RowProblem, int]
+    examples: Mapping[RowProblem, str]
     ignored: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
@@ -159,7 +162,7 @@ def read_trace(
         raise InputError("trace", "", "has no rows", file=file, line=line)
     trace = _trace(vms)
     _check_worth(trace, file)
-    order = [problem for problem in Problem if problem in log.first]
+    order = [problem for problem in RowProblem if problem in log.first]
     return trace, TraceReport(
         log.rows,
         len(vms),
@@ -169,7 +172,7 @@ def read_trace(
     )
 
 
-def _table(header: str, columns: Mapping[str, str]) -> Columns:
+def _table(header: str, columns: Mapping[str, str]) -> TraceColumns:
     if not header:
         raise InputError("trace", "", "is empty, a header line is needed")
     try:

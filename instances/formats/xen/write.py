@@ -18,77 +18,47 @@ since 4.12 ``cpus`` alone does not say so: automatic placement then chooses node
 
 from __future__ import annotations
 
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.pins import changed_pins
-from numaplace.instances.formats.write_placed import (
-    Affinity,
-    PlacedVm,
-    exchanged_devices,
-    guest_distances,
-    main_node,
-    node_sums,
-    placed_vm,
-)
+from numaplace.instances.formats.placed import PlacedVm
+from numaplace.instances.formats.write_placed import exchanged_devices, guest_distances, node_sums
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.write_text import XlText
+from numaplace.instances.formats.xen.xl_cfg import bdf_of
 from numaplace.instances.formats.xen.xl_text import XlValue
 from numaplace.instances.pci_address import parse_pci_functions
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
-from numaplace.models.vm import VCPUS_MAX, CpuPolicy, MemoryMode, Vm
-
-NEW = "new configuration"
+from numaplace.models.vm import VCPUS_MAX, CpuPolicy, MemoryMode
 
 
 def write_xl(
-    instance: Instance,
-    plan: Plan,
-    vm: Vm,
-    source: str | None = None,
-    *,
-    file: str = NEW,
-    affinity: Affinity = Affinity.BOTH,
+    placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
-    """Return the xl configuration of a planned VM.
-
-    Parameters
-    ----------
-    source
-        Its configuration so far, that `xl_cfg.read_vms` reads; None: a new one, without disks and
-        network.
-    file
-        What `source` is called in errors.
+    """Return the xl configuration of a planned VM: its `source`, edited, or a new one.
 
     Raises
     ------
     InputError
-        If the plan does not place the VM, or Xen would refuse or not do what it says.
+        If Xen would refuse or not do what the plan says.
     """
-    placed = placed_vm(instance, plan, vm)
-    notes = list(placed.notes)
     text = XlText(source or "", file)
     if source is None:
-        text.set("name", vm.name)
+        text.set("name", placed.vm.name)
         if placed.shows_cells:
             text.set("type", "hvm")
-        notes.append(f"{placed.thing}: the new configuration has no disks and no network")
-    hvm = _is_hvm(text) or (source is None and placed.shows_cells)
+    hvm = _kind(text) == "hvm" or (source is None and placed.shows_cells)
     _apply_vcpus(text, placed)
-    notes += _apply_memory(text, placed, hvm)
+    notes = [*_apply_memory(text, placed, hvm)]
     notes += _apply_affinity(text, placed, affinity)
     notes += _apply_vnuma(text, placed, hvm)
     notes += _memory_notes(placed, affinity)
     _apply_devices(text, placed)
-    if vm.page_size is not PageSize.SMALL:
-        notes.append(f"{placed.thing}: xl cannot ask for {vm.page_size} pages")
+    if placed.vm.page_size is not PageSize.SMALL:
+        notes.append(f"{placed.thing}: xl cannot ask for {placed.vm.page_size} pages")
     return Reading(text.result(), tuple(notes))
-
-
-def _is_hvm(text: XlText) -> bool:
-    return _kind(text) == "hvm"
 
 
 def _kind(text: XlText) -> str:
@@ -120,7 +90,7 @@ def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> tuple[str, ...]:
     now = text.value("memory")
     now_mib = _number(now, MIB_MAX) if isinstance(now, str) else 0
     notes: tuple[str, ...] = ()
-    if 0 < now_mib < placed.target_mib and not placed.ballooned and placed.vm.balloon_mib:
+    if placed.keeps(now_mib):
         notes = (placed.keeps_note(now_mib),)
     else:
         _set_mib(text, "memory", placed.target_mib)
@@ -135,14 +105,14 @@ def _set_mib(text: XlText, key: str, mib: int) -> None:
         text.set_number(key, mib)
 
 
-def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[str]:
+def _apply_affinity(text: XlText, placed: PlacedVm, affinity: AffinityKind) -> list[str]:
     masks = placed.pins
     hard = placed.vm.hard_nodes
     nodes = (node for node in placed.host.nodes if hard is not None and node.id in hard)
     allowed = format_ids(pcpu.id for node in nodes for pcpu in node.pcpus)
     now = {
-        "cpus": (allowed,) * len(masks) if affinity is Affinity.SOFT else masks,
-        "cpus_soft": ("",) * len(masks) if affinity is Affinity.HARD else masks,
+        "cpus": (allowed,) * len(masks) if affinity is AffinityKind.SOFT else masks,
+        "cpus_soft": ("",) * len(masks) if affinity is AffinityKind.HARD else masks,
     }
     was: list[tuple[str, str | None, str]] = []
     for key, texts in now.items():
@@ -153,7 +123,7 @@ def _apply_affinity(text: XlText, placed: PlacedVm, affinity: Affinity) -> list[
         else:
             text.set(key, texts[0] if len(set(texts)) == 1 else texts)
     notes = list(changed_pins(placed.thing, was))
-    if affinity is Affinity.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
+    if affinity is AffinityKind.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
         notes.append(f"{placed.thing}: its pCPUs are only wished for: others may run on them")
     return notes
 
@@ -178,7 +148,7 @@ def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
     for cell, row in zip(placed.cells, distances, strict=True):
         vnodes.append(
             (
-                f"pnode={main_node(cell)}",
+                f"pnode={cell.main_node}",
                 f"size={cell.size_mib}",
                 f"vcpus={format_ids(cell.vcpus)}",
                 f"vdistances={','.join(map(str, row))}",
@@ -193,12 +163,12 @@ def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
     return notes
 
 
-def _memory_notes(placed: PlacedVm, affinity: Affinity) -> list[str]:
+def _memory_notes(placed: PlacedVm, affinity: AffinityKind) -> list[str]:
     """Where Xen puts memory in another way than planned."""
     notes: list[str] = []
     homes = frozenset(cell.node for cell in placed.cells)
     if not placed.shows_cells:
-        if affinity is Affinity.HARD:
+        if affinity is AffinityKind.HARD:
             notes.append("without cpus_soft Xen (since 4.12) may put its memory on other nodes")
         if placed.memory_nodes != homes:
             nodes = format_ids(placed.memory_nodes)
@@ -232,8 +202,6 @@ def _apply_devices(text: XlText, placed: PlacedVm) -> None:
 
 def _bdf(item: str) -> tuple[str, str]:
     """Address of a PCI specification, and how it is spelt there."""
-    parts = [part.strip() for part in item.split(",")]
-    named = [part[4:] for part in parts if part.startswith("bdf=")]
-    spelt = (named[0] if named else parts[0]).split("@")[0].strip("() ")
+    spelt = bdf_of(item)
     address, _ = parse_pci_functions(spelt, thing="xl configuration", field="pci")
     return address, spelt

@@ -26,7 +26,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from numaplace.instances.files import STDIN, read_text
-from numaplace.instances.formats.balloon import balloon_floor
+from numaplace.instances.formats.guest import guest_vm, note_plugged
 from numaplace.instances.formats.pins import CpuPins, resolve_pins
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.xl_cpus import (
@@ -39,13 +39,12 @@ from numaplace.instances.formats.xen.xl_cpus import (
 )
 from numaplace.instances.formats.xen.xl_text import XlSetting, XlValue, parse_xl_text
 from numaplace.instances.formats.xen.xl_vnuma import VirtualNode, parse_vnuma
-from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.pci_address import one_function
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError
 from numaplace.models.topology import MIB_MAX, Host
-from numaplace.models.units import PageSize
-from numaplace.models.vm import VCPUS_MAX, Cell, DeviceRequest, GuestNuma, MemoryMode, Vm
+from numaplace.models.vm import VCPUS_MAX, Cell, DeviceRequest, Vm
 
 LIMIT_BYTES = 2**20
 _LEFT_OUT = {
@@ -66,14 +65,9 @@ def sniff(head: str, path: Path) -> bool:
 
 
 def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
-    """Return the VM of an xl configuration file.
+    """Return the VM of an xl configuration, which is read, never executed.
 
-    Parameters
-    ----------
-    path
-        The file; it is read, never executed.
-    host
-        Where it is to run: needed to turn pCPUs into nodes; without it they are left out.
+    `host`, where they are to run, turns pCPUs into nodes; without it they are left out.
 
     Raises
     ------
@@ -149,19 +143,10 @@ def _vm(config: _Config, name: str, vnuma: tuple[VirtualNode, ...], notes: list[
     if total < wanted or (most is not None and total > most):
         key = "vcpus" if most is None else "maxvcpus"
         raise config.error("vnuma", f"its vcpus add up to {total}, {key} is {wanted}")
-    if total > vcpus:
-        notes.append(f"VM {name!r}: starts with {vcpus} vCPUs and may get {total}; all count")
+    note_plugged(name, vcpus, total, notes)
     memory_mib, least_mib = _memory(config, cells)
-    floor = balloon_floor(name, memory_mib, least_mib, PageSize.SMALL, MemoryMode.PREFERRED, notes)
-    return Vm(
-        name,
-        total,
-        memory_mib,
-        memory_min_mib=floor,
-        guest_numa=GuestNuma.EXPLICIT if cells else GuestNuma.NONE,
-        cells=cells,
-        devices=_devices(config, notes),
-    )
+    devices = _devices(config, notes)
+    return guest_vm(name, total, memory_mib, cells, notes, least_mib=least_mib, devices=devices)
 
 
 def _memory(config: _Config, cells: tuple[Cell, ...]) -> tuple[int, int]:
@@ -190,20 +175,16 @@ def _devices(config: _Config, notes: list[str]) -> tuple[DeviceRequest, ...]:
         for item in config.items("pci"):
             if not isinstance(item, str):
                 raise InputError(config.thing, "pci", "holds a list, must hold strings")
-            address, whole = parse_pci_functions(_bdf(item), thing=config.thing, field="pci")
+            spelt = bdf_of(item)
+            address = one_function(spelt, thing=config.thing, field="pci", notes=notes)
             if address in requests:
                 raise InputError(config.thing, "pci", f"device {address} is given twice")
-            if whole:
-                notes.append(
-                    f"{config.thing}: all functions of PCI slot {address[:-2]} are asked for; "
-                    "only function 0 is kept"
-                )
             requests[address] = DeviceRequest(address)
     return tuple(requests.values())
 
 
-def _bdf(item: str) -> str:
-    """The address in a PCI specification: the first part, or the value of ``bdf=``."""
+def bdf_of(item: str) -> str:
+    """Return the address in a PCI specification: the first part, or the value of ``bdf=``."""
     parts = [part.strip() for part in item.split(",")]
     named = [part[4:] for part in parts if part.startswith("bdf=")]
     return (named[0] if named else parts[0]).split("@")[0].strip("() ")

@@ -2,7 +2,8 @@
 
 Format: Xen's ``tools/xl/xl_info.c``. The tables leave out CPUs and nodes that are offline, so ids
 may have gaps. ``memsize`` is the span with its holes, of which ``total_memory`` has none: that
-tells how much of the spans is none. Devices come as addresses only, without their kind.
+tells how much of the spans is none. Also told are cores, sockets, free memory, distances, and
+devices as addresses without their kind, but no caches.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from numaplace.instances.hostmemory import Free, HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
 from numaplace.instances.pci_address import parse_pci_address
 from numaplace.instances.ranges import format_ids, parse_whole
-from numaplace.instances.reading import located
-from numaplace.models.errors import InputError
+from numaplace.instances.reading import located, naming_file
+from numaplace.models.errors import InputError, check_int
 from numaplace.models.topology import DISTANCE_MAX, ID_MAX, MIB_MAX, Device, NumaNode
 
 _PAIR = re.compile(r"([a-z_ ]+?)\s*:\s*(.*)", re.ASCII)
-_CPU_ROW = re.compile(r"\s*(\d{1,9}):\s+(\S+)\s+(\S+)\s+(\S+)", re.ASCII)
+_ROW = re.compile(r"\s*(\d{1,9}):\s+(\S+)\s+(\S+)\s+(\S+)", re.ASCII)
 _DEVICE_ROW = re.compile(r"([0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\s+(\S+)", re.ASCII)
-_NODE_ROW = _CPU_ROW
 _DOM0_MEM = re.compile(r"(?:^|\s)dom0_mem=(\S+)")
 _SIZE = re.compile(r"(?:max:)?([0-9]{1,12})([bkmgt]?)", re.ASCII | re.IGNORECASE)
 _SHIFT = {"b": -20, "": -10, "k": -10, "m": 0, "g": 10, "t": 20}  # to MiB; KiB if none is told
@@ -46,7 +46,6 @@ KIND_UNKNOWN = "pci"
 class _Tables:
     """The tables of the text, and its ``key : value`` lines."""
 
-    file: str
     pairs: dict[str, str] = field(default_factory=dict)
     cpus: dict[int, CpuFacts] = field(default_factory=dict)
     devices: dict[str, int | None] = field(default_factory=dict)
@@ -54,33 +53,17 @@ class _Tables:
     memfree_mib: dict[int, int] = field(default_factory=dict)
     distances: dict[int, list[int]] = field(default_factory=dict)
 
-    def error(self, line: int, thing: str, name: str, reason: str) -> InputError:
-        return InputError(thing, name, reason, file=self.file, line=line)
-
-    def whole(self, word: str, line: int, thing: str, name: str, high: int = ID_MAX) -> int:
-        return parse_whole(word, thing=thing, field=name, high=high, file=self.file, line=line)
-
 
 def sniff(head: str, path: Path) -> bool:
     """Tell whether a file that starts with `head` looks like the text of ``xl info``."""
     return re.search(r"^(cpu_topology|nr_cpus)\s*:|^cpu:\s+core\s", head, re.MULTILINE) is not None
 
 
-def read_host(path: Path, name: str | None = None) -> HostReading:
-    """Read a host from the output of ``xl info -n``.
-
-    Raises
-    ------
-    InputError
-        If the file is no such text or describes no valid host.
-    """
-    with located(str(path)):
-        return _host(path, name)
-
-
-def _host(path: Path, name: str | None) -> HostReading:
-    tables = _Tables(str(path))
-    _read_lines(read_text(path), tables)
+@naming_file
+def read_host(path: Path) -> HostReading:
+    """Read a host from ``xl info -n``; `InputError` if there is none."""
+    tables = _Tables()
+    _read_lines(read_text(path), str(path), tables)
     if not tables.memfree_mib:
         reason = "has no table of nodes (was it made with -n?)"
         raise InputError("xl info", "numa_info", reason)
@@ -97,7 +80,7 @@ def _host(path: Path, name: str | None) -> HostReading:
     distances = _distances(tables, ids, notes)
     size, held = _memory(tables, notes)
     reading = finish_host(
-        name or tables.pairs.get("host") or default_name(path),
+        tables.pairs.get("host") or default_name(path),
         [NumaNode(n, pcpus.get(n, ()), size[n], reserved_mib=held[n]) for n in ids],
         notes + _device_notes(tables),
         distances=distances,
@@ -165,67 +148,67 @@ def _dom0_mib(tables: _Tables) -> int:
     return min(MIB_MAX, number << shift if shift > 0 else number >> -shift)
 
 
-def _read_lines(text: str, tables: _Tables) -> None:
+def _read_lines(text: str, file: str, tables: _Tables) -> None:
     table = ""
     for line, content in enumerate(text.splitlines(), start=1):
         header = _HEADERS.get(tuple(content.split()))
-        if header:
-            table = header
-        elif table and _read_row(table, content, line, tables):
-            continue
-        elif match := _PAIR.fullmatch(content.strip()):
-            table = ""
-            tables.pairs.setdefault(match[1].strip(), match[2].strip())
-        elif table and content[:1] in " \t0123456789" and content.strip():
-            reason = f"{content.strip()!r:.60} is no row of the table"
-            raise tables.error(line, "xl info", f"{table} table", reason)
+        with located(file, line):
+            if header:
+                table = header
+            elif table and _read_row(table, content, tables):
+                continue
+            elif match := _PAIR.fullmatch(content.strip()):
+                table = ""
+                tables.pairs.setdefault(match[1].strip(), match[2].strip())
+            elif table and content[:1] in " \t0123456789" and content.strip():
+                reason = f"{content.strip()!r:.60} is no row of the table"
+                raise InputError("xl info", f"{table} table", reason)
 
 
-def _read_row(table: str, content: str, line: int, tables: _Tables) -> bool:
+def _read_row(table: str, content: str, tables: _Tables) -> bool:
     """Read a row of the table at hand; False if the line is none."""
-    if table == "cpu" and (match := _CPU_ROW.fullmatch(content.rstrip())):
-        _read_cpu(int(match[1]), match[2], match[3], match[4], line, tables)
+    if table == "cpu" and (match := _ROW.fullmatch(content.rstrip())):
+        _read_cpu(int(match[1]), match[2], match[3], match[4], tables)
     elif table == "device" and (match := _DEVICE_ROW.fullmatch(content.strip().lower())):
-        _read_device(match[1], match[2], line, tables)
-    elif table == "node" and (match := _NODE_ROW.fullmatch(content.rstrip())):
-        _read_node(int(match[1]), match[2], match[3], match[4], line, tables)
+        _read_device(match[1], match[2], tables)
+    elif table == "node" and (match := _ROW.fullmatch(content.rstrip())):
+        _read_node(int(match[1]), match[2], match[3], match[4], tables)
     else:
         return False
     return True
 
 
-def _read_cpu(cpu: int, core: str, socket: str, node: str, line: int, tables: _Tables) -> None:
+def _read_cpu(cpu: int, core: str, socket: str, node: str, tables: _Tables) -> None:
     thing = f"cpu {cpu}"
     if cpu in tables.cpus:
-        raise tables.error(line, thing, "cpu_topology", "occurs twice")
-    home = _NOWHERE if node == "-1" else tables.whole(node, line, thing, "node")
-    package = tables.whole(socket, line, thing, "socket")
-    number = tables.whole(core, line, thing, "core")
+        raise InputError(thing, "cpu_topology", "occurs twice")
+    home = _NOWHERE if node == "-1" else parse_whole(node, thing=thing, field="node")
+    package = parse_whole(socket, thing=thing, field="socket")
+    number = parse_whole(core, thing=thing, field="core")
     tables.cpus[cpu] = CpuFacts(cpu, home, (home, package, number), package)
 
 
-def _read_device(address: str, node: str, line: int, tables: _Tables) -> None:
-    with located(tables.file, line):
-        address = parse_pci_address(address, thing="device topology", field="address")
+def _read_device(address: str, node: str, tables: _Tables) -> None:
+    address = parse_pci_address(address, thing="device topology", field="address")
+    thing = f"device {address}"
     if address in tables.devices:
-        raise tables.error(line, f"device {address}", "device topology", "occurs twice")
-    tables.devices[address] = (
-        tables.whole(node, line, f"device {address}", "node") if node.isdigit() else None
-    )
+        raise InputError(thing, "device topology", "occurs twice")
+    told = node.isdigit()
+    tables.devices[address] = parse_whole(node, thing=thing, field="node") if told else None
 
 
-def _read_node(
-    node: int, memsize: str, memfree: str, distances: str, line: int, tables: _Tables
-) -> None:
+def _read_node(node: int, memsize: str, memfree: str, distances: str, tables: _Tables) -> None:
     thing = f"node {node}"
-    tables.whole(str(node), line, thing, "node")
+    check_int(thing, "node", node, 0, ID_MAX)
     if node in tables.memfree_mib:
-        raise tables.error(line, thing, "numa_info", "occurs twice")
-    size = tables.whole(memsize, line, thing, "memsize", MIB_MAX)
-    tables.memfree_mib[node] = tables.whole(memfree, line, thing, "memfree", size)
+        raise InputError(thing, "numa_info", "occurs twice")
+    size = parse_whole(memsize, thing=thing, field="memsize", high=MIB_MAX)
+    tables.memfree_mib[node] = parse_whole(memfree, thing=thing, field="memfree", high=size)
     tables.memsize_mib[node] = size
     tables.distances[node] = [
-        _INVALID if word == "-1" else tables.whole(word, line, thing, "distances", _INVALID)
+        _INVALID
+        if word == "-1"
+        else parse_whole(word, thing=thing, field="distances", high=_INVALID)
         for word in distances.split(",")
     ]
 
@@ -263,8 +246,4 @@ def _devices(tables: _Tables) -> list[Device]:
 def _device_notes(tables: _Tables) -> list[str]:
     if not tables.devices:
         return []
-    notes = [f"xl tells no kinds of devices: ask for them by address or as {KIND_UNKNOWN!r}"]
-    unknown = sum(1 for node in tables.devices.values() if node not in tables.memfree_mib)
-    if unknown:
-        notes.append(f"the node of {unknown} PCI devices is not told")
-    return notes
+    return [f"xl tells no kinds of devices: ask for them by address or as {KIND_UNKNOWN!r}"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from numaplace.instances.formats.read_placement import placement_of, read_found
+from numaplace.instances.formats.placement import placement_of
+from numaplace.instances.formats.registry import VM_FORMATS
 from numaplace.instances.reading import Reading
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement
@@ -17,7 +18,9 @@ def read_placement(
     kind: str, path: Path, instance: Instance, vm: Vm, host: Host, *, soft: bool = False
 ) -> Reading[Placement]:
     """Where a file puts `vm`, whatever it is called there."""
-    (found,) = read_found(kind, path, host, soft=soft).values()
+    place = VM_FORMATS[kind].place
+    assert place
+    (found,) = place(path, host, soft=True) if soft else place(path, host)
     return placement_of(instance, vm, host, found)
 
 

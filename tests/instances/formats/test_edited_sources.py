@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numaplace.instances.applying import apply_plan
-from numaplace.instances.formats.registry import vm_format
-from numaplace.instances.formats.write_placed import ApplyFormat
+from numaplace.instances.formats.registry import VM_FORMATS
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.formats import (
     test_write_libvirt,
@@ -27,13 +26,13 @@ PROXMOX_SOURCE = test_write_proxmox.SOURCE.replace("cpus=2-3,", "cpus=2,").repla
 )
 CASES = {
     "libvirt-domain": (
-        ApplyFormat.LIBVIRT,
+        "libvirt",
         test_write_libvirt.SOURCE,
         test_write_libvirt.two(),
         "big",
     ),
-    "xl-cfg": (ApplyFormat.XL, test_write_xl.SOURCE, XL_PLAN, "db"),
-    "proxmox": (ApplyFormat.PROXMOX, PROXMOX_SOURCE, PROXMOX_PLAN, "db"),
+    "xl-cfg": ("xl", test_write_xl.SOURCE, XL_PLAN, "db"),
+    "proxmox": ("proxmox", PROXMOX_SOURCE, PROXMOX_PLAN, "db"),
 }
 Fault = tuple[float, int, str]
 FAULTS = st.lists(
@@ -67,7 +66,7 @@ def test_faulty_sources(name: str, faults: list[Fault]) -> None:
         except InputError:
             return
         saved(Path(folder), "vm", text)
-        read = vm_format(name).read(path, host()).item[0]
+        read = VM_FORMATS[name].read_vms(path, host()).item[0]
         wanted = instance.vm(vm_name)
         assert (read.vcpus, read.memory_mib, read.cells) == (
             wanted.vcpus,

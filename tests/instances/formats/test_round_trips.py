@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.catalog import load_catalog
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.libvirt import domain as libvirt_domain
 from numaplace.instances.formats.openstack import flavours as openstack
+from numaplace.instances.formats.placed import PlacedVm, placed_vm
 from numaplace.instances.formats.proxmox import conf as proxmox
-from numaplace.instances.formats.write_placed import (
-    Affinity,
-    ApplyFormat,
-    PlacedVm,
-    main_node,
-    placed_vm,
-)
 from numaplace.instances.formats.xen import xl_cfg
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
@@ -48,7 +43,7 @@ def plan_for(instance: Instance) -> Plan:
 
 
 def written(
-    instance: Instance, plan: Plan, vm: Vm, kind: ApplyFormat, affinity: Affinity = Affinity.HARD
+    instance: Instance, plan: Plan, vm: Vm, kind: str, affinity: AffinityKind = AffinityKind.HARD
 ) -> str:
     return apply_plan(instance, plan, kind, vms=[vm.name], affinity=affinity).item[0].text
 
@@ -91,7 +86,7 @@ def same_memory(placed: PlacedVm, read: Placement, shared_mib: int) -> None:
 
 def check_libvirt(instance: Instance, plan: Plan, folder: Path) -> int:
     for vm, placed in each_vm(instance, plan):
-        text = written(instance, plan, vm, ApplyFormat.LIBVIRT)
+        text = written(instance, plan, vm, "libvirt")
         path = saved(folder, "vm.xml", text)
         read = read_libvirt_placement(path, instance, vm, placed.host).item
         assert cpus(read) == planned_cpus(placed)
@@ -109,17 +104,17 @@ def check_libvirt(instance: Instance, plan: Plan, folder: Path) -> int:
 
 def check_xl(instance: Instance, plan: Plan, folder: Path) -> int:
     for vm, placed in each_vm(instance, plan):
-        for affinity in Affinity:
+        for affinity in AffinityKind:
             if placed.ballooned and placed.shows_cells:
                 with pytest.raises(InputError, match="together with vnuma"):
-                    written(instance, plan, vm, ApplyFormat.XL, affinity)
+                    written(instance, plan, vm, "xl", affinity)
                 continue
-            path = saved(folder, "vm.cfg", written(instance, plan, vm, ApplyFormat.XL, affinity))
-            soft = affinity is not Affinity.HARD
+            path = saved(folder, "vm.cfg", written(instance, plan, vm, "xl", affinity))
+            soft = affinity is not AffinityKind.HARD
             read = read_xl_placement(path, instance, vm, placed.host, soft=soft).item
             assert cpus(read) == planned_cpus(placed)
             if placed.shows_cells:
-                homes = [main_node(cell) for cell in placed.cells]
+                homes = [cell.main_node for cell in placed.cells]
                 assert [cell.memory_mib[0][0] for cell in read.cells] == homes
             again = xl_cfg.read_vms(path, placed.host).item[0]
             assert (again.name, again.vcpus) == (vm.name, vm.vcpus)
@@ -133,7 +128,7 @@ def check_xl(instance: Instance, plan: Plan, folder: Path) -> int:
 
 def check_proxmox(instance: Instance, plan: Plan, folder: Path) -> int:
     for vm, placed in each_vm(instance, plan):
-        path = saved(folder, "vm.conf", written(instance, plan, vm, ApplyFormat.PROXMOX))
+        path = saved(folder, "vm.conf", written(instance, plan, vm, "proxmox"))
         again = proxmox.read_vms(path, placed.host).item[0]
         assert (again.name, again.vcpus, again.memory_mib) == (vm.name, vm.vcpus, vm.memory_mib)
         assert again.memory_nodes == placed.memory_nodes
@@ -150,7 +145,7 @@ def check_openstack(instance: Instance, plan: Plan, folder: Path) -> int:
     for vm, placed in each_vm(instance, plan):
         hidden = len(placed.cells) > 1 and not placed.shows_cells
         try:
-            text = written(instance, plan, vm, ApplyFormat.OPENSTACK)
+            text = written(instance, plan, vm, "openstack")
         except InputError as error:
             assert hidden or "one PCI policy" in error.reason
             continue

@@ -100,7 +100,7 @@ def test_old_kernels(tmp_path: Path) -> None:
         },
         {},
     )
-    reading = read_host(tmp_path, "old")
+    reading = read_host(tmp_path)
     assert cores(reading.item) == [{0, 1}, {2, 3}]
     assert sockets(reading.item) == {0: {0}, 1: {1}}
     assert reading.item.nodes[1].reserved_mib == 2

@@ -1,4 +1,4 @@
-"""Columns of traces: by their names, or as an option says."""
+"""TraceColumns of traces: by their names, or as an option says."""
 
 from __future__ import annotations
 

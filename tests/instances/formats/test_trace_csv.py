@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from numaplace.instances.formats.tables import trace_rows
 from numaplace.instances.formats.tables.trace_csv import parse_columns, read_trace
-from numaplace.instances.formats.tables.trace_rows import Problem
+from numaplace.instances.formats.tables.trace_fields import RowProblem
 from numaplace.models.errors import InputError
 from numaplace.models.trace import ARRAYS, NEVER_MS, NO_NODE, Trace, with_predictions
 from numaplace.tests.instances.formats.trace_files import EVENTS, HEADER, TRACES, write
@@ -65,8 +65,8 @@ def test_lifetimes() -> None:
     assert trace.predicted_end_ms.tolist() == trace.end_ms.tolist()
     assert set(trace.cells.tolist()) == {1}
     assert (report.rows, report.vms, report.ignored) == (4, 4, ())
-    assert report.problems == {Problem.NEVER_DELETED: 1}
-    assert report.examples == {Problem.NEVER_DELETED: "line 4: vmid 'c' has no end"}
+    assert report.problems == {RowProblem.NEVER_DELETED: 1}
+    assert report.examples == {RowProblem.NEVER_DELETED: "line 4: vmid 'c' has no end"}
 
 
 def test_events() -> None:
@@ -77,7 +77,7 @@ def test_events() -> None:
     assert trace.start_ms.tolist() == [0, 0, 10000, 20000]
     assert trace.end_ms.tolist() == [10000, 12500, NEVER_MS, 30000]
     assert (report.rows, report.vms) == (7, 4)
-    assert report.problems == {Problem.CREATED_AGAIN: 1, Problem.NEVER_DELETED: 1}
+    assert report.problems == {RowProblem.CREATED_AGAIN: 1, RowProblem.NEVER_DELETED: 1}
 
 
 def test_columns_of_other_names() -> None:
@@ -115,7 +115,7 @@ def test_events_at_one_time_come_in_order_of_rows(tmp_path: Path) -> None:
     assert trace.names == ("a", "a#2")
     assert trace.end_ms.tolist() == [5000, 6000]
     _, report = read_trace(write(tmp_path, EVENTS + "a,1,1,0,0\na,1,1,5,0\na,1,1,5,1\n"))
-    assert report.problems == {Problem.CREATED_TWICE: 1}
+    assert report.problems == {RowProblem.CREATED_TWICE: 1}
 
 
 def test_many_rows_at_one_time_stay_in_order(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_many_rows_at_one_time_stay_in_order(tmp_path: Path) -> None:
     rows += "".join(f"{name},,,5,1\n{name},1,1,5,0\n" for name in names)
     # A last row that belongs to the front makes it sort at all.
     trace, report = read_trace(write(tmp_path, f"{EVENTS}{rows}first,1,1,-0,0\nlast,1,1,1,0\n"))
-    assert report.problems[Problem.CREATED_AGAIN] == 50
+    assert report.problems[RowProblem.CREATED_AGAIN] == 50
     assert trace.names == (*names, "first", "last", *(f"{name}#2" for name in names))
     assert trace.end_ms.tolist() == [5000] * 50 + [NEVER_MS] * 52
 
@@ -150,7 +150,7 @@ def test_a_name_made_for_a_vm_created_again_is_free(tmp_path: Path) -> None:
     rows = "a#2,1,1,0,0\na,1,1,0,0\na,,,1,1\na,1,1,2,0\na,,,3,1\na,1,1,4,0\n"
     trace, report = read_trace(write(tmp_path, EVENTS + rows))
     assert trace.names == ("a#2", "a", "a#3", "a#4")
-    assert report.problems[Problem.CREATED_AGAIN] == 2
+    assert report.problems[RowProblem.CREATED_AGAIN] == 2
 
 
 # ---- files that are no trace at all ---------------------------------------------------------

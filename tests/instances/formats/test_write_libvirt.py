@@ -10,9 +10,8 @@ import pytest
 
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.catalog import load_catalog
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.libvirt.domain import read_vms
-from numaplace.instances.formats.libvirt.write import write_libvirt
-from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan, TakenDevice
@@ -22,6 +21,7 @@ from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.tests.instances.formats.placements import read_libvirt_placement
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
+from numaplace.tests.instances.formats.writing import write_libvirt
 
 VALIDATE = shutil.which("virt-xml-validate")
 VIRSH = shutil.which("virsh")
@@ -228,8 +228,8 @@ def test_soft_affinity() -> None:
     """Libvirt has none: refused alone, a remark beside the hard one."""
     instance, plan = two()
     with pytest.raises(InputError, match="libvirt has no soft affinity"):
-        write_libvirt(instance, plan, BIG, affinity=Affinity.SOFT)
-    notes = write_libvirt(instance, plan, BIG, affinity=Affinity.BOTH).notes
+        write_libvirt(instance, plan, BIG, affinity=AffinityKind.SOFT)
+    notes = write_libvirt(instance, plan, BIG, affinity=AffinityKind.BOTH).notes
     assert any("no soft affinity" in note for note in notes)
 
 
@@ -257,7 +257,7 @@ def test_new_domains_are_valid(name: str, tmp_path: Path) -> None:
     instance = load_catalog(name)
     plan = solve(instance, "greedy", SolveParams()).plan
     assert plan is not None
-    files = apply_plan(instance, plan, ApplyFormat.LIBVIRT).item
+    files = apply_plan(instance, plan, "libvirt").item
     assert len(files) == len(plan)
     for file in files:
         path = saved(tmp_path, file.name, file.text)
@@ -272,7 +272,7 @@ def test_libvirt_reads_the_same_plan(name: str, tmp_path: Path) -> None:
     instance = load_catalog(name)
     plan = solve(instance, "greedy", SolveParams()).plan
     assert plan is not None
-    for file in apply_plan(instance, plan, ApplyFormat.LIBVIRT).item:
+    for file in apply_plan(instance, plan, "libvirt").item:
         path = saved(tmp_path, file.name, file.text)
         vm = instance.vm(path.stem)
         where = instance.host(plan.placements[vm.name].host)

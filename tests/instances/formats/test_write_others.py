@@ -8,9 +8,7 @@ from dataclasses import replace
 import pytest
 
 from numaplace.instances.applying import apply_plan
-from numaplace.instances.formats.openstack.write import write_openstack
-from numaplace.instances.formats.write_commands import write_virsh_commands, write_xl_commands
-from numaplace.instances.formats.write_placed import Affinity, ApplyFormat
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.models.errors import InputError
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice
 from numaplace.models.vm import (
@@ -23,6 +21,11 @@ from numaplace.models.vm import (
     Vm,
 )
 from numaplace.tests.instances.formats.plans import cell, on, planned
+from numaplace.tests.instances.formats.writing import (
+    write_openstack,
+    write_virsh_commands,
+    write_xl_commands,
+)
 
 WIDE = Vm(
     "wide",
@@ -91,18 +94,18 @@ def test_nova_has_one_device_policy() -> None:
 @pytest.mark.parametrize(
     ("affinity", "masks"),
     [
-        (Affinity.HARD, ("8 all", "10 all", "12 all")),
-        (Affinity.SOFT, ("all 8", "all 10", "all 12")),
-        (Affinity.BOTH, ("8 8", "10 10", "12 12")),
+        (AffinityKind.HARD, ("8 all", "10 all", "12 all")),
+        (AffinityKind.SOFT, ("all 8", "all 10", "all 12")),
+        (AffinityKind.BOTH, ("8 8", "10 10", "12 12")),
     ],
 )
-def test_xl_commands(affinity: Affinity, masks: tuple[str, ...]) -> None:
+def test_xl_commands(affinity: AffinityKind, masks: tuple[str, ...]) -> None:
     """Hard masks first, soft ones behind; what is not meant becomes all."""
     instance, plan = planned((WIDE, WIDE_PLACED))
     text = write_xl_commands(instance, plan, WIDE, affinity=affinity).item
     expected = [f"xl vcpu-pin wide {vcpu} {mask}" for vcpu, mask in enumerate(masks)]
     assert text.splitlines() == expected
-    both = affinity is Affinity.BOTH
+    both = affinity is AffinityKind.BOTH
     assert (text == write_xl_commands(instance, plan, WIDE).item) is both
 
 
@@ -144,7 +147,7 @@ def test_a_vm_that_must_migrate_first_comes_last() -> None:
     instance, plan = planned((ELASTIC, ELASTIC_PLACED), (stays, ELASTIC_PLACED))
     hosts = (*instance.hosts, replace(instance.hosts[0], name="old"))
     now = Plan({**plan.placements, ELASTIC.name: replace(ELASTIC_PLACED, host="old")})
-    for kind in (ApplyFormat.COMMANDS_XL, ApplyFormat.COMMANDS_VIRSH):
+    for kind in ("commands-xl", "commands-virsh"):
         (file,) = apply_plan(replace(instance, hosts=hosts, current=now), plan, kind).item
         assert file.text.index("stays") < file.text.index("it'")
 
@@ -175,4 +178,4 @@ def test_virsh_cannot_bind_cells() -> None:
     assert "numatune" not in reading.item
     assert any("cannot bind guest cells" in note for note in reading.notes)
     with pytest.raises(InputError, match="no soft affinity"):
-        write_virsh_commands(instance, plan, WIDE, affinity=Affinity.SOFT)
+        write_virsh_commands(instance, plan, WIDE, affinity=AffinityKind.SOFT)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from numaplace.instances.formats.write_placed import exchanged_devices, main_node, placed_vm
+from numaplace.instances.formats.placed import placed_vm
+from numaplace.instances.formats.write_placed import exchanged_devices, other_pcpus
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, TakenDevice
@@ -34,8 +35,8 @@ def test_isolated_cores_stay_idle() -> None:
     assert violations(instance, plan) == []
     rest = placed_vm(instance, plan, vms[2])
     assert rest.pcpus == (frozenset({0, 1, 5, 6, 7}),) * 2
-    assert placed_vm(instance, plan, vms[0]).other_pcpus() == ({0, 1, 5, 6, 7}, ())
-    assert placed_vm(instance, plan, vms[1]).other_pcpus() == ({0, 1, 5, 6, 7}, ())
+    assert other_pcpus(placed_vm(instance, plan, vms[0])) == ({0, 1, 5, 6, 7}, ())
+    assert other_pcpus(placed_vm(instance, plan, vms[1])) == ({0, 1, 5, 6, 7}, ())
 
 
 def test_emulator_threads_where_dedicated_vcpus_hold_a_node() -> None:
@@ -43,14 +44,14 @@ def test_emulator_threads_where_dedicated_vcpus_hold_a_node() -> None:
     vms = tuple(Vm(f"d{n}", 4, 64, cpu_policy=CpuPolicy.DEDICATED) for n in range(4))
     on_node = [on(cell(n, 4, 64, *range(4 * n, 4 * n + 4))) for n in range(4)]
     instance, plan = planned(*zip(vms[:2], on_node[:2], strict=True))
-    pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus()
+    pcpus, notes = other_pcpus(placed_vm(instance, plan, vms[0]))
     assert pcpus == {8, 9, 10, 11}
     assert "hold every pCPU of its node(s); its emulator threads run on node 2" in notes[0]
-    pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus(allocated=True)
+    pcpus, notes = other_pcpus(placed_vm(instance, plan, vms[0]), allocated=True)
     assert pcpus == {0, 1, 2, 3, 8, 9, 10, 11}
     assert "its pages are allocated by threads on node 0: they may run there, too" in notes[1]
     instance, plan = planned(*zip(vms, on_node, strict=True))
-    pcpus, notes = placed_vm(instance, plan, vms[0]).other_pcpus()
+    pcpus, notes = other_pcpus(placed_vm(instance, plan, vms[0]))
     assert pcpus == {0, 1, 2, 3}
     assert "hold every pCPU of the host; its emulator threads run on its own" in notes[0]
 
@@ -113,7 +114,7 @@ def test_main_node() -> None:
         (((3, 1024),), 3),
     ):
         instance, plan = planned((vm, on(PlacedCell(2, 1, memory))))
-        assert main_node(placed_vm(instance, plan, vm).cells[0]) == node
+        assert placed_vm(instance, plan, vm).cells[0].main_node == node
 
 
 def test_memory_is_written_as_the_vm_has_it() -> None:

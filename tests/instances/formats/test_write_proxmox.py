@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.formats.proxmox.write import write_proxmox
-from numaplace.instances.formats.write_placed import Affinity
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice
@@ -16,6 +15,7 @@ from numaplace.models.units import PageSize
 from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, Vm
 from numaplace.tests.instances.formats.placements import read_proxmox_placement
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
+from numaplace.tests.instances.formats.writing import write_proxmox
 
 SOURCE = """\
 #the database
@@ -131,12 +131,12 @@ def test_at_most_eight_cells() -> None:
 @pytest.mark.parametrize(
     ("source", "affinity", "words"),
     [
-        ("cores: 4\nhotplug: disk,memory\n", Affinity.HARD, "memory hotplug"),
-        ("cores: 4\n", Affinity.SOFT, "no soft affinity"),
-        ("cores: 4\nhostpci0: 00:1f.0\n", Affinity.HARD, "0000:00:1f.0 is passed through"),
+        ("cores: 4\nhotplug: disk,memory\n", AffinityKind.HARD, "memory hotplug"),
+        ("cores: 4\n", AffinityKind.SOFT, "no soft affinity"),
+        ("cores: 4\nhostpci0: 00:1f.0\n", AffinityKind.HARD, "0000:00:1f.0 is passed through"),
     ],
 )
-def test_what_would_be_wrong_is_refused(source: str, affinity: Affinity, words: str) -> None:
+def test_what_would_be_wrong_is_refused(source: str, affinity: AffinityKind, words: str) -> None:
     """Nothing is written that would not run as planned."""
     instance, plan = planned((DB, DB_PLACED))
     with pytest.raises(InputError, match=words):

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaplace.instances.formats.write_placed import Affinity
-from numaplace.instances.formats.xen.write import write_xl
+from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.xen.write_text import XlText, format_xl
 from numaplace.instances.formats.xen.xl_text import XlValue, parse_xl_text
 from numaplace.models.errors import InputError
@@ -21,6 +20,7 @@ from numaplace.models.vm import Cell, CpuPolicy, DeviceRequest, GuestNuma, Vm
 from numaplace.tests.instances.formats.placements import read_xl_placement
 from numaplace.tests.instances.formats.plans import cell, host, on, planned, saved
 from numaplace.tests.instances.formats.vm_files import VMS
+from numaplace.tests.instances.formats.writing import write_xl
 
 SOURCE = """\
 # the database
@@ -94,19 +94,19 @@ def test_an_edited_source_is_read_back_as_the_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("affinity", "lines"),
     [
-        (Affinity.HARD, ['cpus = "4-7"']),
-        (Affinity.SOFT, ['cpus_soft = "4-7"']),
-        (Affinity.BOTH, ['cpus = "4-7"', 'cpus_soft = "4-7"']),
+        (AffinityKind.HARD, ['cpus = "4-7"']),
+        (AffinityKind.SOFT, ['cpus_soft = "4-7"']),
+        (AffinityKind.BOTH, ['cpus = "4-7"', 'cpus_soft = "4-7"']),
     ],
 )
-def test_affinity(affinity: Affinity, lines: list[str]) -> None:
+def test_affinity(affinity: AffinityKind, lines: list[str]) -> None:
     """What was said before is replaced, in every way."""
     vm = Vm("web", 1, 1024)
     instance, plan = planned((vm, on(cell(1, 1, 1024))))
     source = 'cpus = "0"\nmemory=1024\ncpus_soft = "0"\n'
     text = write_xl(instance, plan, vm, source, affinity=affinity).item
     assert [line for line in text.splitlines() if line.startswith("cpus")] == lines
-    assert (text == write_xl(instance, plan, vm, source).item) is (affinity is Affinity.BOTH)
+    assert (text == write_xl(instance, plan, vm, source).item) is (affinity is AffinityKind.BOTH)
     new = write_xl(instance, plan, vm, affinity=affinity).item
     assert [line for line in new.splitlines() if line.startswith("cpus")] == lines
 
@@ -115,7 +115,7 @@ def test_soft_affinity_stays_within_hard_nodes() -> None:
     """What the VM is pinned to is kept."""
     vm = Vm("web", 1, 1024, hard_nodes=frozenset({1, 2}))
     instance, plan = planned((vm, on(cell(1, 1, 1024))))
-    text = write_xl(instance, plan, vm, affinity=Affinity.SOFT).item
+    text = write_xl(instance, plan, vm, affinity=AffinityKind.SOFT).item
     assert 'cpus = "4-11"\ncpus_soft = "4-7"\n' in text
 
 
@@ -151,7 +151,7 @@ def test_remarks_tell_what_xl_cannot_say() -> None:
     vm = Vm("web", 1, 1024, cpu_policy=CpuPolicy.DEDICATED)
     _, plan = planned((vm, on(cell(1, 1, 1024, 4, at=2))))
     huge = Vm("web", 1, 1024, page_size=PageSize.HUGE_2M, cpu_policy=CpuPolicy.DEDICATED)
-    notes = write_xl(Instance((host(),), (huge,)), plan, huge, affinity=Affinity.SOFT).notes
+    notes = write_xl(Instance((host(),), (huge,)), plan, huge, affinity=AffinityKind.SOFT).notes
     told = " ".join(notes)
     for words in ("memory on node(s) 2", "2M pages", "only wished for"):
         assert words in told
@@ -160,12 +160,18 @@ def test_remarks_tell_what_xl_cannot_say() -> None:
 @pytest.mark.parametrize(
     ("affinity", "memory", "words"),
     [
-        (Affinity.BOTH, (512, 512), ""),
-        (Affinity.BOTH, (768, 256), "evenly over nodes 1-2 (planned: 768 MiB on 1, 256 MiB on 2)"),
-        (Affinity.HARD, (512, 512), "without cpus_soft Xen (since 4.12) may put its memory on"),
+        (AffinityKind.BOTH, (512, 512), ""),
+        (
+            AffinityKind.BOTH,
+            (768, 256),
+            "evenly over nodes 1-2 (planned: 768 MiB on 1, 256 MiB on 2)",
+        ),
+        (AffinityKind.HARD, (512, 512), "without cpus_soft Xen (since 4.12) may put its memory on"),
     ],
 )
-def test_memory_on_several_nodes(affinity: Affinity, memory: tuple[int, int], words: str) -> None:
+def test_memory_on_several_nodes(
+    affinity: AffinityKind, memory: tuple[int, int], words: str
+) -> None:
     """Xen knows even parts only, and none without soft affinity."""
     vm = Vm("web", 4, 1024, max_cells=2)
     cells = (cell(1, 2, 512), cell(2, 2, 512))

@@ -1,0 +1,129 @@
+"""What a format is: one record for whatever hosts, VMs and traces are read from or plans become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from numaplace.instances.formats.found import Found
+from numaplace.instances.formats.placed import PlacedVm
+from numaplace.instances.hostmemory import HostReading
+from numaplace.instances.reading import Reading
+from numaplace.models.topology import Host
+from numaplace.models.vm import Vm
+
+Hosts = tuple[HostReading, ...]
+Vms = Reading[tuple[Vm, ...]]
+
+
+class AffinityKind(StrEnum):
+    """How vCPUs are kept on their pCPUs: they must, they should, or both are written."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedFile:
+    """A file to be written: its name, and its text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class VmPart:
+    """Where in a text a VM is: its first character, the one behind it, its first line."""
+
+    start: int
+    end: int
+    line: int = 1
+
+
+def one_vm(text: str, file: str) -> list[VmPart]:
+    """Return the part of a text that is all of one VM."""
+    return [VmPart(0, len(text))]
+
+
+def with_names(files: Sequence[AppliedFile]) -> str:
+    """Return files one after the other, each below its name."""
+    return "\n".join(f"# {file.name}\n{file.text}" for file in files)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format, and what can be done with it; what is None cannot be done.
+
+    Parameters
+    ----------
+    name, title
+        What it is called, and what it is.
+    doc
+        Where such files come from, what is read of them or written, and what they cannot say: the
+        docstrings of what reads and writes them.
+    sniff
+        Tells from the beginning of a file, and its path, whether it is one.
+    read_hosts
+        Takes a file, and the memory of each node in MiB (None: as the file says).
+    read_vms
+        Takes a file, and the host that turns pCPUs into nodes, or None.
+    tells_use
+        Whether files can say how much of their vCPUs and memory VMs use.
+    place
+        Takes a file and a host: where the file puts its VMs.
+    written_as
+        Name among the formats that plans are written as, if it is another.
+    write
+        Takes a VM, its affinity, its text so far (None: there is none) and what that is called.
+    parts
+        Finds the VMs in a text that is to be edited.
+    suffix
+        Of files that are written.
+    head
+        What a file of all VMs of a host begins with; empty: there is a file for each VM.
+    soft
+        Whether it has soft affinity, and
+    system
+        What is said to have no soft affinity.
+    new
+        What a text is called that is not made of another one.
+    join
+        Makes one text of several files.
+    """
+
+    name: str
+    title: str
+    doc: str | None
+    _: KW_ONLY
+    sniff: Callable[[str, Path], bool] = lambda head, path: False
+    read_hosts: Callable[[Path, int | None], Hosts] | None = None
+    read_vms: Callable[[Path, Host | None], Vms] | None = None
+    tells_use: bool = False
+    place: Callable[..., Sequence[Found]] | None = None
+    written_as: str = ""
+    write: Callable[[PlacedVm, AffinityKind, str | None, str], Reading[str]] | None = None
+    parts: Callable[[str, str], list[VmPart]] | None = None
+    suffix: str = ""
+    head: str = ""
+    soft: bool = False
+    system: str = ""
+    new: str = "new configuration"
+    join: Callable[[Sequence[AppliedFile]], str] = with_names
+
+
+def unused(memory_mib: int | None) -> tuple[str, ...]:
+    """Return a remark if memory is given for a file that tells it."""
+    return ("the memory given per node is not used: the file tells it",) * (memory_mib is not None)
+
+
+def one_host(read: Callable[[Path], HostReading]) -> Callable[[Path, int | None], Hosts]:
+    """Return a reader of a file with one host that tells its memory."""
+
+    def read_hosts(path: Path, memory_mib: int | None) -> Hosts:
+        reading = read(path)
+        return (replace(reading, notes=(*reading.notes, *unused(memory_mib))),)
+
+    return read_hosts

@@ -1,0 +1,149 @@
+"""Objects of hwloc's XML: processing units, NUMA nodes and devices, with what is above them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from xml.etree.ElementTree import Element
+
+from numaplace.instances.formats.hwloc.pci import Pci, read_pci
+from numaplace.instances.ranges import parse_bits
+from numaplace.instances.xmlfile import attribute, error_at, place_of, whole_attribute
+from numaplace.models.topology import NODES_MAX, PCPUS_MAX
+
+_IO_TYPES = {"Bridge", "PCIDev", "OSDev"}
+_PACKAGES = {"Package", "Socket"}
+_CACHE = re.compile(r"L([2-9])(?:u|Unified)?Cache", re.ASCII)
+_BUSES = re.compile(r"([0-9a-f]{4,8}):\[([0-9a-f]{2})-", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What the objects above one tell about it; sets are integers, bit by bit."""
+
+    socket: int | None = None
+    core: int | None = None
+    llc: int | None = None
+    nodeset: int = 0
+    is_machine: bool = True
+    pcie_root: str | None = None
+    bridge: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HwlocUnit:
+    """A processing unit (hardware thread) and where it stands."""
+
+    id: int
+    above: Above
+    key: int
+    complete_nodeset: int
+
+
+@dataclass(frozen=True, slots=True)
+class HwlocMemory:
+    """A NUMA node object."""
+
+    element: Element
+    id: int
+    cpuset: int
+    socket: int | None
+
+
+@dataclass(slots=True)
+class HwlocObjects:
+    """Everything a walk over the tree collects, in document order."""
+
+    units: dict[int, HwlocUnit] = field(default_factory=dict)
+    memories: dict[int, HwlocMemory] = field(default_factory=dict)
+    devices: list[Pci] = field(default_factory=list)
+    skipped_devices: int = 0
+    side_caches: int = 0
+
+
+def find_objects(machine: Element) -> HwlocObjects:
+    """Return what is in a machine."""
+    found = HwlocObjects()
+    _walk(machine, Above(), found)
+    return found
+
+
+def _walk(element: Element, above: Above, found: HwlocObjects) -> None:
+    kind = attribute(element, "type")
+    if kind == "PU":
+        _add_unit(element, above, found)
+        return
+    if kind == "NUMANode":
+        _add_memory(element, above, found)
+    if kind in _IO_TYPES:
+        above = _below_io(element, kind, above, found)
+    elif element.get("nodeset") is not None:
+        above = replace(above, nodeset=mask_of(element, "nodeset") or 0)
+        above = replace(above, is_machine=kind in ("Machine", "System"))
+    if kind in _PACKAGES:
+        above = replace(above, socket=whole_attribute(element, "os_index"))
+    elif kind == "Core":
+        above = replace(above, core=id(element))
+    elif kind == "MemCache":
+        found.side_caches += 1
+    elif above.llc is None and _shared_cache(element, kind):
+        above = replace(above, llc=id(element))
+    for below in element.findall("object"):
+        _walk(below, above, found)
+
+
+def _shared_cache(element: Element, kind: str) -> bool:
+    """Tell whether this is a CPU cache of level 2 or higher; the outermost counts."""
+    if kind == "Cache":  # hwloc 1
+        return whole_attribute(element, "depth") >= 2 and element.get("cache_type") != "2"
+    return _CACHE.fullmatch(kind) is not None and element.get("subtype") != "MemorySideCache"
+
+
+def _add_unit(element: Element, above: Above, found: HwlocObjects) -> None:
+    number = whole_attribute(element, "os_index")
+    if number in found.units:
+        raise error_at(element, "os_index", f"PU {number} occurs twice")
+    if len(found.units) >= PCPUS_MAX:
+        raise error_at(element, "", f"is one PU more than {PCPUS_MAX}, the most read")
+    complete = mask_of(element, "complete_nodeset") or 0
+    found.units[number] = HwlocUnit(number, above, id(element), complete)
+
+
+def _add_memory(element: Element, above: Above, found: HwlocObjects) -> None:
+    number = whole_attribute(element, "os_index")
+    if number in found.memories:
+        raise error_at(element, "os_index", f"NUMANode {number} occurs twice")
+    if len(found.memories) >= NODES_MAX:
+        raise error_at(element, "", f"is one NUMANode more than {NODES_MAX}, the most read")
+    cpuset = mask_of(element, "cpuset") or 0
+    found.memories[number] = HwlocMemory(element, number, cpuset, above.socket)
+
+
+def _below_io(element: Element, kind: str, above: Above, found: HwlocObjects) -> Above:
+    if kind == "Bridge":
+        above = replace(above, bridge=id(element))
+        if element.get("bridge_type", "").startswith("0-"):
+            match = _BUSES.match(element.get("bridge_pci", ""))
+            root = f"{match[1]}:{match[2]}".lower() if match else None
+            above = replace(above, pcie_root=root)
+    elif kind == "PCIDev":
+        unknown = above.is_machine and above.nodeset.bit_count() > 1
+        nodeset = 0 if unknown else above.nodeset
+        pci = read_pci(element, nodeset, above.bridge, above.pcie_root)
+        if pci is None:
+            found.skipped_devices += 1
+        else:
+            found.devices.append(pci)
+    return above
+
+
+def mask_of(element: Element, name: str, universe: Iterable[int] = ()) -> int | None:
+    """Return a set of numbers bit by bit; None if the attribute is missing."""
+    text = element.get(name)
+    if text is None:
+        return None
+    bits, infinite = parse_bits(text, **place_of(element, name))
+    if infinite:
+        bits |= sum(1 << number for number in universe if number >= 32 * text.count(","))
+    return bits

@@ -1,0 +1,105 @@
+"""What an import reads, as a person names it: a file, maybe its format, and how many of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from glob import has_magic
+from pathlib import Path
+
+from numaplace.instances.files import STDIN
+from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
+from numaplace.instances.reading import located
+from numaplace.instances.sources import matches, source_files
+from numaplace.models.errors import InputError, check_int
+from numaplace.models.instance import VMS_MAX
+
+_COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSource:
+    """A file to import from.
+
+    Parameters
+    ----------
+    path
+        The file, ``-`` is standard input; for VMs also a folder or a pattern (`source_files`).
+    count
+        How many equal copies of what is in it; more than one are numbered from 1.
+    format
+        Name of its format; None: by its content.
+    """
+
+    path: Path
+    count: int = 1
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        with located(str(self.path)):
+            check_int("source", "count", self.count, 1, VMS_MAX)
+
+
+def parse_source(text: str) -> ImportSource:
+    """Return the source that a text like ``rack.xml``, ``rack.xml*3`` or ``lscpu:a*3`` names.
+
+    A file that is really called so is meant before any count or format is looked for, and of
+    ``vm*3`` the files that it matches if there is no ``vm`` to take three times.
+    """
+    if not text:
+        raise InputError("source", "", "is empty, must be the name of a file")
+    if text == str(STDIN) or _exists(text):
+        return ImportSource(Path(text))
+    name, separator, rest = text.partition(":")
+    known = name if separator and rest and name in (*HOST_FORMATS, *VM_FORMATS) else None
+    if known:
+        text = rest
+    counted = None if _exists(text) else _COUNT.fullmatch(text)
+    if counted and (_exists(counted[1]) or has_magic(counted[1]) or not matches(text)):
+        return ImportSource(Path(counted[1]), int(counted[2]), known)
+    return ImportSource(Path(text), 1, known)
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def host_sources(texts: Iterable[str]) -> list[ImportSource]:
+    """Return sources of hosts as `parse_source` does.
+
+    Raises
+    ------
+    InputError
+        If one names an unknown format, or a number of copies that is no number.
+    """
+    return [_source(text, HOST_FORMATS) for text in texts]
+
+
+def vm_sources(texts: Iterable[str]) -> list[ImportSource]:
+    """Return sources of VMs; as `host_sources`."""
+    return [_source(text, VM_FORMATS) for text in texts]
+
+
+def _source(text: str, formats: Iterable[str]) -> ImportSource:
+    source = parse_source(text)
+    if not os.path.lexists(source.path) and source.path != STDIN:
+        name, colon, rest = text.partition(":")
+        if source.format is None and colon and rest and re.fullmatch(r"\w[\w.-]*", name):
+            reason = f"unknown format {name!r:.60}, choose one of {', '.join(formats)}"
+            raise InputError("source", f"{text!r:.80}", reason)
+        before, _, copies = str(source.path).rpartition("*")
+        named = before and before[-1] != os.sep and os.path.lexists(before)
+        if named and not {*matches(str(source.path))} - {Path(before)}:
+            reason = f"copies must be a number, not {copies!r:.60}"
+            raise InputError("source", f"{text!r:.80}", reason)
+    return source
+
+
+def files_of(sources: Iterable[str]) -> list[Path]:
+    """Return the files that sources of VMs stand for."""
+    return [file for text in sources for file in source_files(parse_source(text).path).item]
