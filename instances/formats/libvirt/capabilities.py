@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (
     THREADS_MAX,
@@ -38,22 +39,6 @@ from numaplace.instances.xmlfile import (
 )
 from numaplace.models.topology import DISTANCE_MAX, MIB_MAX, PCPUS_MAX, NumaNode
 
-_UNITS = {
-    "b": 1,
-    "bytes": 1,
-    "kb": 1000,
-    "k": 1024,
-    "kib": 1024,
-    "mb": 1000**2,
-    "m": 1024**2,
-    "mib": 1024**2,
-    "gb": 1000**3,
-    "g": 1024**3,
-    "gib": 1024**3,
-    "tb": 1000**4,
-    "t": 1024**4,
-    "tib": 1024**4,
-}
 _KIB_MAX = MIB_MAX * 1024
 Values = dict[tuple[int, int], float]
 
@@ -112,13 +97,13 @@ def _check_count(parent: Element, children: list[Element]) -> None:
 def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list[str]) -> _Cell:
     number = whole_attribute(element, "id")
     memory = element.find("memory")
-    memory_mib = 0 if memory is None else _bytes(memory) // 2**20
+    memory_mib = 0 if memory is None else text_bytes(memory) // MIB
     if memory is None:
         notes.append(f"cell {number} tells no memory: it has none")
     counts: dict[int, int] = {}
     for pages in element.findall("pages"):
-        size_kib = whole_attribute(pages, "size", 1, _KIB_MAX) * _unit(pages) // 1024
-        counts[size_kib] = whole_text(pages, 0, _KIB_MAX)
+        whole_attribute(pages, "size", 1, _KIB_MAX)
+        counts[_size(pages, "size") // KIB] = whole_text(pages, 0, _KIB_MAX)
     if element.find("cache") is not None:
         notes.append(f"cell {number}: memory-side caches are not modelled: left out")
     with at_element(element):
@@ -126,15 +111,8 @@ def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list
     return _Cell(node, tuple(_cpus(element, number, caches, told, notes)))
 
 
-def _unit(element: Element) -> int:
-    text = element.get("unit", "KiB")
-    if text.lower() not in _UNITS:
-        raise error_at(element, "unit", f"{text!r:.40} is no unit of memory")
-    return _UNITS[text.lower()]
-
-
-def _bytes(element: Element) -> int:
-    return whole_text(element, 0, _KIB_MAX * 1024) * _unit(element)
+def _size(element: Element, name: str) -> int:
+    return size_bytes(element, element.get("unit"), attribute(element, name), name)
 
 
 def _cpus(
@@ -230,8 +208,7 @@ def _interconnects(topology: Element, ids: set[int], notes: list[str]) -> tuple[
         if element.tag == "latency":
             latency[pair] = real_attribute(element, "value", 0, DISTANCE_MAX)
         else:
-            kib = whole_attribute(element, "value", 0, _KIB_MAX) * _unit(element) / 1024
-            bandwidth[pair] = kib / 1024
+            bandwidth[pair] = _size(element, "value") / MIB
     if left_out:
         notes.append(f"{left_out} interconnects to memory-side caches are left out")
     return latency, bandwidth

@@ -3,29 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-from numaplace.instances.formats.xen.xl_text import XlValue, parse_xl_text
-
-_PIECE = re.compile(
-    r"""(?P<string>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")
-    |(?P<comment>\#[^\n]*)
-    |(?P<open>\[)|(?P<close>\])
-    |(?P<end>[\n;])
-    |(?P<blank>[ \t\r]+)
-    |(?P<other>[^\s'"\#\[\];]+)""",
-    re.VERBOSE,
-)
-_KEY = re.compile(r"[a-z][_0-9a-z]*")
-
-
-@dataclass(frozen=True, slots=True)
-class _Statement:
-    """``key = value`` from its first to behind its last character."""
-
-    key: str
-    start: int
-    end: int
+from numaplace.instances.formats.xen.xl_text import XlValue, parse_xl_statements
 
 
 class XlText:
@@ -34,13 +13,12 @@ class XlText:
     Parameters
     ----------
     text, file
-        As for `xl_text.parse_xl_text`, which refuses what the grammar does not know.
+        As for `xl_text.parse_xl_statements`, which refuses what the grammar does not know.
     """
 
     def __init__(self, text: str, file: str) -> None:
-        self.settings = parse_xl_text(text, file)
+        self.settings, self._statements = parse_xl_statements(text, file)
         self.text = text
-        self._statements = _statements(text)
         self._new: dict[str, str | None] = {}
 
     def value(self, key: str) -> XlValue | None:
@@ -93,34 +71,6 @@ class XlText:
             return start, end
         match = re.compile(r"[ \t\r]*(\n|\Z)").match(self.text, end)
         return (first, match.end()) if match else (start, end)
-
-
-def _statements(text: str) -> list[_Statement]:
-    """Statements of a text that follows the grammar, in order."""
-    found: list[_Statement] = []
-    start, end, depth, position = -1, -1, 0, 0
-    while position < len(text):
-        match = _PIECE.match(text, position)
-        if match is None:  # the grammar knows nothing else
-            break
-        position = match.end()
-        kind = match.lastgroup
-        depth += (kind == "open") - (kind == "close")
-        if kind == "end" and depth == 0:
-            if start >= 0:
-                found.append(_statement(text, start, end))
-            start = -1
-        elif kind not in ("blank", "comment", "end"):
-            start = match.start() if start < 0 else start
-            end = position
-    if start >= 0:
-        found.append(_statement(text, start, end))
-    return found
-
-
-def _statement(text: str, start: int, end: int) -> _Statement:
-    key = _KEY.match(text, start)
-    return _Statement(key[0] if key else "", start, end)
 
 
 def format_xl(value: XlValue) -> str:

@@ -48,21 +48,37 @@ class XlSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class XlStatement:
+    """``key = value`` from its first to behind its last character."""
+
+    key: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Token:
     kind: str
     text: str
     line: int
+    start: int
 
 
 def parse_xl_text(text: str, file: str) -> dict[str, XlSetting]:
-    """Return the settings of an xl configuration file by key.
+    """Return the settings of an xl configuration file by key; as `parse_xl_statements`."""
+    return parse_xl_statements(text, file)[0]
+
+
+def parse_xl_statements(text: str, file: str) -> tuple[dict[str, XlSetting], list[XlStatement]]:
+    """Return the settings of an xl configuration file by key, and where its statements are.
 
     Raises
     ------
     InputError
         With file and line, for anything the grammar does not know.
     """
-    return _Parser(_tokens(text, file), file).settings()
+    parser = _Parser(_tokens(text, file), file)
+    return parser.settings(), parser.statements
 
 
 def _tokens(text: str, file: str) -> list[_Token]:
@@ -74,13 +90,13 @@ def _tokens(text: str, file: str) -> list[_Token]:
             raise _lexical_error(text, position, file, line)
         kind = match.lastgroup or ""
         if kind != "blank":
-            tokens.append(_Token(kind, match[0], line))
+            tokens.append(_Token(kind, match[0], line, position))
         if len(tokens) > TOKENS_MAX:
             reason = f"has more than {TOKENS_MAX} words, the most that is read"
             raise InputError("xl configuration", "", reason, file=file, line=line)
         line += match[0] == "\n"
         position = match.end()
-    tokens.append(_Token("newline", "", line))
+    tokens.append(_Token("newline", "", line, position))
     return tokens
 
 
@@ -103,6 +119,7 @@ class _Parser:
         self.file = file
         self.position = 0
         self.additions = 0
+        self.statements: list[XlStatement] = []
 
     def settings(self) -> dict[str, XlSetting]:
         found: dict[str, XlSetting] = {}
@@ -120,6 +137,8 @@ class _Parser:
         if sign.text not in ("=", "+="):
             raise self._error(key, "must be followed by '='", key.text)
         value = self._value(self._take(), key.text, 0)
+        last = self.tokens[self.position - 1]
+        self.statements.append(XlStatement(key.text, key.start, last.start + len(last.text)))
         earlier = found.get(key.text)
         if sign.text == "=" or earlier is None:
             line = earlier.line if earlier else None
