@@ -7,11 +7,11 @@ on, for which the host must be known.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from numaplace.instances.ranges import format_ids, parse_ids
-from numaplace.instances.reading import Reading, shown
+from numaplace.instances.reading import shown
 from numaplace.models.errors import InputError
 from numaplace.models.topology import Host
 from numaplace.models.vm import Vm
@@ -19,33 +19,27 @@ from numaplace.models.vm import Vm
 _SHOWN_MAX = 4
 
 
-@dataclass(frozen=True, slots=True)
-class CpuPins:
-    """pCPUs that a VM's vCPUs must (`hard`) or should (`soft`) run on; None: any."""
-
-    hard: frozenset[int] | None = None
-    soft: frozenset[int] | None = None
-
-
-def resolve_pins(vm: Vm, pins: CpuPins, host: Host | None) -> Reading[Vm]:
-    """Return `vm` with its pins turned into hard and soft nodes of `host`.
+def resolve_pins(
+    vm: Vm,
+    pcpus: frozenset[int] | None,
+    host: Host | None,
+    notes: list[str],
+    field: str = "hard_nodes",
+) -> Vm:
+    """Return `vm` with pCPUs that its vCPUs must (or should) run on as the nodes of `field`.
 
     A set that covers every node of the host wholly restricts nothing and becomes None. Without
-    a host the pins are left out, for its caller to tell.
+    a host the pins are left out, for its caller to tell; None is any pCPU.
 
     Raises
     ------
     InputError
         If `host` has none of the pCPUs.
     """
-    notes: list[str] = []
-    for field, pcpus in (("hard_nodes", pins.hard), ("soft_nodes", pins.soft)):
-        if pcpus is None or host is None:
-            continue
-        nodes = _nodes(vm, field, pcpus, host, notes)
-        given: dict[str, Any] = {field: nodes}
-        vm = replace(vm, **given)
-    return Reading(vm, tuple(notes))
+    if pcpus is None or host is None:
+        return vm
+    given: dict[str, Any] = {field: _nodes(vm, field, pcpus, host, notes)}
+    return replace(vm, **given)
 
 
 def _nodes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
@@ -101,23 +101,24 @@ def _shared_cache(element: Element, kind: str) -> bool:
 
 
 def _add_unit(element: Element, above: Above, found: HwlocObjects) -> None:
-    number = whole_attribute(element, "os_index")
-    if number in found.units:
-        raise error_at(element, "os_index", f"PU {number} occurs twice")
-    if len(found.units) >= PCPUS_MAX:
-        raise error_at(element, "", f"is one PU more than {PCPUS_MAX}, the most read")
+    number = _number(element, "PU", found.units, PCPUS_MAX)
     complete = mask_of(element, "complete_nodeset") or 0
     found.units[number] = HwlocUnit(number, above, id(element), complete)
 
 
 def _add_memory(element: Element, above: Above, found: HwlocObjects) -> None:
-    number = whole_attribute(element, "os_index")
-    if number in found.memories:
-        raise error_at(element, "os_index", f"NUMANode {number} occurs twice")
-    if len(found.memories) >= NODES_MAX:
-        raise error_at(element, "", f"is one NUMANode more than {NODES_MAX}, the most read")
+    number = _number(element, "NUMANode", found.memories, NODES_MAX)
     cpuset = mask_of(element, "cpuset") or 0
     found.memories[number] = HwlocMemory(element, number, cpuset, above.socket)
+
+
+def _number(element: Element, kind: str, known: Collection[int], most: int) -> int:
+    number = whole_attribute(element, "os_index")
+    if number in known:
+        raise error_at(element, "os_index", f"{kind} {number} occurs twice")
+    if len(known) >= most:
+        raise error_at(element, "", f"is one {kind} more than {most}, the most read")
+    return number
 
 
 def _below_io(element: Element, kind: str, above: Above, found: HwlocObjects) -> Above:

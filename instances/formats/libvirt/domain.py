@@ -41,7 +41,7 @@ from numaplace.instances.formats.libvirt.numa import (
     placed_cells,
 )
 from numaplace.instances.formats.libvirt.size import KIB, MIB, text_bytes, to_mib
-from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.formats.pins import resolve_pins
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.pci_address import pci_address
 from numaplace.instances.reading import Reading, located
@@ -158,8 +158,8 @@ def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
         if domain.find(element) is not None
     ]
     notes += [f"VM {name!r}: {reason}" for reason in _devices_left_out(domain)]
-    pinned = resolve_pins(vm, CpuPins(hard=pinned_pcpus(domain, vcpus)), host)
-    return Reading(pinned.item, (*notes, *pinned.notes))
+    vm = resolve_pins(vm, pinned_pcpus(domain, vcpus), host, notes)
+    return Reading(vm, tuple(notes))
 
 
 def _vcpus(name: str, domain: Element, notes: list[str]) -> int:

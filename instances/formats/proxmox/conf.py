@@ -28,7 +28,7 @@ from pathlib import Path
 
 from numaplace.instances.formats.guest import guest_vm, note_plugged
 from numaplace.instances.formats.memory_binding import join_bindings
-from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.formats.pins import resolve_pins
 from numaplace.instances.formats.proxmox.conf_text import Conf, read_conf
 from numaplace.instances.formats.proxmox.numa import ConfCell, guest_cells
 from numaplace.instances.pci_address import one_function
@@ -73,8 +73,8 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     with located(conf.file, conf.line("affinity")):
         affinity = conf.text("affinity")
         pcpus = None if affinity is None else conf.ids(affinity, "affinity")
-        pinned = resolve_pins(vm, CpuPins(hard=pcpus), host)
-    return Reading((pinned.item,), (*notes, *pinned.notes))
+        vm = resolve_pins(vm, pcpus, host, notes)
+    return Reading((vm,), tuple(notes))
 
 
 def _vm(conf: Conf, notes: list[str]) -> Vm:

@@ -73,38 +73,30 @@ class EditedConf:
         if self.lines and not self.lines[-1].endswith("\n"):
             self.lines[-1] += self.newline
 
-    def _at(self, key: str) -> int | None:
-        for index, line in enumerate(self.lines):
-            match = _LINE.fullmatch(line)
-            if match and match[1] == key:
-                return index
-        return None
+    def _settings(self) -> dict[str, tuple[str, int]]:
+        """Value of each key, and which line it is on; the first counts."""
+        found = [(_LINE.fullmatch(line), at) for at, line in enumerate(self.lines)]
+        return {match[1]: (match[2], at) for match, at in reversed(found) if match}
 
     def keys(self, prefix: str) -> list[str]:
-        """Keys like ``numa0``."""
-        found = [match[1] for line in self.lines if (match := _LINE.fullmatch(line))]
-        return [key for key in found if re.fullmatch(prefix + "[0-9]+", key)]
+        """Keys like ``numa0``, in order of their lines."""
+        keys = [key for key in self._settings() if re.fullmatch(prefix + "[0-9]+", key)]
+        return keys[::-1]
 
     def value(self, key: str) -> str | None:
         """Value of a key, None if it has none."""
-        index = self._at(key)
-        match = None if index is None else _LINE.fullmatch(self.lines[index])
-        return match[2] if match else None
+        return self._settings().get(key, (None, 0))[0]
 
     def set(self, key: str, value: str) -> None:
         """Set a key; its line stays as it is if it says the same."""
-        index = self._at(key)
-        line = f"{key}: {value}{self.newline}"
-        if index is None:
-            self.lines.append(line)
-        elif self.value(key) != value:
-            self.lines[index] = line
+        old, at = self._settings().get(key, (None, len(self.lines)))
+        if old != value:
+            self.lines[at : at + 1] = [f"{key}: {value}{self.newline}"]
 
     def remove(self, key: str) -> None:
         """Take a key away."""
-        index = self._at(key)
-        if index is not None:
-            del self.lines[index]
+        if key in (settings := self._settings()):
+            del self.lines[settings[key][1]]
 
     def result(self) -> str:
         """Return the text with all changes."""

@@ -24,10 +24,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from numaplace.instances.files import STDIN, read_text
 from numaplace.instances.formats.guest import guest_vm, note_plugged
-from numaplace.instances.formats.pins import CpuPins, resolve_pins
+from numaplace.instances.formats.pins import resolve_pins
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.xl_cpus import (
     Affinity,
@@ -192,7 +193,7 @@ def bdf_of(item: str) -> str:
 
 def _pinned(config: _Config, vm: Vm, host: Host | None, notes: list[str]) -> Vm:
     """Return the VM with its affinities as hard and soft nodes."""
-    for key in ("cpus", "cpus_soft"):
+    for key, field in (("cpus", "hard_nodes"), ("cpus_soft", "soft_nodes")):
         with located(config.file, config.line(key)):
             affinities = _affinities(config, key, vm.vcpus, notes)
             if not affinities:
@@ -202,16 +203,11 @@ def _pinned(config: _Config, vm: Vm, host: Host | None, notes: list[str]) -> Vm:
                 nodes = frozenset[int]().union(*(ids for ids in named if ids is not None))
                 if not nodes:
                     raise InputError(config.thing, key, "names no node")
-                hard = key == "cpus"
-                vm = replace(vm, hard_nodes=nodes) if hard else replace(vm, soft_nodes=nodes)
-                continue
-            if host is None:
-                continue
-            pcpus = frozenset[int]().union(*(pcpus_of(affinity, host) for affinity in affinities))
-            pins = CpuPins(hard=pcpus) if key == "cpus" else CpuPins(soft=pcpus)
-            reading = resolve_pins(vm, pins, host)
-            vm = reading.item
-            notes.extend(reading.notes)
+                given: dict[str, Any] = {field: nodes}
+                vm = replace(vm, **given)
+            elif host is not None:
+                pcpus = frozenset[int]().union(*(pcpus_of(each, host) for each in affinities))
+                vm = resolve_pins(vm, pcpus, host, notes, field)
     return vm
 
 
