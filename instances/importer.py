@@ -10,7 +10,6 @@ from typing import Any
 
 from numaplace.instances.assumed import assumptions, misfits
 from numaplace.instances.files import STDIN
-from numaplace.instances.formats.document.io import read_instance
 from numaplace.instances.formats.document.records import NUMAPLACE
 from numaplace.instances.formats.registry import holds_vms, host_format, vm_format
 from numaplace.instances.hostmemory import as_asked
@@ -218,6 +217,8 @@ def _vms(
     for source in _each_file(sources, notes):
         found = vm_format(source.path, source.format)
         if found is NUMAPLACE:
+            from numaplace.instances.formats.document.io import read_instance  # slow to import
+
             instance = read_instance(source.path)
             reading = Reading(instance.vms)
         else:

@@ -174,11 +174,17 @@ def _apply_pins(xml: XmlText, placed: PlacedVm) -> list[str]:
     notes = _emulator_pin(xml, placed, was, new)
     xml.put("cputune", *new)
     for span in xml.root.all("cputune/iothreadpin"):
-        pinned = parse_ids(span.attributes["cpuset"], thing="<iothreadpin>", field="cpuset")
+        pinned = parse_ids(_cpuset(xml, span), thing="<iothreadpin>", field="cpuset")
         held = format_ids(pinned - placed.free_pcpus)
         told = f"; dedicated vCPUs run on {held}" if held else ""
         notes.append(f"{placed.thing}: pins of I/O threads stay as they are{told}")
     return list(dict.fromkeys(notes))
+
+
+def _cpuset(xml: XmlText, span: Span) -> str:
+    if "cpuset" not in span.attributes:
+        raise xml.error(span, "cpuset", "attribute is missing")
+    return span.attributes["cpuset"]
 
 
 def _emulator_pin(
@@ -186,7 +192,7 @@ def _emulator_pin(
 ) -> list[str]:
     """Pin the emulator's threads; a pin by hand stays if those of the vCPUs do and it is free."""
     span = xml.root.find("cputune/emulatorpin")
-    by_hand = None if span is None else span.attributes["cpuset"]
+    by_hand = None if span is None else _cpuset(xml, span)
     told = parse_ids(by_hand or "", thing="<emulatorpin>", field="cpuset")
     allocation = xml.root.find("memoryBacking/allocation")
     at_once = allocation is not None and allocation.attributes.get("mode") == "immediate"

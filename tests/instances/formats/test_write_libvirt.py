@@ -194,6 +194,8 @@ def test_pages_and_ballooning() -> None:
         ("<domain type", "<network type", "must be <domain>"),
         ("bus='0x3b'", "bus='0x99'", "0000:99:00.0 is passed through by the source"),
         ("<cputune>", "<cputune/><cputune>", "occurs twice"),
+        ("<emulatorpin cpuset='0-3'/>", "<emulatorpin/>", "cpuset: attribute is missing"),
+        ("<cputune>", "<cputune><iothreadpin iothread='1'/>", "cpuset: attribute is missing"),
         (
             "<devices>",
             "<devices><memory model='dimm'><target><size>1</size></target></memory>",
