@@ -14,7 +14,7 @@ from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.reading import located
 from numaplace.instances.sources import matches, source_files
 from numaplace.models.errors import InputError, check_int
-from numaplace.models.instance import VMS_MAX
+from numaplace.models.vm import VMS_MAX
 
 _COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
 
