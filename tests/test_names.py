@@ -8,8 +8,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("models", "instances", "solver", "report", "commands")
 PARALLEL = ("solver/cpsat/", "solver/milp/")
 OURS = ("models/", "solver/")
-# Those of models; formats have private cells of what they read, pictures shapes and groups to draw.
-KNOWN = {"Cell", "Group", "Shape"}
+# Those of models; pictures have shapes and groups to draw.
+KNOWN = {"Group", "Shape"}
 
 
 def bearers() -> dict[str, set[str]]:

@@ -60,12 +60,12 @@ for _tag, _pattern, _first in _WORDS:
     _Dumper.add_implicit_resolver(_tag, _pattern, _first)
 
 
-class _Refused(yaml.MarkedYAMLError):
+class _RefusedYaml(yaml.MarkedYAMLError):
     """Something that is YAML but not read here."""
 
 
-def _refused(reason: str, mark: Any) -> _Refused:
-    return _Refused(problem=reason, problem_mark=mark)
+def _refused(reason: str, mark: Any) -> _RefusedYaml:
+    return _RefusedYaml(problem=reason, problem_mark=mark)
 
 
 def parse_yaml(text: str, file: str | None = None) -> object:
@@ -83,7 +83,7 @@ def parse_yaml(text: str, file: str | None = None) -> object:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else None
         problem = error.problem or error.context
-        reason = f"{problem}" if isinstance(error, _Refused) else f"is no YAML: {problem}"
+        reason = f"{problem}" if isinstance(error, _RefusedYaml) else f"is no YAML: {problem}"
     except yaml.reader.ReaderError as error:
         # libyaml counts bytes.
         before = text.encode()[: error.position] if _IN_C else text[: error.position].encode()

@@ -44,7 +44,7 @@ Values = dict[tuple[int, int], float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Cell:
+class _HostCell:
     """One ``<cell>``: the node without its CPUs, and the facts about those."""
 
     node: NumaNode
@@ -68,7 +68,7 @@ def read_host(path: Path) -> HostReading:
         raise error_at(child(topology, "cells"), "", "has no <cell> in it")
     notes: list[str] = []
     caches = _cache_banks(host)
-    cells: dict[int, _Cell] = {}
+    cells: dict[int, _HostCell] = {}
     told = topology.find("cells/cell/cpus/cpu[@core_id]") is not None
     for element in elements:
         cell = _cell(element, caches, told, notes)
@@ -94,7 +94,7 @@ def _check_count(parent: Element, children: list[Element]) -> None:
             raise error_at(parent, "num", f"is {told}, but {len(children)} are listed")
 
 
-def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list[str]) -> _Cell:
+def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list[str]) -> _HostCell:
     number = whole_attribute(element, "id")
     memory = element.find("memory")
     memory_mib = 0 if memory is None else text_bytes(memory) // MIB
@@ -108,7 +108,7 @@ def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list
         notes.append(f"cell {number}: memory-side caches are not modelled: left out")
     with at_element(element):
         node = sized_node(number, memory_mib, without_base(counts), notes)
-    return _Cell(node, tuple(_cpus(element, number, caches, told, notes)))
+    return _HostCell(node, tuple(_cpus(element, number, caches, told, notes)))
 
 
 def _size(element: Element, name: str) -> int:

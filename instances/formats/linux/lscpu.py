@@ -28,7 +28,7 @@ _MASK = "On-line CPU(s) mask"
 
 
 @dataclass(slots=True)
-class _Machine:
+class _LscpuFacts:
     """CPUs, nodes that exist, and notes."""
 
     cpus: list[CpuFacts]
@@ -59,13 +59,13 @@ def read_host(path: Path, memory_mib: int | None = None) -> HostReading:
 # -- the table -------------------------------------------------------------------------------------
 
 
-def _from_table(rows: list[Any]) -> _Machine:
+def _from_table(rows: list[Any]) -> _LscpuFacts:
     if len(rows) > PCPUS_MAX:
         raise InputError("lscpu", "cpus", f"has more than {PCPUS_MAX} rows")
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise InputError(f"cpus[{index}]", "", "must be an object")
-    found = _Machine([], set(), [])
+    found = _LscpuFacts([], set(), [])
     offline = [at for at, row in enumerate(rows) if _is_offline(row)]
     columns = set(rows[0]) if rows else set()
     if not any(_told(row, "node") for row in rows):
@@ -170,7 +170,7 @@ def _number(row: Row, key: str, thing: str, *, need: bool = False) -> int:
 # -- the summary -----------------------------------------------------------------------------------
 
 
-def _from_summary(pairs: Pairs) -> _Machine:
+def _from_summary(pairs: Pairs) -> _LscpuFacts:
     facts: dict[str, str] = {}
     members: dict[int, list[int]] = {}
     named = 0
@@ -184,7 +184,7 @@ def _from_summary(pairs: Pairs) -> _Machine:
             members[node] = sorted(_cpus(data, name, facts))
             if (named := named + len(members[node])) > IDS_MAX:
                 raise InputError("lscpu", name, f"names more than {IDS_MAX} CPUs with those before")
-    found = _Machine([], set(members), [])
+    found = _LscpuFacts([], set(members), [])
     told = next((name for name in (_ONLINE, _MASK) if name in facts), None)
     online = None if told is None else _cpus(facts[told], told, facts)
     if online is not None and not members:
@@ -208,7 +208,7 @@ def _cpus(data: str, name: str, facts: dict[str, str]) -> frozenset[int]:
     return parse_ids(data, thing="lscpu", field=name)
 
 
-def _assume_cores(found: _Machine, facts: dict[str, str], members: dict[int, list[int]]) -> None:
+def _assume_cores(found: _LscpuFacts, facts: dict[str, str], members: dict[int, list[int]]) -> None:
     threads, sockets = _fact(facts, "Thread(s) per core"), _fact(facts, "Socket(s)")
     if threads > 1:
         found.notes.append(
