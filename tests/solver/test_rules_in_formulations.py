@@ -8,8 +8,10 @@ import pytest
 
 from numaplace.models.cost import TERMS, evaluate
 from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
-from numaplace.models.verify import Rule
+from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy
+from numaplace.models.relations import SharingGroup
+from numaplace.models.verify import Rule, violations
+from numaplace.models.vm import Vm
 from numaplace.solver.cpsat import engine as cpsat
 from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.rules import Rules
@@ -39,6 +41,22 @@ def test_rule(case: RuleCase, formulation: str) -> None:
     loss_of = LOSS_OF[formulation]
     assert loss_of(case.instance, case.good) == evaluate(case.instance, case.good).loss_micro
     assert loss_of(case.instance, case.bad) is None
+
+
+@pytest.mark.parametrize("formulation", LOSS_OF)
+def test_copies_take_memory(formulation: str) -> None:
+    """Two VMs of 2 GiB of their own fill a node; the pages they share are more than it has."""
+    vms = (Vm("a", 1, 2560), Vm("b", 1, 2560))
+    instance = make_instance(*vms, sharing=(SharingGroup("g", ("a", "b"), 512),))
+
+    def plan(*nodes: int) -> Plan:
+        on = {vm.name: PlacedCell(n, 1, ((n, 2048),)) for vm, n in zip(vms, nodes, strict=True)}
+        copies = (SharedCopy("g", "host", tuple(sorted(set(nodes)))),)
+        return Plan({name: Placement("host", (cell,)) for name, cell in on.items()}, copies)
+
+    loss_of = LOSS_OF[formulation]
+    assert violations(instance, plan(0, 1)) == [] and loss_of(instance, plan(0, 1)) == 0
+    assert violations(instance, plan(0, 0)) != [] and loss_of(instance, plan(0, 0)) is None
 
 
 def test_rules_have_the_same_name() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from numaplace.instances.catalog import list_catalog, load_catalog
-from numaplace.models.instance import Instance
+from numaplace.models.instance import Instance, Prices
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.topology import Host
@@ -16,7 +18,7 @@ from numaplace.solver.milp.solve import loss_of as milp_loss_of
 from numaplace.solver.milp.solve import solve_milp
 from numaplace.solver.names import MilpBackend
 from numaplace.solver.params import SolveParams
-from numaplace.tests.builders import make_instance, make_node
+from numaplace.tests.builders import make_host, make_instance, make_node
 from numaplace.tests.strategies import random_small_instance
 
 QUICK = SolveParams(time_limit_s=20, workers=1)
@@ -82,3 +84,18 @@ def test_products_where_distances_are_no_tree() -> None:
     result = solve_milp(instance, QUICK)
     assert result.cost is not None
     assert result.cost.loss_micro > 0
+
+
+def test_each_node_rounds_its_loss_up() -> None:
+    """Three nodes lose 1.001 millionths each: 6 together, which a sum of parts would put at 4."""
+    host = make_host(nodes=3)
+    nodes = tuple(replace(node, bandwidth_mbps=100) for node in host.nodes)
+    vms = [
+        Vm(f"vm{n}", 1, 192, bandwidth_mbps=101, hard_nodes=frozenset({n}), block_mib=64)
+        for n in range(3)
+    ]
+    prices = Prices(vcpus_per_mbps=1e-6)
+    instance = make_instance(*vms, host=replace(host, nodes=nodes), prices=prices)
+    result = solve_milp(instance, QUICK)
+    assert result.cost is not None and result.cost.loss_micro == 6
+    assert result.status is SolveStatus.OPTIMAL

@@ -1,0 +1,445 @@
+"""Plant faults one by one and see whether the tests notice; print Markdown for docs/benchmarks.md.
+
+``python benchmarks/mutants.py [--only TEXT...] [--jobs 2]``: a mutant is one text of a file put in
+the place of another, in a copy of the project, and the few tests that should notice are run there.
+A text that the file does not hold just once is an error, so that no mutant goes by unseen once the
+code has moved on; so is a test that fails without any mutant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT_S = 300
+LEFT_OUT = (".*", "__pycache__", "*.egg-info", "docs", "dist", "build")
+
+MODELS = (
+    "tests/models/test_cost.py",
+    "tests/models/test_rates.py",
+    "tests/models/test_rule_cases.py",
+)
+VERIFY = ("tests/models/test_verify.py", "tests/models/test_rule_cases.py")
+ROWS = ("tests/solver/test_rules_in_formulations.py", "tests/solver/test_caches_in_formulations.py")
+AGREE = (*ROWS, "tests/properties/test_agreement.py::test_random_instances[0]")
+TREES = ("tests/solver/formulation/test_tree.py", "tests/solver/milp/test_agreement.py")
+CREDIT = ("tests/solver/simulator/test_credit.py", "tests/solver/simulator/test_invariants.py")
+SCORES = ("tests/solver/placing/test_scores.py",)
+SLOTS = ("tests/solver/placing/test_trace_rules.py", "tests/solver/placing/test_replay.py")
+DOCUMENT = (
+    "tests/instances/formats/test_json_io.py",
+    "tests/instances/formats/test_round_trips.py",
+)
+PROGRESS = ("tests/solver/simulator/test_progress.py",)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A fault: `new` stands in `file` where `old` stood, which `tests` should notice.
+
+    `equivalent` says why none can: the fault is none.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    equivalent: str = ""
+
+
+MUTANTS = (
+    # prices
+    Mutant("models/rates.py", "return extra / (1.0 + extra)", "return extra", MODELS),
+    Mutant("models/rates.py", "per_mib = (1.0 - vm.locality) /", "per_mib = 1.0 /", MODELS),
+    Mutant(
+        "models/rates.py",
+        "one_way(b[0], a[1], at_b, at_a)",
+        "one_way(b[0], a[1], at_a, at_b)",
+        MODELS,
+    ),
+    Mutant(
+        "models/rates.py",
+        "(instance.r(at[0], at[1]) + instance.r(at[1], at[0])) / 2",
+        "instance.r(at[0], at[1])",
+        MODELS,
+    ),
+    Mutant("models/rates.py", "near = min(instance.r", "near = max(instance.r", MODELS),
+    Mutant(
+        "models/rates.py",
+        "at_threads - MILLI * self.threads_milli",
+        "-MILLI * self.threads_milli",
+        MODELS,
+    ),
+    Mutant(
+        "models/rates.py", "(2.0 - place.host.smt_yield)", "(1.0 + place.host.smt_yield)", MODELS
+    ),
+    Mutant(
+        "models/rates.py",
+        "return vcpus * (utilisation + FLUCTUATION * utilisation * (1.0 - utilisation))",
+        "return vcpus * utilisation",
+        MODELS,
+    ),
+    Mutant(
+        "models/rates.py",
+        "return ceil_div(nano, NANO_PER_MICRO)",
+        "return nano // NANO_PER_MICRO",
+        MODELS,
+    ),
+    Mutant(
+        "models/rates.py",
+        "to_milli(vm.bandwidth_mbps * form.block_mib / form.memory_mib)",
+        "to_milli(vm.bandwidth_mbps * form.block_mib / form.own_mib)",
+        MODELS,
+    ),
+    # cost
+    Mutant("models/cost.py", "for h in able or homes]", "for h in homes]", MODELS),
+    Mutant("models/cost.py", "min(rates.sharing_rate(", "max(rates.sharing_rate(", MODELS),
+    Mutant("models/cost.py", " and a[0].overlaps(b[0]):", ":", MODELS),
+    Mutant(
+        "models/cost.py",
+        "(rate * mib + block_mib // 2) // block_mib",
+        "rate * mib // block_mib",
+        MODELS,
+    ),
+    Mutant("models/cost.py", "local if old.host == placement.host else network", "local", MODELS),
+    Mutant(
+        "models/cost.py",
+        "ceil_div(milli, max(1, instance.host(name).threads))",
+        "milli // max(1, instance.host(name).threads)",
+        MODELS,
+    ),
+    # rules
+    Mutant("models/verify.py", "if not alive.isdisjoint(group.vms):", "if group.vms:", VERIFY),
+    Mutant(
+        "models/verify.py",
+        "vcpus * MILLI > ratio * free",
+        "vcpus * MILLI > ratio * place.node.threads",
+        VERIFY,
+    ),
+    Mutant(
+        "models/verify.py",
+        "if a in plan and b in plan and instance.vm(a).overlaps(instance.vm(b)):",
+        "if a in plan and b in plan:",
+        VERIFY,
+    ),
+    Mutant("models/verify.py", "if functions > has:", "if functions > has + 1:", VERIFY),
+    Mutant("models/verify.py", "if held != wanted:", "if held.keys() != wanted.keys():", VERIFY),
+    Mutant(
+        "models/verify_cpu.py",
+        "if use.setdefault((host, core), whole) != whole:",
+        "if use.setdefault((host, core), whole) < whole:",
+        VERIFY,
+    ),
+    Mutant(
+        "models/verify_cpu.py",
+        "for vm, host, cell, node in _dedicated(instance, plan, everyone):\n        whole",
+        "for vm, host, cell, node in _dedicated(instance, plan, frozenset()):\n        whole",
+        VERIFY,
+    ),
+    Mutant(
+        "models/verify_cpu.py",
+        "used[core] < threads[core] for core in used) > 1",
+        "used[core] < threads[core] for core in used) > 2",
+        VERIFY,
+    ),
+    Mutant(
+        "models/result.py",
+        "largest = max(abs(objective), abs(bound))",
+        "largest = min(abs(objective), abs(bound))",
+        ("tests/solver/test_stages.py", "tests/report/test_usage.py"),
+    ),
+    Mutant(
+        "models/plan.py",
+        "return min(gave, got)",
+        "return gave",
+        ("tests/models/test_cost.py", "tests/models/test_moves.py"),
+    ),
+    # formulation
+    Mutant(
+        "solver/formulation/rules.py",
+        "mib = [(copy, members[name].shared_mib)]",
+        "mib = [(copy, 1)]",
+        ROWS,
+    ),
+    Mutant(
+        "solver/formulation/rules.py",
+        "scaled(self.vars.cores[option, g], group.threads_per_core if whole else 1)",
+        "scaled(self.vars.cores[option, g], 1)",
+        ROWS,
+    ),
+    Mutant(
+        "solver/formulation/rules.py",
+        "if whole and single and len(self.instance.instants) > 1:",
+        "if whole and single and not self.instance.instants:",
+        ROWS,
+    ),
+    Mutant(
+        "solver/formulation/rules.py", "filter(alive.__contains__, group.vms)", "group.vms", ROWS
+    ),
+    Mutant(
+        "solver/formulation/rules.py",
+        "self.program.at_most([(read, 1), *self._copy(group, at, -1)], 0)",
+        "self.program.at_most([(read, 1)], 1)",
+        ROWS,
+    ),
+    Mutant(
+        "solver/formulation/rules.py",
+        "*scaled(self.vars.at[name][home], -count)], 0)",
+        "], count)",
+        AGREE,
+    ),
+    Mutant(
+        "solver/formulation/rules.py",
+        "more = None if self._requires(option) else 0",
+        "more = None",
+        AGREE,
+        "cores beyond what a cell needs are never taken for nothing: they cost room only",
+    ),
+    Mutant(
+        "solver/formulation/products.py",
+        "others = kind.count - (option.kind == t)",
+        "others = kind.count",
+        AGREE,
+    ),
+    Mutant(
+        "solver/formulation/products.py",
+        "bounds = ([a] if several[1] else []) + ([b] if several[0] else [])",
+        "bounds: list[Option] = []",
+        (*AGREE, "tests/solver/milp/test_agreement.py"),
+        "its own bound and the rows of both sides hold a whole product",
+    ),
+    Mutant(
+        "solver/formulation/products.py",
+        "self.program.at_most([*excuses, (self.vars.placed[pair.second], 1)], 1)",
+        "self.program.at_most(excuses, 1)",
+        (*ROWS, *TREES),
+    ),
+    Mutant(
+        "solver/formulation/products.py",
+        "self.program.at_most([(cores, 1), (uses, -self.program.upper[cores])], 0)",
+        "self.program.at_most([(cores, 1)], self.program.upper[cores])",
+        ROWS,
+    ),
+    Mutant(
+        "solver/formulation/objective.py",
+        "if slope and loses:",
+        "if slope:",
+        ROWS,
+        "below the cores a line is below 0, where the loss is anyway",
+    ),
+    Mutant(
+        "solver/formulation/objective.py",
+        "here = [o for o in options if o.vm in alive]",
+        "here = options",
+        AGREE,
+    ),
+    Mutant(
+        "solver/formulation/objective.py",
+        "loss = self.program.variable(worst, Kind.ROUNDED)",
+        "loss = self.program.part(worst, unit=MICRO)",
+        ("tests/solver/milp/test_agreement.py",),
+    ),
+    Mutant(
+        "solver/formulation/tree.py",
+        "exact = exact and (longest <= 1.0 or parted_here)",
+        "exact = True",
+        TREES,
+    ),
+    Mutant(
+        "solver/formulation/tree.py",
+        "longest = max(distance(i, j), distance(j, i))",
+        "longest = length",
+        TREES,
+    ),
+    Mutant(
+        "solver/formulation/pin.py",
+        "if free <= _start(request)]",
+        "if free < _start(request)]",
+        ("tests/solver/formulation/test_pin.py",),
+    ),
+    Mutant(
+        "solver/formulation/extract.py",
+        "return [core[0] for core in units][:vcpus]",
+        "return [pcpu for core in units for pcpu in core][:vcpus]",
+        AGREE,
+    ),
+    # placing
+    Mutant(
+        "solver/placing/cell_offer.py",
+        "after = np.maximum(ledger.past_load_milli, load)",
+        "after = load",
+        SCORES,
+        "state.contention holds past peaks, and less than it adds nothing",
+    ),
+    Mutant(
+        "solver/placing/cell_offer.py",
+        "group.shared_mib if group is not None and group.across_nodes else 0",
+        "0",
+        SCORES,
+    ),
+    Mutant(
+        "solver/placing/cell_offer.py",
+        "rates.competition_price(rival) // cells",
+        "rates.competition_price(rival)",
+        SCORES,
+    ),
+    Mutant(
+        "solver/placing/cell_offer.py", "board.mean_r(place))", "board.mean_r(place) - 0.1)", SCORES
+    ),
+    Mutant(
+        "solver/placing/slot_offer.py",
+        "curves.loss(before + load) - curves.loss(before)",
+        "curves.loss((before + load) // 2) - curves.loss(before)",
+        SLOTS,
+    ),
+    Mutant("solver/placing/slot_offer.py", "reversed(self.mib)", "self.mib", SLOTS),
+    Mutant(
+        "solver/compare/policies.py",
+        "return gap_of(reached, optimum.bound)",
+        "return gap_of(reached, optimum.objective)",
+        ("tests/solver/compare/test_policies.py",),
+    ),
+    # readers
+    Mutant(
+        "instances/formats/document/plain.py",
+        'package = {"socket": socket} if socket else {}',
+        "package = {}",
+        DOCUMENT,
+    ),
+    Mutant(
+        "instances/present.py",
+        "all(users[p] == 1 for p in said.own)",
+        "True",
+        ("tests/instances/test_present.py",),
+    ),
+    # simulator
+    Mutant(
+        "solver/simulator/credit.py",
+        "vcpu.credit = max(vcpu.credit, -self.slice_credit)",
+        "pass",
+        CREDIT,
+    ),
+    Mutant(
+        "solver/simulator/credit.py",
+        "self._domains = first + rest",
+        "self._domains = rest + first",
+        CREDIT,
+    ),
+    Mutant(
+        "solver/simulator/credit.py",
+        "credit_total += ceil_div((fair - peak) * weight_total, weight_left)",
+        "pass",
+        CREDIT,
+    ),
+    Mutant("solver/simulator/progress.py", "mu * (wait - 1.0)", "mu * wait", PROGRESS),
+    Mutant("solver/simulator/progress.py", "        left -= demand\n", "", PROGRESS),
+    Mutant(
+        "solver/simulator/progress.py", "(share - low) / (high - low)", "(share - low)", PROGRESS
+    ),
+    Mutant(
+        "solver/simulator/balance.py",
+        "if here * factor < there_mask.bit_count():",
+        "if here * factor <= there_mask.bit_count():",
+        CREDIT,
+    ),
+    Mutant(
+        "solver/simulator/balance.py",
+        "if vcpu.priority <= priority:",
+        "if vcpu.priority < priority:",
+        CREDIT,
+    ),
+)
+
+
+def copied(to: Path) -> Path:
+    """Copy the project to where it can be imported from."""
+    return Path(shutil.copytree(ROOT, to / "numaplace", ignore=shutil.ignore_patterns(*LEFT_OUT)))
+
+
+def passes(project: Path, tests: tuple[str, ...]) -> bool:
+    """Tell whether tests of a copy pass; a run without end does not."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    env = {**os.environ, "PYTHONPATH": str(project.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        ran = subprocess.run(
+            command, cwd=project, env=env, capture_output=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if ran.returncode in (4, 5):  # no such test, or none that runs
+        raise SystemExit(ran.stdout.decode() + ran.stderr.decode())
+    return ran.returncode == 0
+
+
+@contextmanager
+def planted(project: Path, mutant: Mutant) -> Iterator[None]:
+    """Plant a fault in a copy, and take it out again."""
+    path = project / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.file}: {text.count(mutant.old)} x {mutant.old!r}, must be once")
+    changed = text.replace(mutant.old, mutant.new)
+    compile(changed, mutant.file, "exec")  # a fault that any test would notice is none
+    path.write_text(changed, encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def run(mutants: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
+    """Try every mutant, in as many copies as jobs."""
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [copied(Path(folder) / str(job)) for job in range(jobs)]
+        every = tuple(dict.fromkeys(test for mutant in mutants for test in mutant.tests))
+        for mutant in mutants:
+            with planted(copies[0], mutant):
+                pass
+        if not passes(copies[0], every):
+            raise SystemExit("the tests fail without any mutant")
+
+        def work(job: int) -> list[tuple[Mutant, str]]:
+            found = []
+            for mutant in mutants[job::jobs]:
+                with planted(copies[job], mutant):
+                    alive = passes(copies[job], mutant.tests)
+                word = ("equivalent" if mutant.equivalent else "SURVIVED") if alive else "caught"
+                print(f"{word:10} {mutant.file}: {mutant.old!r:.60}", file=sys.stderr, flush=True)
+                found.append((mutant, word))
+            return found
+
+        with ThreadPoolExecutor(jobs) as pool:
+            outcomes = [pair for found in pool.map(work, range(jobs)) for pair in found]
+    return sorted(outcomes, key=lambda pair: mutants.index(pair[0]))
+
+
+def main() -> None:
+    """Run the mutants whose file or text holds what `--only` says; exit code 1 for survivors."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="*", default=[""])
+    parser.add_argument("--jobs", type=int, default=2)
+    args = parser.parse_args()
+    chosen = [m for m in MUTANTS if any(text in m.file or text in m.old for text in args.only)]
+    outcomes = run(chosen, args.jobs)
+    print("| file | instead of | stands | outcome |\n|---|---|---|---|")
+    for mutant, word in outcomes:
+        old, new = (" ".join(text.split()).replace("|", "\\|") for text in (mutant.old, mutant.new))
+        why = f": {mutant.equivalent}" if word == "equivalent" else ""
+        print(f"| {mutant.file} | `{old}` | {f'`{new}`' if new else 'nothing'} | {word}{why} |")
+    words = [word for _, word in outcomes]
+    print("\n" + ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words))))
+    sys.exit("SURVIVED" in words)
+
+
+if __name__ == "__main__":
+    main()
