@@ -294,7 +294,10 @@ MUTANTS = (
         SCORES,
     ),
     Mutant(
-        "solver/placing/cell_offer.py", "board.mean_r(place))", "board.mean_r(place) - 0.1)", SCORES
+        "solver/placing/cell_offer.py",
+        "talk.weight * share, arrays.mean_r",
+        "talk.weight, arrays.mean_r",
+        SCORES,
     ),
     Mutant(
         "solver/placing/slot_offer.py",
