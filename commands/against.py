@@ -14,8 +14,7 @@ from numaplace.commands.traces import TraceOptions, read_fleet_and_trace
 from numaplace.models.errors import InputError, check_int, check_real
 from numaplace.models.schedule import Goal
 from numaplace.report.figures.gap_figure import gap_figure
-from numaplace.report.tables.online_plain import comparison_csv, comparison_plain
-from numaplace.report.tables.terminal_online import comparison_views
+from numaplace.report.tables.policies import COMPARE_TRACE, comparison_views, window_table
 from numaplace.solver.compare.policies import Case, Setup, compare_online
 from numaplace.solver.compare.store import Store
 from numaplace.solver.deadline import COMMAND_CLOCK
@@ -87,10 +86,10 @@ def compare_with_optimum(
             quiet=quiet,
         )
     return Shown(
-        csv=lambda: comparison_csv(found),
+        table=lambda: window_table(found),
         figure=lambda: gap_figure(found),
-        plain=lambda: comparison_plain(found),
-        views=lambda width: comparison_views(found, width),
+        plain=lambda: COMPARE_TRACE.plain(found),
+        views=lambda: comparison_views(found),
     )
 
 

@@ -14,21 +14,20 @@ from numaplace.commands.options import (
     SOLVER,
     ForceOpt,
     InstanceArg,
-    JsonOpt,
     OutOpt,
-    QuietOpt,
     SeedOpt,
     TimeOpt,
     WorkersOpt,
     argument,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import hand_over, provenance
 from numaplace.models.cost import evaluate
-from numaplace.report.tables import plain
 from numaplace.solver.params import SolveParams
 
 
 @app.command()
+@bundled
 def balloon(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("Plan; planned anew unless given.", "[PLAN]")] = None,
@@ -38,8 +37,7 @@ def balloon(
     seed: SeedOpt = 0,
     out: OutOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Say what each VM is ballooned to, and from which node its pages go.
 
@@ -47,17 +45,18 @@ def balloon(
     on another node do. VMs that give have a memory_min_mib.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
-    from numaplace.report.tables.terminal_balloon import balloon_plain, balloon_views
+    from numaplace.instances.formats.document.io import plan_text
+    from numaplace.report.tables.moves import BALLOON, TARGET, balloon_table, balloon_views
     from numaplace.solver.replan.balloon import balloon_targets
 
+    form.expect(TARGET)
     lookup.check_writable(document=out, inputs=[instance, plan], overwrite=force)
     problem = lookup.find_instance(instance)
     if plan is not None:
         chosen, told = lookup.read_valid_plan(plan, problem)
     else:
         params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
-        result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
+        result = running.solve_on_terminal(problem, solver, params, quiet=form.quiet)
         code = exit_code(problem, result)
         if result.plan is None or code != OK:
             for reason in result.reasons:
@@ -68,17 +67,12 @@ def balloon(
         chosen, told = result.plan, provenance(problem, result, params)
     targets, cost = balloon_targets(problem, chosen), evaluate(problem, chosen)
     hand_over(
-        lambda: output.answer(
-            lambda: {
-                "targets": balloon_plain(targets),
-                "cost": plain.cost_plain(cost),
-                "plan": told_plan_to_dict(chosen, told),
-            },
-            lambda _width: balloon_views(targets, cost),
-            as_json=as_json,
-            quiet=quiet,
+        lambda: form.answer(
+            lambda: BALLOON.plain((targets, cost, chosen, told)),
+            lambda: balloon_views(targets, cost),
+            lambda: balloon_table(targets),
         ),
         (out, lambda: plan_text(chosen, out or Path(), told)),
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )

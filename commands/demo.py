@@ -16,9 +16,10 @@ from numaplace.report.figures.compare_figure import compare_figure
 from numaplace.report.figures.figure_file import can_draw, figure_bytes
 from numaplace.report.figures.placement_figure import placement_figure
 from numaplace.report.picture.terminal import plan_view
-from numaplace.report.tables.terminal_compare import comparison_table
-from numaplace.report.tables.terminal_tables import loss_table
-from numaplace.report.tables.terminal_views import Views, instance_views
+from numaplace.report.tables.comparisons import comparison_table
+from numaplace.report.tables.instances import instance_views
+from numaplace.report.tables.plans import loss_table
+from numaplace.report.tables.table import Views
 from numaplace.solver.compare.solvers import Row, rows_of
 from numaplace.solver.params import SolveParams
 
@@ -64,7 +65,7 @@ def tour(
         if best.plan is None or best.cost is None:
             continue
         if not quiet:
-            compared = comparison_table(rows[-len(results) :], width())
+            compared = comparison_table(rows[-len(results) :])
             show([*_views(name, instance, best), compared, Text()])
         write_plan(f"{name}-plan.json", instance, best)
         if can_draw():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +18,10 @@ from numaplace.commands.options import (
     names_of,
     option,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import hand_over
-from numaplace.report.tables import terminal_views as views
+from numaplace.report.tables.instances import ENTRY, instance_views
+from numaplace.report.tables.table import Table
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
@@ -36,13 +37,15 @@ def _deliver(
     from numaplace.instances.formats.document.plain import instance_to_dict
 
     as_json = as_json or out is None
+
+    def show() -> None:
+        if as_json:
+            output.print_json(instance_to_dict(instance))
+        elif not quiet:
+            output.show(instance_views(instance, vms=False))
+
     hand_over(
-        lambda: output.answer(
-            lambda: instance_to_dict(instance),
-            lambda _width: views.instance_views(instance, vms=False),
-            as_json=as_json,
-            quiet=quiet,
-        ),
+        show,
         (out, lambda: instance_text(instance, out or Path())),
         overwrite=force,
         told=as_json,
@@ -50,9 +53,9 @@ def _deliver(
 
 
 _SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
-_KINDS = names_of("numaplace.instances.formats.document.schema", "KINDS")
-_KIND = argument("What it describes.", "instance|plan", _KINDS)
-_MARKDOWN = option("Print a table of all fields of both, as docs/fields.md.", "--markdown")
+_KINDS = names_of("numaplace.report.tables.documents", "names")
+_KIND = argument("instance, plan, or a command that prints JSON.", "NAME", _KINDS)
+_MARKDOWN = option("Print a table of all fields of files, as docs/fields.md.", "--markdown")
 _PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
 _HOST = option(f"Hosts: {_SOURCES}", metavar="SOURCE")
 _FILES = "VMs: [FORMAT:]FILE[*COPIES], a folder or a 'pattern*'; may be given again."
@@ -149,31 +152,29 @@ def schema(
     markdown: Annotated[bool, _MARKDOWN] = False,
     as_json: JsonOpt = True,
 ) -> None:
-    """Print the JSON schema of files that hold instances, or plans."""
-    from numaplace.instances.formats.document.schema import field_reference, json_schema
+    """Print the JSON schema of files that hold instances or plans, or of a command's JSON."""
+    from numaplace.instances.formats.document.schema import field_reference
+    from numaplace.report.tables.documents import published_schema
 
     if markdown:
         print(field_reference(), end="")
     else:
-        output.print_json(json_schema(kind))
+        output.print_json(published_schema(kind))
 
 
 @app.command()
+@bundled
 def catalog(
     name: Annotated[str | None, argument("Print this one.", "[NAME]", _CATALOG)] = None,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """List the instances that come with numaplace, with their optimum; or print one as JSON."""
     from numaplace.instances.catalog import list_catalog, load_catalog
     from numaplace.instances.formats.document.plain import instance_to_dict
 
+    table = Table(ENTRY, list_catalog(), noun="instance")
+    form.expect(ENTRY)
     if name is not None:
         output.print_json(instance_to_dict(load_catalog(name)))
     else:
-        output.answer(
-            lambda: [asdict(entry) for entry in list_catalog()],
-            lambda _width: [views.catalogue_view(map(astuple, list_catalog()))],
-            as_json=as_json,
-            quiet=quiet,
-        )
+        form.answer(table.plain, lambda: [table], lambda: table)

@@ -101,18 +101,9 @@ def print_json(value: object) -> None:
     print(text)
 
 
-def answer(
-    plain: Callable[[], object],
-    views: Callable[[int], Sequence[RenderableType]],
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Print an answer as JSON, or show it in the terminal's width, or say nothing."""
-    if as_json:
-        print_json(plain())
-    elif not quiet:
-        show(views(width()))
+def print_text(text: str) -> None:
+    """Print lines as they are, but for characters that act on a terminal."""
+    print(printable(text, "\n"), end="")
 
 
 def remark(text: str) -> None:

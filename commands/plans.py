@@ -17,32 +17,41 @@ from numaplace.commands.options import (
     ForceOpt,
     InstanceArg,
     InstancesArg,
-    JsonOpt,
     OutOpt,
     PictureOpt,
     PlanArg,
-    QuietOpt,
     SeedOpt,
     TimeOpt,
     WorkersOpt,
     argument,
     option,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import File, drawn, hand_over, provenance, result_told
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
 from numaplace.report.figures.compare_figure import compare_figure
 from numaplace.report.figures.placement_figure import placement_figure
-from numaplace.report.tables import plain
-from numaplace.report.tables import terminal_views as views
-from numaplace.report.tables.terminal_compare import comparison_table
+from numaplace.report.tables.comparisons import COMPARE, ROW, comparison_table, row_table
+from numaplace.report.tables.instances import NODE, SHOW, node_table, show_views
+from numaplace.report.tables.plans import (
+    CHECK,
+    PLAN,
+    SOLVE,
+    VIOLATION,
+    check_views,
+    plan_table,
+    solve_views,
+    violation_table,
+)
 from numaplace.solver.compare.solvers import solver_names
 from numaplace.solver.names import MilpBackend
 from numaplace.solver.params import SolveParams
 
 
 @app.command()
+@bundled
 def solve(
     instance: InstanceArg,
     solver: Annotated[str, SOLVER] = "cpsat",
@@ -56,16 +65,16 @@ def solve(
     out: OutOpt = None,
     picture: PictureOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Find the best plan for an instance, and prove it as far as the time allows.
 
     Ctrl-C ends the search and keeps the best plan found; a second Ctrl-C aborts.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text
 
+    form.expect(PLAN)
     lookup.check_writable([picture], document=out, inputs=[instance, hint], overwrite=force)
     problem = lookup.find_instance(instance)
     params = SolveParams(
@@ -77,7 +86,7 @@ def solve(
         hint=lookup.read_valid_plan(hint, problem)[0] if hint else None,
         milp_backend=milp_backend,
     )
-    result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
+    result = running.solve_on_terminal(problem, solver, params, quiet=form.quiet)
     code = exit_code(problem, result)
     plan = result.plan
 
@@ -88,22 +97,21 @@ def solve(
             (out, lambda: plan_text(plan, out or Path(), told)),
             drawn(picture, lambda: placement_figure(plan, problem, result)),
         ]
-    document = told_plan_to_dict(plan, told) if plan is not None else None
     hand_over(
-        lambda: output.answer(
-            lambda: {**plain.result_plain(problem, result), "plan": document},
-            lambda width: views.solve_views(problem, result, width),
-            as_json=as_json,
-            quiet=quiet,
+        lambda: form.answer(
+            lambda: SOLVE.plain((problem, result, told)),
+            lambda: solve_views(problem, result, output.width()),
+            lambda: plan_table(plan or Plan(), problem),
         ),
         *files,
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )
     raise typer.Exit(code)
 
 
 @app.command()
+@bundled
 def compare(
     instances: InstancesArg,
     solvers: Annotated[str, SOLVER_LIST] = "first_fit,greedy,cpsat",
@@ -114,83 +122,77 @@ def compare(
     csv: Annotated[Path | None, option("Write the rows to this file.", metavar="FILE")] = None,
     plot: PictureOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Run several solvers: what each places and loses, its gap to the best bound, its time."""
     from numaplace.instances import lookup
     from numaplace.instances.ranges import parse_ids
 
+    form.expect(ROW)
     lookup.check_writable([csv, plot], inputs=instances, overwrite=force)
     params = SolveParams(time, workers, milp_backend=milp_backend)
     names = solver_names(solvers)
     numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
     problems = [lookup.named_instance(name) for name in instances]
-    rows = running.compare_on_terminal(problems, names, params, numbers, quiet=quiet)
+    rows = running.compare_on_terminal(problems, names, params, numbers, quiet=form.quiet)
     hand_over(
-        lambda: output.answer(
-            lambda: {"rows": [plain.row_plain(row) for row in rows]},
-            lambda width: [comparison_table(rows, width)],
-            as_json=as_json,
-            quiet=quiet,
+        lambda: form.answer(
+            lambda: COMPARE.plain(rows),
+            lambda: [comparison_table(rows)],
+            lambda: row_table(rows),
         ),
-        (csv, lambda: plain.rows_csv(rows)),
+        (csv, lambda: row_table(rows).csv()),
         drawn(plot, lambda: compare_figure(rows)),
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )
 
 
 @app.command()
-def check(
-    instance: InstanceArg, plan: PlanArg, as_json: JsonOpt = False, quiet: QuietOpt = False
-) -> None:
+@bundled
+def check(instance: InstanceArg, plan: PlanArg, form: Printing = USUAL) -> None:
     """Check a plan against every rule, and say what it loses; exit code 1 if it breaks one."""
     from numaplace.instances.formats.document.io import read_told_plan
     from numaplace.instances.lookup import find_instance
 
+    form.expect(VIOLATION)
     problem, (checked, told) = find_instance(instance), read_told_plan(plan)
     found = violations(problem, checked)
     result = None if found else result_told(problem, checked, told, plan)
     cost = None if found else evaluate(problem, checked)
-    output.answer(
-        lambda: {**plain.check_plain(found, cost), **plain.told_plain(told, result)},
-        lambda _width: views.check_views(problem, checked, found, cost, told, result),
-        as_json=as_json,
-        quiet=quiet,
+    form.answer(
+        lambda: CHECK.plain((found, cost, told, result)),
+        lambda: check_views(problem, checked, found, cost, told, result),
+        lambda: violation_table(found),
     )
     raise typer.Exit(BROKEN_RULES if found else OK)
 
 
 @app.command()
+@bundled
 def show(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
     picture: PictureOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules."""
     from numaplace.instances.lookup import check_writable, find_instance, read_known_plan
 
+    form.expect(NODE)
     check_writable([picture], inputs=[instance, plan], overwrite=force)
     problem = find_instance(instance)
     shown, told = read_known_plan(plan, problem) if plan else (Plan(), None)
     found = violations(problem, shown) if plan else []
     result = result_told(problem, shown, told, plan) if plan and not found else None
     hand_over(
-        lambda: output.answer(
-            lambda: {
-                "violations": plain.violations_plain(found),
-                "nodes": plain.usage_plain(problem, shown),
-                **plain.told_plain(told, result),
-            },
-            lambda width: views.show_views(
-                problem, shown if plan else None, width, found, told, result
+        lambda: form.answer(
+            lambda: SHOW.plain((found, node_table(problem, shown).rows, told, result)),
+            lambda: show_views(
+                problem, shown if plan else None, output.width(), found, told, result
             ),
-            as_json=as_json,
-            quiet=quiet,
+            lambda: node_table(problem, shown),
         ),
         drawn(picture, lambda: placement_figure(shown, problem, result, found=found)),
         overwrite=force,

@@ -16,9 +16,7 @@ from numaplace.commands.options import (
     CurrentOpt,
     ForceOpt,
     InstanceArg,
-    JsonOpt,
     OutOpt,
-    QuietOpt,
     SeedOpt,
     SettingsOpt,
     TimeOpt,
@@ -29,6 +27,7 @@ from numaplace.commands.options import (
     settings,
     whole,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import hand_over, provenance, with_current
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
@@ -64,6 +63,7 @@ _NEW: dict[str, Callable[[str], Any]] = {
 
 
 @app.command()
+@bundled
 def room(
     instance: InstanceArg,
     vm: Annotated[str | None, argument(_VM, "[VM|VMFILE]")] = None,
@@ -78,8 +78,7 @@ def room(
     seed: SeedOpt = 0,
     out: OutOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Make room for one more VM: the cheapest moves and balloons, or the proof that none help.
 
@@ -94,11 +93,12 @@ def room(
     cpu_policy      shared, or dedicated: it holds pCPUs of its own
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
-    from numaplace.report.tables.questions_plain import room_plain
-    from numaplace.report.tables.terminal_questions import room_views
+    from numaplace.instances.formats.document.io import plan_text
+    from numaplace.report.tables.moves import CHANGE, changes_table
+    from numaplace.report.tables.questions import ROOM, room_views
     from numaplace.solver.replan.room import RoomGoal, make_room
 
+    form.expect(CHANGE)
     lookup.check_writable(document=out, inputs=[instance, vm, current], overwrite=force)
     if goal not in list(RoomGoal):
         raise InputError(
@@ -120,25 +120,21 @@ def room(
             solver=solver,
         ),
         f"room for {wanted.name}",
-        quiet=quiet,
+        quiet=form.quiet,
     )
     plan = found.result.plan
     cheapest = "moves" if goal == RoomGoal.MOVES else "moves and the least loss"
     within = f"room is made for {wanted.name!r} by the cheapest {cheapest}"
     told = provenance(given, found.result, params, within)
     hand_over(
-        lambda: output.answer(
-            lambda: {
-                **room_plain(found),
-                "plan": None if plan is None else told_plan_to_dict(plan, told),
-            },
-            lambda _width: room_views(found),
-            as_json=as_json,
-            quiet=quiet,
+        lambda: form.answer(
+            lambda: ROOM.plain((found, told)),
+            lambda: room_views(found),
+            lambda: changes_table(found.changes),
         ),
         *([(out, lambda: plan_text(plan, out or Path(), told))] if plan is not None else []),
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )
     if found.placement is None:
         proven = found.result.status is SolveStatus.INFEASIBLE
@@ -147,14 +143,14 @@ def room(
 
 
 @app.command()
+@bundled
 def sharing(
     instance: InstanceArg,
     solver: Annotated[str, _EXACT] = "cpsat",
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
     seed: SeedOpt = 0,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Compare ways to share pages: none, within nodes, across nodes; memory against remote reads.
 
@@ -162,10 +158,15 @@ def sharing(
     host: how much that would save, and at how many remote reads.
     """
     from numaplace.instances.lookup import find_instance
-    from numaplace.report.tables.questions_plain import sharing_plain
-    from numaplace.report.tables.terminal_questions import sharing_views
+    from numaplace.report.tables.questions import (
+        SHARING,
+        SHARING_ROW,
+        sharing_table,
+        sharing_views,
+    )
     from numaplace.solver.compare.sharing import compare_sharing
 
+    form.expect(SHARING_ROW)
     _check_exact(solver)
     problem = find_instance(instance)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed, explain=False)
@@ -177,18 +178,16 @@ def sharing(
             on_start=line.label,
         ),
         "sharing",
-        quiet=quiet,
+        quiet=form.quiet,
     )
-    output.answer(
-        lambda: sharing_plain(rows),
-        lambda _width: sharing_views(rows),
-        as_json=as_json,
-        quiet=quiet,
+    form.answer(
+        lambda: SHARING.plain(rows), lambda: sharing_views(rows), lambda: sharing_table(rows)
     )
     raise typer.Exit(_code([row.result for row in rows]))
 
 
 @app.command("guest-numa")
+@bundled
 def guest_numa(
     instance: InstanceArg,
     vm: Annotated[list[str], option(_GUESTS)] = [],  # noqa: B006
@@ -198,8 +197,7 @@ def guest_numa(
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
     seed: SeedOpt = 0,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Choose the cells of wide guests: how many, told or not, and what each choice loses.
 
@@ -207,11 +205,11 @@ def guest_numa(
     live migration to another kind of host, where it keeps the topology it was told at boot.
     """
     from numaplace.instances.lookup import find_instance
-    from numaplace.report.tables.questions_plain import guest_plain
-    from numaplace.report.tables.terminal_questions import guest_views
+    from numaplace.report.tables.questions import GUEST_NUMA, choice_table, guest_views
     from numaplace.solver.compare.guest_moved import what_if as work_out
     from numaplace.solver.compare.guest_numa import all_guest_choices, wide_vms
 
+    form.expect(choice_table([]).columns)
     _check_exact(solver)
     if max_cells is not None:
         check_int("guest NUMA", "--max-cells", max_cells, 1, CELLS_MAX)
@@ -232,14 +230,14 @@ def guest_numa(
             on_start=line.label,
         ),
         "guest NUMA",
-        quiet=quiet,
+        quiet=form.quiet,
     )
     pairs = [(answer, work_out(other, answer) if other else None) for answer in answers]
-    if as_json:
-        guests_plain = [guest_plain(*pair) for pair in pairs]
-        output.print_json({"instance": problem.name, "guests": guests_plain})
-    elif not quiet:
-        output.show([view for pair in pairs for view in guest_views(*pair)] or [_NO_GUEST])
+    form.answer(
+        lambda: GUEST_NUMA.plain((problem.name, pairs)),
+        lambda: [view for pair in pairs for view in guest_views(*pair)] or [_NO_GUEST],
+        lambda: choice_table(pairs),
+    )
     results = [choice.result for answer in answers for choice in answer.choices]
     raise typer.Exit(_code(results) if results else OK)
 

@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numaplace.commands import output, running
+from numaplace.commands import running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import OK, exit_code
 from numaplace.commands.options import (
     CurrentOpt,
     ForceOpt,
     InstanceArg,
-    JsonOpt,
     OutOpt,
-    QuietOpt,
     SeedOpt,
     TimeOpt,
     WorkersOpt,
     option,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import File, drawn, hand_over, provenance, with_current
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.moves import Budget
@@ -44,6 +43,7 @@ CurveOpt = Annotated[Path | None, option(_CURVE, metavar="FILE", callback=drawab
 
 
 @app.command()
+@bundled
 def rebalance(
     instance: InstanceArg,
     current: CurrentOpt = None,
@@ -57,8 +57,7 @@ def rebalance(
     curve: CurveOpt = None,
     out: OutOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Re-plan what runs within a budget of moves, and say in which order to move.
 
@@ -67,17 +66,17 @@ def rebalance(
     With --curve, the trade-off of loss against MiB moved is drawn as well.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text, told_plan_to_dict
+    from numaplace.instances.formats.document.io import plan_text
     from numaplace.report.figures.curve_figure import curve_figure
-    from numaplace.report.tables.moves_plain import curve_plain, rebalanced_plain
-    from numaplace.report.tables.terminal_moves import rebalance_views
+    from numaplace.report.tables.moves import REBALANCE, STEP, rebalance_views, steps_table
 
+    form.expect(STEP)
     lookup.check_writable([curve], document=out, inputs=[instance, current], overwrite=force)
     given = lookup.find_instance(instance)
     problem = _problem(with_current(given, current), pays_back)
     budget = Budget(budget_mib, budget_moves, budget_seconds)
     params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
-    found, points = _run(problem, budget, params, curve=curve is not None, quiet=quiet)
+    found, points = _run(problem, budget, params, curve=curve is not None, quiet=form.quiet)
     code = exit_code(found.instance, found.result)
     plan = found.result.plan
     told = provenance(given, found.result, params, _within(budget, pays_back))
@@ -85,19 +84,14 @@ def rebalance(
     if plan is not None and code == OK:
         files.insert(0, (out, lambda: plan_text(plan, out or Path(), told)))
     hand_over(
-        lambda: output.answer(
-            lambda: {
-                **rebalanced_plain(found),
-                "curve": curve_plain(points),
-                "plan": None if plan is None else told_plan_to_dict(plan, told),
-            },
-            lambda _width: rebalance_views(found, points),
-            as_json=as_json,
-            quiet=quiet,
+        lambda: form.answer(
+            lambda: REBALANCE.plain((found, points, told)),
+            lambda: rebalance_views(found, points),
+            lambda: steps_table(found.steps),
         ),
         *files,
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )
     raise typer.Exit(code)
 

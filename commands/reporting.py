@@ -25,13 +25,10 @@ from numaplace.commands.options import (
 from numaplace.commands.shown import hand_over, provenance, result_told
 from numaplace.models.errors import InputError, WriteError
 from numaplace.models.verify import violations
-from numaplace.report.tables import plain
 from numaplace.solver.params import SolveParams
 
 if TYPE_CHECKING:
-    from numaplace.models.instance import Instance
     from numaplace.models.plan import Plan
-    from numaplace.models.result import Result
 
 _BEFORE = "Plan to compare with; the instance's current one unless given."
 
@@ -58,6 +55,7 @@ def report(
     from numaplace.instances import lookup
     from numaplace.instances.formats.document.io import told_plan_to_dict
     from numaplace.report.html.report import html_report
+    from numaplace.report.tables.reports import REPORT, Reported
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))
@@ -74,39 +72,17 @@ def report(
         shown, told = result.plan, provenance(problem, result, params)
     found = violations(problem, shown) if shown is not None else []
     html = html_report(problem, shown, before=old, result=result, found=found)
-    document = told_plan_to_dict(shown, told) if shown is not None else None
 
     def show() -> None:
         if as_json:
-            output.print_json({**_plain(problem, shown, old, result, out), "plan": document})
+            output.print_json(REPORT.plain(Reported(out, problem, shown, old, result, told)))
 
     try:
         hand_over(show, (out, html.encode), overwrite=force)
     except WriteError:
         if plan is None and not as_json:  # the page is lost, what was planned is not
-            output.print_json(document)
+            output.print_json(None if shown is None else told_plan_to_dict(shown, told))
         raise
     if not quiet and not as_json:
         output.remark(f"report written to {out}")
     raise typer.Exit(OK if result is None or plan else exit_code(problem, result))
-
-
-def _plain(
-    problem: Instance, plan: Plan | None, before: Plan | None, result: Result | None, out: Path
-) -> plain.Plain:
-    from numaplace.models.cost import evaluate
-    from numaplace.report.tables.questions_plain import move_plain
-    from numaplace.solver.replan.diff import differences
-
-    costs = {"before": before, "after": plan}
-    moves = differences(problem, before, plan) if before is not None and plan is not None else ()
-    return {
-        "file": str(out),
-        "result": None if result is None else plain.result_plain(problem, result),
-        "cost": {
-            name: None if which is None else plain.cost_plain(evaluate(problem, which))
-            for name, which in costs.items()
-        },
-        "moves": [move_plain(move) for move in moves],
-        "violations": plain.violations_plain(violations(problem, plan)) if plan is not None else [],
-    }

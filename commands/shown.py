@@ -16,6 +16,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Provenance, Result
 from numaplace.report.figures.figure_file import figure_bytes, picture_format
+from numaplace.report.tables.table import Table
 from numaplace.solver.params import SolveParams
 
 File = tuple[Path | None, Callable[[], str | bytes]]
@@ -23,12 +24,12 @@ File = tuple[Path | None, Callable[[], str | bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A result as CSV, picture, plain values for JSON, and views for a terminal's width."""
+    """A result as its main table, picture, plain values for JSON, and views."""
 
-    csv: Callable[[], str]
+    table: Callable[[], Table]
     figure: Callable[[], Any]
     plain: Callable[[], Any]
-    views: Callable[[int], Sequence[Any]]
+    views: Callable[[], Sequence[Any]]
 
 
 def provenance(

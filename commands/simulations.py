@@ -15,9 +15,7 @@ from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
     ForceOpt,
     InstanceArg,
-    JsonOpt,
     PictureOpt,
-    QuietOpt,
     SeedOpt,
     SettingsOpt,
     argument,
@@ -26,11 +24,11 @@ from numaplace.commands.options import (
     real,
     settings,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import drawn, hand_over, provenance
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.verify import violations
-from numaplace.report.tables import plain
-from numaplace.report.tables import terminal_views as views
+from numaplace.report.tables.plans import CHECK, SOLVE, check_views, solve_views
 from numaplace.solver.params import SolveParams
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
@@ -70,6 +68,7 @@ class Planned:
 
 
 @app.command()
+@bundled
 def simulate(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
@@ -83,8 +82,7 @@ def simulate(
     repetitions: RepetitionsOpt = 1,
     timeline: PictureOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Simulate Xen's credit scheduler on a plan: what each VM gets of what it wants.
 
@@ -99,8 +97,10 @@ def simulate(
     timeline_ms  milliseconds in the picture (500)
     """
     from numaplace.instances import lookup
+    from numaplace.report.tables.simulations import GOT
     from numaplace.solver.simulator.runs import PLANNERS, RunOptions
 
+    form.expect(GOT)
     lookup.check_writable([timeline], inputs=[instance, plan], overwrite=force)
     more = {**SETTINGS, **settings(setting, "simulation", dict.fromkeys(SETTINGS, real))}
     check_real("simulation", "timeline_ms", more["timeline_ms"], 1, TIMELINE_MS_MAX)
@@ -123,14 +123,14 @@ def simulate(
     problem = lookup.find_instance(instance)
     options.told(problem)  # complains of unknown names before anything is planned
     if plan:
-        planned = _checked(problem, plan, options, as_json=as_json, quiet=quiet)
+        planned = _checked(problem, plan, options, form)
     else:
-        planned = _planned(problem, planner, params, options, as_json=as_json, quiet=quiet)
+        planned = _planned(problem, planner, params, options, form)
     if configuration is Configuration.ALL_CPUS:
         planned = _afloat(problem, planned)
-    repeated = _run(problem, planned, quiet=quiet)
+    repeated = _run(problem, planned, quiet=form.quiet)
     hand_over(
-        lambda: _show(problem, planned, repeated, as_json=as_json, quiet=quiet),
+        lambda: _show(problem, planned, repeated, form),
         drawn(timeline, lambda: _timeline(problem, planned, more["timeline_ms"])),
         overwrite=force,
     )
@@ -172,9 +172,7 @@ def _affinities(texts: list[str]) -> tuple[SimulatedAffinity | None, dict[str, S
     return found.pop("", None), found
 
 
-def _checked(
-    problem: Instance, path: Path, options: RunOptions, *, as_json: bool, quiet: bool
-) -> Planned:
+def _checked(problem: Instance, path: Path, options: RunOptions, form: Printing) -> Planned:
     """Read a plan; one that breaks a rule is shown as `check` does, and ends the command."""
     from numaplace.instances.formats.document.io import read_told_plan
 
@@ -182,10 +180,10 @@ def _checked(
     found = violations(problem, plan)
     if not found:
         return Planned(plan, f"plan of {path.name}", options, told)
-    if as_json:
-        output.print_json({**plain.check_plain(found, None), **plain.told_plain(told, None)})
-    elif not quiet:
-        output.show(views.check_views(problem, plan, found, None, told, None))
+    if form.json:
+        output.print_json(CHECK.plain((found, None, told, None)))
+    elif not form.quiet:
+        output.show(check_views(problem, plan, found, None, told, None))
     raise typer.Exit(BROKEN_RULES)
 
 
@@ -194,20 +192,18 @@ def _planned(
     solver: str,
     params: SolveParams,
     options: RunOptions,
-    *,
-    as_json: bool,
-    quiet: bool,
+    form: Printing,
 ) -> Planned:
     """Plan; without a plan, the command ends as `solve` does."""
-    result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
+    result = running.solve_on_terminal(problem, solver, params, quiet=form.quiet)
     code = exit_code(problem, result)
     if code == OK and result.plan is not None:
         told = provenance(problem, result, params)
         return Planned(result.plan, f"plan of {result.solver}", options, told)
-    if as_json:
-        output.print_json({**plain.result_plain(problem, result), "plan": None})
-    elif not quiet:
-        output.show(views.solve_views(problem, result, output.width()))
+    if form.json:
+        output.print_json({**SOLVE.plain((problem, result, None)), "plan": None})
+    elif not form.quiet:
+        output.show(solve_views(problem, result, output.width()))
     raise typer.Exit(code)
 
 
@@ -253,32 +249,25 @@ def _timeline(problem: Instance, planned: Planned, span_ms: float) -> Any:
     return timeline_figure(found, subtitle)
 
 
-def _show(
-    problem: Instance, planned: Planned, repeated: Repeated, *, as_json: bool, quiet: bool
-) -> None:
-    from numaplace.instances.formats.document.io import told_plan_to_dict
-    from numaplace.report.tables.simulation_plain import simulation_plain
-    from numaplace.report.tables.terminal_simulation import simulation_views
+def _show(problem: Instance, planned: Planned, repeated: Repeated, form: Printing) -> None:
+    from numaplace.report.tables.simulations import SIMULATE, simulation_views, vm_rows
 
-    missing = [vm.name for vm in problem.vms if vm.name not in planned.plan]
-    if as_json:
-        shown = simulation_plain(problem, repeated, planned.options)
-        document = {
-            "plan_from": planned.origin,
-            "plan": told_plan_to_dict(planned.plan, planned.told),
-        }
-        output.print_json({**shown, "not_placed": missing, **document})
-    elif not quiet:
-        if missing:
-            output.remark(f"{len(missing)} of {len(problem.vms)} VMs are not placed, and left out")
-        width = output.width()
-        output.show(simulation_views(problem, repeated, planned.options, planned.origin, width))
+    missing = sum(vm.name not in planned.plan for vm in problem.vms)
+    if missing and form.people and not form.quiet:
+        output.remark(f"{missing} of {len(problem.vms)} VMs are not placed, and left out")
+    options, origin = planned.options, planned.origin
+    form.answer(
+        lambda: SIMULATE.plain(((problem, repeated, options), planned.plan, origin, planned.told)),
+        lambda: simulation_views(problem, repeated, options, origin),
+        lambda: vm_rows(problem, repeated),
+    )
 
 
 # ---- the talk -----------------------------------------------------------------------------------
 
 
 @app.command()
+@bundled
 def talk(
     time: SimulatedOpt = 60.0,
     repetitions: RepetitionsOpt = 3,
@@ -291,8 +280,7 @@ def talk(
     csv: Annotated[Path | None, option("Write the points to this file.", metavar="FILE")] = None,
     plot: PictureOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
 
@@ -303,29 +291,26 @@ def talk(
     from numaplace.instances import lookup
     from numaplace.models.errors import check_int
     from numaplace.report.figures.talk_figure import talk_figure
-    from numaplace.report.tables.simulation_plain import talk_csv, talk_plain
-    from numaplace.report.tables.terminal_simulation import talk_views
+    from numaplace.report.tables.simulations import POINT, TALK, point_table, talk_views
     from numaplace.solver.simulator.talk import CALIBRATED
     from numaplace.solver.simulator.talk_run import TalkSetup
 
+    form.expect(POINT)
     lookup.check_writable([csv, plot], overwrite=force)
     check_int("talk", "--workers", workers, 0, 1024)
     setup = TalkSetup(CALIBRATED, _counts(vms), repetitions, time, seed)
     if recalibrate:
-        work = _recalibrated(as_json=as_json, quiet=quiet)
+        work = _recalibrated(form)
         setup = TalkSetup(work, setup.counts, repetitions, time, seed)
-    found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=quiet)
+    found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=form.quiet)
     hand_over(
-        lambda: output.answer(
-            lambda: talk_plain(found),
-            lambda width: talk_views(found, width),
-            as_json=as_json,
-            quiet=quiet,
+        lambda: form.answer(
+            lambda: TALK.plain(found), lambda: talk_views(found), lambda: point_table(found)
         ),
-        (csv, lambda: talk_csv(found)),
+        (csv, lambda: point_table(found).csv()),
         drawn(plot, lambda: talk_figure(found)),
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )
 
 
@@ -340,13 +325,13 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def _recalibrated(*, as_json: bool, quiet: bool) -> Workload:
+def _recalibrated(form: Printing) -> Workload:
     """Calibrate, and print what was found; JSON has it in any case."""
-    from numaplace.report.tables.terminal_simulation import workload_view
+    from numaplace.report.tables.simulations import workload_view
     from numaplace.solver.simulator.talk import calibrate
 
-    work = running.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=quiet)
-    if not as_json and not quiet:
+    work = running.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=form.quiet)
+    if form.people and not form.quiet:
         output.show([workload_view(work), ""])
     return work
 

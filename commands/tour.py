@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from numaplace.commands import output
+from rich.text import Text
+
 from numaplace.commands.app import app
-from numaplace.commands.options import JsonOpt, QuietOpt, TimeOpt, option
+from numaplace.commands.options import TimeOpt, option
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import provenance
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
-from numaplace.report.tables import plain
-from numaplace.report.tables import terminal_views as views
+from numaplace.report.tables.comparisons import DEMO, ROW, row_table
+from numaplace.report.tables.table import Views
 from numaplace.solver.params import SolveParams
 
 
 @app.command()
+@bundled
 def demo(
     out: Annotated[Path, option("Folder to write to.", metavar="FOLDER")] = Path("demo-out"),
     time: TimeOpt = 15.0,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Take a guided tour: three instances, what solvers make of them, pictures to look at."""
     from numaplace.commands.demo import INSTANCES, tour
     from numaplace.instances import files, lookup
     from numaplace.instances.formats.document.io import write_plan
 
+    form.expect(ROW)
     lookup.make_folder(out)
     params = SolveParams(time_limit_s=time)
 
@@ -41,11 +45,20 @@ def demo(
         params,
         lambda name, data: files.write_bytes(out / name, data, overwrite=True),
         write,
-        quiet=as_json or quiet,
+        quiet=form.quiet or bool(form.columns) or not form.people,
     )
-    output.answer(
-        lambda: {"folder": str(out), "rows": [plain.row_plain(row) for row in rows]},
-        lambda _width: views.demo_views(sorted(out.iterdir())),
-        as_json=as_json,
-        quiet=quiet,
+    form.answer(
+        lambda: DEMO.plain((out, rows)),
+        lambda: _views(sorted(out.iterdir())),
+        lambda: row_table(rows),
     )
+
+
+def _views(written: Sequence[Path]) -> Views:
+    """Where to look after the tour."""
+    lines = Text("Written:\n", "bold")
+    lines.append("\n".join(f"  {path}" for path in written), "not bold")
+    views: Views = [lines]
+    if not any(path.suffix == ".png" for path in written):
+        views.append(Text("No pictures: pip install 'numaplace[plot]' brings what draws them."))
+    return [*views, Text("Next: numaplace catalog, numaplace solve devices, numaplace --help")]

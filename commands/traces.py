@@ -13,9 +13,7 @@ from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.options import (
     ForceOpt,
-    JsonOpt,
     PictureOpt,
-    QuietOpt,
     SeedOpt,
     SettingsOpt,
     argument,
@@ -25,6 +23,7 @@ from numaplace.commands.options import (
     whole,
     yes,
 )
+from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import Shown, drawn, hand_over
 from numaplace.models.errors import InputError, check_int, check_real
 
@@ -80,6 +79,7 @@ class TraceOptions:
 
 
 @app.command()
+@bundled
 def replay(
     ctx: typer.Context,
     trace: Annotated[Path, argument("File of a trace (CSV).", "TRACE")],
@@ -97,8 +97,7 @@ def replay(
     ] = None,
     plot: PictureOpt = None,
     force: ForceOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    form: Printing = USUAL,
 ) -> None:
     """Replay a trace: VMs come and go, each is placed by a policy or rejected, at once.
 
@@ -121,28 +120,30 @@ def replay(
     """
     from numaplace.commands.against import Comparing, compare_with_optimum
     from numaplace.instances.lookup import check_no_input, check_writable
+    from numaplace.report.tables.policies import WINDOW, replay_columns
     from numaplace.solver.placing.rules import rule_names
 
     check_writable([csv, plot], inputs=[trace, *hosts], overwrite=force)
     check_no_input([store], [trace, *hosts])
     if against not in ("", OPTIMAL):
         raise InputError("replay", "--against", f"must be {OPTIMAL}, not {against!r:.60}")
+    form.expect(WINDOW if against else replay_columns())
     told = settings(setting, "trace", READING | COMPARING if against else READING)
     how = {key: told.pop(key) for key in COMPARING if key in told}
     options = TraceOptions(hosts, seed, **told)
     if against:
         names = rule_names(policies or "all")
         wanted = Comparing(names, windows, store, time, workers, **how)
-        shown = compare_with_optimum(trace, options, wanted, quiet=quiet)
+        shown = compare_with_optimum(trace, options, wanted, quiet=form.quiet)
     else:
         _check_alone(ctx)
-        shown = _replayed(trace, options, rule_names(policies or POLICIES), quiet=quiet)
+        shown = _replayed(trace, options, rule_names(policies or POLICIES), quiet=form.quiet)
     hand_over(
-        lambda: output.answer(shown.plain, shown.views, as_json=as_json, quiet=quiet),
-        (csv, shown.csv),
+        lambda: form.answer(shown.plain, shown.views, shown.table),
+        (csv, lambda: shown.table().csv()),
         drawn(plot, shown.figure),
         overwrite=force,
-        told=as_json,
+        told=form.all_json,
     )
 
 
@@ -156,19 +157,20 @@ def _check_alone(ctx: typer.Context) -> None:
 
 def _replayed(path: Path, options: TraceOptions, names: list[str], *, quiet: bool) -> Shown:
     from numaplace.report.figures.replay_figure import replay_figure
-    from numaplace.report.tables.online_plain import replay_plain
-    from numaplace.report.tables.terminal_online import replay_views
+    from numaplace.report.tables.policies import REPLAY, replay_table, replay_views
 
     fleet, vms, report = read_fleet_and_trace(path, options)
     found = _replay_all(vms, fleet, names, quiet=quiet)
+
+    def plain() -> object:
+        rows = replay_table(found, vms).rows
+        return REPLAY.plain((report.plain(), zip(rows, found.values(), strict=True)))
+
     return Shown(
-        csv=str,
+        table=lambda: replay_table(found, vms),
         figure=lambda: replay_figure(found, vms, fleet),
-        plain=lambda: {
-            "trace": report.plain(),
-            "policies": [replay_plain(name, result, vms) for name, result in found.items()],
-        },
-        views=lambda width: replay_views(found, vms, fleet, width),
+        plain=plain,
+        views=lambda: replay_views(found, vms, fleet),
     )
 
 

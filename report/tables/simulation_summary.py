@@ -13,7 +13,7 @@ from numaplace.solver.simulator.scenario import US_PER_S
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Repeats:
     """Mean and standard deviation (of a sample; 0 for one number) of repetitions."""
 
     mean: float
@@ -39,7 +39,7 @@ class VmSummary:
 
     name: str
     vcpus: int
-    throughput: Spread
+    throughput: Repeats
     wanted: float
     remote: float
     waited: float
@@ -72,10 +72,10 @@ class HostSummary:
     fairness: float
 
 
-def spread(numbers: Sequence[float]) -> Spread:
+def repeats(numbers: Sequence[float]) -> Repeats:
     """Return mean and deviation of at least one number."""
     deviation = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-    return Spread(statistics.fmean(numbers), deviation, len(numbers))
+    return Repeats(statistics.fmean(numbers), deviation, len(numbers))
 
 
 def host_summaries(instance: Instance, repeated: Repeated) -> list[HostSummary]:
@@ -96,7 +96,7 @@ def _host_summary(instance: Instance, name: str, outcomes: Sequence[Outcome]) ->
     together = VmSummary(
         name,
         sum(vm.vcpus for vm in vms),
-        spread([outcome.throughput for outcome in outcomes]),
+        repeats([outcome.throughput for outcome in outcomes]),
         sum(vm.wanted for vm in vms),
         _mean(outcomes, lambda outcome: outcome.remote_share),
         _mean(outcomes, lambda outcome: outcome.wait_share),
@@ -120,7 +120,7 @@ def _vm_summary(
     return VmSummary(
         name,
         guests[0].vcpus,
-        spread([guest.throughput(outcome.time_us) for guest, outcome in pairs]),
+        repeats([guest.throughput(outcome.time_us) for guest, outcome in pairs]),
         guests[0].vcpus * instance.vm(name).utilisation,
         statistics.fmean(guest.remote_share for guest in guests),
         statistics.fmean(waited_share(guest) for guest in guests),

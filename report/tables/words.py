@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from numaplace.models.cost import Cost, Term
 from numaplace.models.instance import Instance
+from numaplace.models.plan import Placement
 from numaplace.models.result import Provenance, Result, SolveStatus, Stage
 from numaplace.models.topology import Host
 from numaplace.models.units import MICRO, MILLI
@@ -42,6 +43,11 @@ def loss(micro: int) -> str:
     digits = 6 if abs(vcpus) < 1 else 4 if abs(vcpus) < 100 else 2
     text = f"{vcpus:.{digits}f}"
     return text.rstrip("0").rstrip(".")
+
+
+def lost_vcpus(vcpus: float) -> str:
+    """Loss that is in vCPUs already."""
+    return loss(round(vcpus * MICRO))
 
 
 def value(milli: int) -> str:
@@ -167,7 +173,7 @@ def stage_value(stage: Stage, number: int) -> str:
     return f"{number / 10:g} %" if stage is Stage.BALANCE else str(number)
 
 
-def id_ranges(ids: tuple[int, ...]) -> str:
+def id_ranges(ids: Sequence[int]) -> str:
     """Ascending ids in short: ``0-3,8``."""
     runs: list[list[int]] = []
     for number in ids:
@@ -176,3 +182,12 @@ def id_ranges(ids: tuple[int, ...]) -> str:
         else:
             runs.append([number, number])
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def where_words(placement: Placement) -> str:
+    """Host, nodes of the vCPUs, and of the memory if that is elsewhere."""
+    text = f"{placement.host}, node {id_ranges(tuple(sorted(placement.nodes)))}"
+    held = tuple(sorted(node for node, mib in placement.memory_by_node().items() if mib))
+    if held and frozenset(held) != placement.nodes:
+        text += f" (memory on {id_ranges(held)})"
+    return text

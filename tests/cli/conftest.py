@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
 from numaplace.cli import app
+from numaplace.report.tables.documents import published_schema
 
 Run = Callable[..., Any]
 
@@ -27,9 +30,24 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         assert result.exception is None or isinstance(result.exception, SystemExit), (
             result.exception
         )
+        if "--json" in args and result.stdout.startswith(("{", "[")):
+            keeps_its_schema(str(args[0]), json.loads(result.stdout))
         return result
 
     return run_in_process
+
+
+def keeps_its_schema(command: str, printed: Any) -> None:
+    """Assert that what a command printed is what the published schema of its format says."""
+    if command != "schema":
+        name = printed["format"] if isinstance(printed, dict) else command
+        validator(name.removeprefix("numaplace-").partition("/")[0]).validate(printed)
+
+
+@cache
+def validator(name: str) -> Any:
+    """Return what validates documents of a format."""
+    return jsonschema.Draft202012Validator(published_schema(name))
 
 
 @pytest.fixture

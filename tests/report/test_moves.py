@@ -16,8 +16,7 @@ from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import MemoryMode, Vm
 from numaplace.report.figures.curve_figure import curve_figure
 from numaplace.report.figures.figure_file import figure_bytes
-from numaplace.report.tables.moves_plain import curve_plain, rebalanced_plain
-from numaplace.report.tables.terminal_moves import rebalance_views
+from numaplace.report.tables.moves import REBALANCE, rebalance_views
 from numaplace.solver.params import SolveParams
 from numaplace.solver.replan.rebalance import Rebalanced, rebalance, trade_off
 
@@ -65,7 +64,7 @@ def test_a_bounce_is_told() -> None:
     text = text_of(found)
     assert "move away" in text
     assert "18 GiB copied" in text
-    steps = rebalanced_plain(found)["steps"]
+    steps = REBALANCE.plain((found, ()))["steps"]
     assert [step["makes_room"] for step in steps] == [True, False, False]
 
 
@@ -90,7 +89,7 @@ def test_curve() -> None:
     instance = load_catalog("re-planning")
     points = trade_off(instance, QUICK, points=3)
     assert len(points) == 4
-    rows = curve_plain(points)
+    rows = REBALANCE.plain((points[-1], points))["curve"]
     assert [row["budget_mib"] for row in rows] == [0, 2048, 4096, None]
     assert "Trade-off" in text_of(points[-1], points)
     pictures = {figure_bytes(curve_figure(points), "svg") for _ in range(2)}

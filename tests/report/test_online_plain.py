@@ -7,16 +7,12 @@ import json
 import pytest
 
 from numaplace.models.schedule import Goal
-from numaplace.models.trace import make_trace
-from numaplace.report.tables.online_plain import (
-    ROW_FIELDS,
-    comparison_csv,
-    comparison_plain,
-    policy_row_plain,
-    replay_plain,
-)
+from numaplace.models.trace import Trace, make_trace
+from numaplace.report.tables.columns import Plain, Record
+from numaplace.report.tables.online_summary import replay_summary
+from numaplace.report.tables.policies import COMPARE_TRACE, REPLAYED, WINDOW, window_table
 from numaplace.solver.compare.policies import Comparison
-from numaplace.solver.placing.replay import Sample, replay
+from numaplace.solver.placing.replay import Replay, Sample, replay
 from numaplace.solver.placing.rules import RULES
 from numaplace.tests.report.online_samples import (
     HOUR_MS,
@@ -28,13 +24,19 @@ from numaplace.tests.report.online_samples import (
     trace,
 )
 
+FIELDS = tuple(column.name for column in WINDOW)
+
+
+def replay_plain(name: str, found: Replay, vms: Trace) -> Plain:
+    return REPLAYED.plain((replay_summary(name, found, vms), found))
+
 
 def _through_json(value: object) -> object:
     return json.loads(json.dumps(value, allow_nan=False))
 
 
 def test_plain_comparison() -> None:
-    plain = comparison_plain(comparison(missing=2, reused=4))
+    plain = COMPARE_TRACE.plain(comparison(missing=2, reused=4))
     assert _through_json(plain) == plain
     assert (plain["jobs_missing"], plain["jobs_reused"]) == (2, 4)
     assert len(plain["rows"]) == 6 and len(plain["optima"]) == 5
@@ -46,7 +48,7 @@ def test_plain_comparison() -> None:
 
 
 def test_plain_summary() -> None:
-    (load,) = comparison_plain(comparison())["summary"]
+    (load,) = COMPARE_TRACE.plain(comparison())["summary"]
     assert load["optima"]["value"] == {"windows": 3, "proven": 2, "proven_share": 2 / 3}
     assert set(load["optima"]) == {"value", "prefix"}
     best, other = load["policies"]
@@ -59,7 +61,7 @@ def test_plain_summary() -> None:
 
 def test_csv_reads_back() -> None:
     found = random_comparison()
-    rows = list(csv.DictReader(io.StringIO(comparison_csv(found))))
+    rows = list(csv.DictReader(io.StringIO(window_table(found).csv())))
     assert len(rows) == len(found.rows)
     for read, known in zip(rows, found.rows, strict=True):
         assert (read["case"], read["policy"]) == (known.case, known.policy)
@@ -71,14 +73,14 @@ def test_csv_reads_back() -> None:
 
 def test_csv_has_one_header_whatever_is_known() -> None:
     """What is not known is an empty cell; without rows there is the header alone."""
-    header, first, *_ = comparison_csv(comparison()).splitlines()
-    assert header.split(",") == list(ROW_FIELDS) == list(policy_row_plain(comparison().rows[0]))
-    assert first.split(",")[ROW_FIELDS.index("count_gap")] == ""
-    assert comparison_csv(Comparison((), ())) == header + "\n"
+    header, first, *_ = window_table(comparison()).csv().splitlines()
+    assert header.split(",") == list(FIELDS) == list(Record(WINDOW).plain(comparison().rows[0]))
+    assert first.split(",")[FIELDS.index("count_gap")] == ""
+    assert window_table(Comparison((), ())).csv() == header + "\n"
 
 
 def test_plain_of_nothing() -> None:
-    plain = comparison_plain(Comparison((), (), missing=9))
+    plain = COMPARE_TRACE.plain(Comparison((), (), missing=9))
     assert plain["rows"] == plain["optima"] == plain["summary"] == []
     assert plain["jobs_missing"] == 9
 

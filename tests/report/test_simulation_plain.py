@@ -6,14 +6,8 @@ import json
 
 import pytest
 
-from numaplace.report.tables.simulation_plain import (
-    POINT_FIELDS,
-    outcome_plain,
-    simulation_plain,
-    talk_csv,
-    talk_plain,
-)
-from numaplace.report.tables.simulation_summary import host_summaries, spread
+from numaplace.report.tables.simulation_summary import host_summaries, repeats
+from numaplace.report.tables.simulations import OUTCOME, POINT, SIMULATION, TALK, point_table
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.ranks import spearman
 from numaplace.solver.simulator.runs import Repeated, RunOptions
@@ -27,7 +21,7 @@ from numaplace.tests.report.simulation_samples import (
 
 
 def test_an_outcome_has_all_its_counters() -> None:
-    found = outcome_plain(outcome(14.0, 9.0), [3, 7])
+    found = OUTCOME.plain((outcome(14.0, 9.0), [3, 7]))
     assert found["time_us"] == 10 * S and found["throughput_vcpus"] == pytest.approx(2.3)
     assert found["steals"] == [
         {"relative_distance": 1.0, "count": 30},
@@ -44,7 +38,7 @@ def test_a_simulation_has_means_and_every_run() -> None:
     options = RunOptions(
         SimulatedAffinity.SOFT, {"db": SimulatedAffinity.BOTH}, time_s=10, seed=4, repetitions=2
     )
-    found = simulation_plain(instance(), repeated(), options)
+    found = SIMULATION.plain((instance(), repeated(), options))
     assert found["affinity"] == {"web": "soft", "db": "both"}
     assert found["throughput_vcpus"] == {
         "mean": pytest.approx(2.4),
@@ -62,10 +56,10 @@ def test_a_simulation_has_means_and_every_run() -> None:
 
 def test_what_was_stopped_has_no_loss() -> None:
     """A run cut short is told as such; nothing at all is no error."""
-    cut = simulation_plain(instance(), repeated(complete=False), RunOptions(repetitions=2))
+    cut = SIMULATION.plain((instance(), repeated(complete=False), RunOptions(repetitions=2)))
     assert (cut["complete"], cut["repetitions_done"], cut["lost_vcpus"]) == (False, 0, None)
     assert len(cut["runs"]) == 1
-    none = simulation_plain(instance(), Repeated((), 1), RunOptions())
+    none = SIMULATION.plain((instance(), Repeated((), 1), RunOptions()))
     assert (none["runs"], none["throughput_vcpus"], none["predicted_loss_vcpus"]) == (
         [],
         None,
@@ -74,7 +68,7 @@ def test_what_was_stopped_has_no_loss() -> None:
 
 
 def test_talk_has_points_and_raw_runs() -> None:
-    found = talk_plain(experiment())
+    found = TALK.plain(experiment())
     assert len(found["points"]) == 6 and len(found["runs"]) == 18
     pinned = next(
         point
@@ -94,8 +88,8 @@ def test_talk_has_points_and_raw_runs() -> None:
 
 
 def test_talk_csv_has_a_row_a_point() -> None:
-    rows = list(csv.DictReader(io.StringIO(talk_csv(experiment(missing=17)))))
-    assert [tuple(row) for row in rows] == [POINT_FIELDS]
+    rows = list(csv.DictReader(io.StringIO(point_table(experiment(missing=17)).csv())))
+    assert [tuple(row) for row in rows] == [tuple(one.name for one in POINT if one.name[0] != "-")]
     assert rows[0]["bops_mean"] == "2000.0" and rows[0]["gain_over_all_cpus"] == "0.0"
 
 
@@ -115,7 +109,7 @@ def test_summaries_are_means_over_repetitions() -> None:
 
 
 def test_spread_is_of_a_sample() -> None:
-    assert (spread([3.0]).deviation, spread([1.0, 3.0]).deviation) == (0.0, pytest.approx(2**0.5))
+    assert (repeats([3.0]).deviation, repeats([1.0, 3.0]).deviation) == (0.0, pytest.approx(2**0.5))
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,9 @@ from numaplace.models.cost import Term, evaluate
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.verify import Rule, Violation
 from numaplace.report.picture.terminal import HOSTS_MAX, Part, bar, plan_view
-from numaplace.report.tables.terminal_compare import comparison_table
-from numaplace.report.tables.terminal_tables import (
-    distance_table,
-    loss_table,
-    plan_table,
-    violation_table,
-)
-from numaplace.report.tables.terminal_views import show_views, solve_views
+from numaplace.report.tables.comparisons import comparison_table
+from numaplace.report.tables.instances import distance_table, show_views
+from numaplace.report.tables.plans import loss_table, plan_table, solve_views, violation_table
 from numaplace.solver.compare.solvers import Row
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.solver.registry import solve
@@ -179,7 +174,7 @@ def test_comparison_keeps_numbers_and_names_whole(width: int) -> None:
         for solver in ("first_fit", "local_search")
         for seed in (0, 1)
     ]
-    text = _printed(comparison_table(rows, width), width=width)
+    text = _printed(comparison_table(rows), width=width)
     words = text.split()
     for word in ("first_fit", "local_search", "29/30", "33", "3.5802", "1.2346", "2.3457"):
         assert words.count(word) >= 2, word

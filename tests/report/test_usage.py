@@ -11,7 +11,7 @@ from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.units import PageSize
 from numaplace.models.vm import Vm
 from numaplace.report.tables import words
-from numaplace.report.tables.plain import usage_plain
+from numaplace.report.tables.instances import node_table
 from numaplace.report.tables.usage import MemoryUse, by_interest, host_uses
 from numaplace.tests.builders import make_instance
 from numaplace.tests.report.samples import NAMES, rich, sample
@@ -50,7 +50,7 @@ def test_use_adds_up_to_the_plan(name: str) -> None:
     own = sum(m.mib for u in uses for n in u.nodes for m in n.memory if not m.shared)
     placed = plan.placements.values()
     assert own == sum(cell.total_mib for p in placed for cell in p.cells)
-    assert len(usage_plain(instance, plan)) == len(instance.places)
+    assert len(node_table(instance, plan).plain()) == len(instance.places)
 
 
 def test_hosts_that_run_vms_come_first() -> None:

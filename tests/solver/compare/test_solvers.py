@@ -10,7 +10,7 @@ from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.vm import Vm
-from numaplace.report.tables.plain import rows_csv
+from numaplace.report.tables.comparisons import row_table
 from numaplace.solver.compare.solvers import compare, rows_of, solver_names
 from numaplace.solver.params import SolveParams
 from numaplace.tests.builders import make_instance
@@ -101,7 +101,7 @@ def test_a_solve_without_a_plan_has_a_row() -> None:
     nothing = Result("x", SolveStatus.UNKNOWN, None, None, runtime_s=1.0)
     rows = rows_of("one", INSTANCE, [(0, nothing), (0, _result("y", 4000, 5, 4000, None))])
     assert (rows[0].vms_placed, rows[0].loss_micro, rows[0].gap) == (0, None, None)
-    header, first, second = rows_csv(rows).splitlines()
+    header, first, second = row_table(rows).csv().splitlines()
     cells = dict(zip(header.split(","), first.split(","), strict=True))
     assert (cells["solver"], cells["status"], cells["loss_vcpus"]) == ("x", "unknown", "")
     assert "5e-06" in second

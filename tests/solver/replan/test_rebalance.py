@@ -31,7 +31,7 @@ from numaplace.models.result import SolveStatus
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import violations
 from numaplace.models.vm import Cell, CpuPolicy, GuestNuma, MemoryMode, Vm
-from numaplace.report.tables.terminal_moves import rebalance_views
+from numaplace.report.tables.moves import rebalance_views
 from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.stay import keep_in_place, staying

@@ -1,0 +1,92 @@
+"""`-o table|json|csv` and `-c COLUMN`: one declaration of a table, all ways to print it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from numaplace.report.tables.documents import names
+from numaplace.tests.cli.conftest import Run, validator
+
+COMMANDS = {
+    "solve": ["solve", "SMALL", "--solver", "greedy"],
+    "compare": ["compare", "SMALL", "--solvers", "greedy"],
+    "show": ["show", "SMALL"],
+    "catalog": ["catalog"],
+    "sharing": ["sharing", "page-sharing", "--time", "5"],
+    "guest-numa": ["guest-numa", "SMALL", "--vm", "vm1", "--max-cells", "2", "--time", "5"],
+    "room": ["room", "re-planning", "--vcpus", "1", "--memory-mib", "64", "--time", "5"],
+    "rebalance": ["rebalance", "re-planning", "--time", "5"],
+    "balloon": ["balloon", "ballooning", "--solver", "greedy"],
+    "simulate": ["simulate", "SMALL", "--time", "0.1"],
+    "talk": ["talk", "--vms", "2", "--time", "0.1", "--repetitions", "1", "--workers", "1"],
+}
+
+
+def _arguments(name: str, instance: Path) -> list[str]:
+    return [str(instance) if word == "SMALL" else word for word in COMMANDS[name]]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_way_to_print_a_table(run: Run, instance: Path, name: str) -> None:
+    """JSON keeps its schema, CSV has a header and as many fields in each row, people read heads."""
+    arguments = _arguments(name, instance)
+    whole = run(*arguments, "--json")
+    assert run(*arguments, "-o", "json").exit_code == whole.exit_code == 0
+    rows = list(csv.reader(io.StringIO(run(*arguments, "-o", "csv", "--quiet").stdout)))
+    assert len({len(row) for row in rows}) == 1
+    assert not [field for field in rows[0] if field.startswith("-") or not field]
+    some = ",".join(rows[0][:2])
+    picked = json.loads(run(*arguments, "-o", "json", "-c", some).stdout)
+    assert len(picked) == len(rows) - 1
+    assert all(list(row) == rows[0][:2] for row in picked)
+    again = run(*arguments, "-o", "csv", "-c", rows[0][1], "-c", rows[0][0]).stdout
+    assert again.splitlines()[0] == f"{rows[0][1]},{rows[0][0]}"
+    assert len(run(*arguments, "-c", some).stdout.splitlines()) >= len(rows)
+
+
+def test_columns_are_exact_for_machines_and_short_for_people(run: Run, instance: Path) -> None:
+    """Integers with their unit in the name; units chosen by the eye in tables."""
+    exact = json.loads(run("catalog", "-o", "json", "-c", "name,known_loss_micro").stdout)
+    assert {"name": "devices", "known_loss_micro": 560_000} in exact
+    lines = run("catalog", "-c", "name,known_loss_micro").stdout.splitlines()
+    assert ["devices", "0.56"] in [line.split() for line in lines]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_column_that_is_not_there(run: Run, instance: Path, name: str) -> None:
+    """One line that names those there are, before any work is done; exit code 2."""
+    done = run(*_arguments(name, instance), "-c", "colour")
+    assert done.exit_code == 2 and done.stdout == ""
+    assert done.stderr.startswith("numaplace: error: output: --column: there is no 'colour'; there")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_json_and_another_form_contradict(run: Run, instance: Path) -> None:
+    done = run("show", instance, "--json", "-o", "csv")
+    assert done.exit_code == 2 and "exclude each other" in done.stderr
+    assert run("show", instance, "-o", "xml").exit_code == 2
+
+
+def test_control_characters_do_not_act(run: Run, instance: Path) -> None:
+    """CSV for a terminal is as tame as a table."""
+    document = json.loads(instance.read_text())
+    document["vms"][0]["name"] = "a\x1b[2J"
+    instance.write_text(json.dumps(document))
+    text = run("solve", instance, "--solver", "greedy", "-o", "csv").stdout
+    assert "a\\x1b[2J" in text and "\x1b" not in text
+
+
+def test_every_schema_is_a_schema(run: Run) -> None:
+    for name in names():
+        schema = json.loads(run("schema", name).stdout)
+        jsonschema.Draft202012Validator.check_schema(schema)
+    document = json.loads(run("catalog", "--json").stdout)
+    document[0]["colour"] = "blue"
+    with pytest.raises(jsonschema.ValidationError):
+        validator("catalog").validate(document)
