@@ -86,9 +86,10 @@ def plot(plan: Plan, instance: Instance, ax: Axes | None = None) -> Axes:
     >>> plot(plan, instance).figure.savefig("plan.svg")  # doctest: +SKIP
     """
     from numaplace.report.figures.figure_file import figure_bytes
-    from numaplace.report.figures.placement_figure import placement_figure
+    from numaplace.report.figures.picture_figure import figure_of
+    from numaplace.report.picture.drawing import plan_drawing
 
-    figure = placement_figure(plan, instance)
+    figure = figure_of(plan_drawing(plan, instance))
     if ax is None:
         return figure.axes[0]
     from io import BytesIO

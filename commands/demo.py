@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from rich.rule import Rule
 from rich.text import Text
@@ -12,9 +11,8 @@ from numaplace.commands.output import show, width
 from numaplace.commands.running import solve_on_terminal
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
-from numaplace.report.figures.compare_figure import compare_figure
 from numaplace.report.figures.figure_file import can_draw, figure_bytes
-from numaplace.report.figures.placement_figure import placement_figure
+from numaplace.report.picture.drawing import Drawing, comparison_drawing, plan_drawing
 from numaplace.report.picture.terminal import plan_view
 from numaplace.report.tables.comparisons import comparison_table
 from numaplace.report.tables.instances import instance_views
@@ -22,9 +20,6 @@ from numaplace.report.tables.plans import loss_table
 from numaplace.report.tables.table import Views
 from numaplace.solver.compare.solvers import Row, rows_of
 from numaplace.solver.params import SolveParams
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SOLVERS = ("first_fit", "xen", "greedy", "cpsat")
 FORMATS = ("png", "svg")
@@ -68,15 +63,13 @@ def tour(
             compared = comparison_table(rows[-len(results) :])
             show([*_views(name, instance, best), compared, Text()])
         write_plan(f"{name}-plan.json", instance, best)
-        if can_draw():
-            _draw(write, f"{name}-plan", placement_figure(best.plan, instance, best))
-    if can_draw():
-        _draw(write, "comparison", compare_figure(rows))
+        _draw(write, f"{name}-plan", plan_drawing(best.plan, instance, best))
+    _draw(write, "comparison", comparison_drawing(rows))
     return tuple(rows)
 
 
-def _draw(write: Write, name: str, figure: Figure) -> None:
-    for kind in FORMATS:
+def _draw(write: Write, name: str, figure: Drawing) -> None:
+    for kind in FORMATS if can_draw() else ("svg",):
         write(f"{name}.{kind}", figure_bytes(figure, kind))
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from numaplace.models.errors import InputError
-from numaplace.report.figures.figure_file import drawable
+from numaplace.report.figures.figure_file import drawable, drawable_plan
 from numaplace.solver.names import EXACT, ONLINE, MilpBackend
 
 
@@ -56,9 +56,9 @@ JsonOpt = Annotated[bool, option("Print JSON on standard output, and nothing els
 ForceOpt = Annotated[bool, option("Overwrite files that exist.", "--force")]
 QuietOpt = Annotated[bool, option("Print no tables and no progress.", "--quiet", "-q")]
 OutOpt = Annotated[Path | None, option("Write it to this file (.json, .yaml).", metavar="FILE")]
-PictureOpt = Annotated[
-    Path | None, option("Draw it (.png, .svg, .pdf).", metavar="FILE", callback=drawable)
-]
+_DRAW = "Draw it (.png, .svg, .pdf)."
+ChartOpt = Annotated[Path | None, option(_DRAW, metavar="FILE", callback=drawable)]
+PictureOpt = Annotated[Path | None, option(_DRAW, metavar="FILE", callback=drawable_plan)]
 _CURRENT = "Where VMs are now, if the instance does not say or is outdated."
 CurrentOpt = Annotated[Path | None, option(_CURRENT, metavar="PLAN")]
 TimeOpt = Annotated[float, option("Seconds it may take.", "--time", metavar="SECONDS")]

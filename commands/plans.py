@@ -31,8 +31,7 @@ from numaplace.commands.shown import File, drawn, hand_over, provenance, result_
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
-from numaplace.report.figures.compare_figure import compare_figure
-from numaplace.report.figures.placement_figure import placement_figure
+from numaplace.report.picture.drawing import comparison_drawing, plan_drawing
 from numaplace.report.tables.comparisons import COMPARE, ROW, comparison_table, row_table
 from numaplace.report.tables.instances import NODE, SHOW, node_table, show_views
 from numaplace.report.tables.plans import (
@@ -95,7 +94,7 @@ def solve(
     if plan is not None and code == OK:
         files = [
             (out, lambda: plan_text(plan, out or Path(), told)),
-            drawn(picture, lambda: placement_figure(plan, problem, result)),
+            drawn(picture, lambda: plan_drawing(plan, problem, result)),
         ]
     hand_over(
         lambda: form.answer(
@@ -142,7 +141,7 @@ def compare(
             lambda: row_table(rows),
         ),
         (csv, lambda: row_table(rows).csv()),
-        drawn(plot, lambda: compare_figure(rows)),
+        drawn(plot, lambda: comparison_drawing(rows)),
         overwrite=force,
         told=form.all_json,
     )
@@ -194,6 +193,6 @@ def show(
             ),
             lambda: node_table(problem, shown),
         ),
-        drawn(picture, lambda: placement_figure(shown, problem, result, found=found)),
+        drawn(picture, lambda: plan_drawing(shown, problem, result, found=found)),
         overwrite=force,
     )

@@ -86,7 +86,10 @@ def with_current(instance: Instance, current: Path | None) -> Instance:
 
 def drawn(path: Path | None, figure: Callable[[], Any]) -> File:
     """Return a picture for `hand_over` to write; it is drawn once the answer is shown."""
-    return path, lambda: b"" if path is None else figure_bytes(figure(), picture_format(path))
+    return (
+        path,
+        lambda: b"" if path is None else figure_bytes(figure(), picture_format(path, chart=False)),
+    )
 
 
 def hand_over(show: Callable[[], None], *files: File, overwrite: bool, told: bool = False) -> None:

@@ -13,9 +13,9 @@ from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import BROKEN_RULES, OK, exit_code
 from numaplace.commands.options import (
+    ChartOpt,
     ForceOpt,
     InstanceArg,
-    PictureOpt,
     SeedOpt,
     SettingsOpt,
     argument,
@@ -80,7 +80,7 @@ def simulate(
     setting: SettingsOpt = [],  # noqa: B006
     seed: SeedOpt = 0,
     repetitions: RepetitionsOpt = 1,
-    timeline: PictureOpt = None,
+    timeline: ChartOpt = None,
     force: ForceOpt = False,
     form: Printing = USUAL,
 ) -> None:
@@ -278,7 +278,7 @@ def talk(
         bool, option("Find the parameters anew, from the published row.", "--recalibrate")
     ] = False,
     csv: Annotated[Path | None, option("Write the points to this file.", metavar="FILE")] = None,
-    plot: PictureOpt = None,
+    plot: ChartOpt = None,
     force: ForceOpt = False,
     form: Printing = USUAL,
 ) -> None:

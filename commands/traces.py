@@ -12,8 +12,8 @@ import typer
 from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.options import (
+    ChartOpt,
     ForceOpt,
-    PictureOpt,
     SeedOpt,
     SettingsOpt,
     argument,
@@ -95,7 +95,7 @@ def replay(
     csv: Annotated[
         Path | None, _of_comparison("Write the rows to this file.", metavar="FILE")
     ] = None,
-    plot: PictureOpt = None,
+    plot: ChartOpt = None,
     force: ForceOpt = False,
     form: Printing = USUAL,
 ) -> None:

@@ -39,6 +39,7 @@ HOMES = {
     "matplotlib": ("report/", "commands/demo", "api.py"),
     "typer": ("commands/",),
     "rich": ("report/", "commands/"),
+    "jinja2": ("report/html/",),
 }
 
 

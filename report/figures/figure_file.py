@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numaplace.models.errors import InputError
+from numaplace.report.picture.drawing import Drawing
+from numaplace.report.picture.svg import svg_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,8 +21,8 @@ PIXELS_MAX = 8_000
 FONT = "DejaVu Sans"
 
 
-def picture_format(path: Path) -> str:
-    """Return the format that a file's name asks for.
+def picture_format(path: Path, *, chart: bool = True) -> str:
+    """Return the format that a file's name asks for; only charts need matplotlib for SVG.
 
     Raises
     ------
@@ -31,16 +33,23 @@ def picture_format(path: Path) -> str:
     if suffix not in FORMATS:
         reason = f"a picture's name ends in {', '.join(f'.{known}' for known in FORMATS)}"
         raise InputError("picture", "", reason, file=str(path))
-    if not can_draw():
+    if not can_draw() and (chart or suffix != "svg"):
         reason = "needs matplotlib: pip install 'numaplace[plot]'"
         raise InputError("picture", "", reason, file=str(path))
     return suffix
 
 
 def drawable(path: Path | None) -> Path | None:
-    """Return the path of a picture, None if none is wanted; errors as of `picture_format`."""
+    """Return the path of a chart, None if none is wanted; errors as of `picture_format`."""
     if path is not None:
         picture_format(path)
+    return path
+
+
+def drawable_plan(path: Path | None) -> Path | None:
+    """Return the path of a picture that is no chart; as `drawable`."""
+    if path is not None:
+        picture_format(path, chart=False)
     return path
 
 
@@ -56,8 +65,14 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width / 72, height / 72), facecolor="white")
 
 
-def figure_bytes(figure: Figure, picture_format: str) -> bytes:
+def figure_bytes(figure: Figure | Drawing, picture_format: str) -> bytes:
     """Return the file of a figure; the same figure gives the same bytes."""
+    if isinstance(figure, Drawing):
+        if picture_format == "svg":
+            return svg_file(figure)
+        from numaplace.report.figures.picture_figure import figure_of
+
+        figure = figure_of(figure)
     import matplotlib
 
     buffer = io.BytesIO()

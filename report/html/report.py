@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
-from numaplace.models.cost import evaluate
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from numaplace.models.cost import Cost, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result
 from numaplace.models.verify import Violation
 from numaplace.report.html import sections
-from numaplace.report.html.page import page
-from numaplace.report.html.text import element
+from numaplace.report.picture.drawing import Drawing
 from numaplace.report.picture.layout import Caption, plan_picture
 from numaplace.report.picture.palette import vm_colours
-from numaplace.report.picture.svg import svg_picture
+from numaplace.report.picture.svg import STYLE, svg_picture
 from numaplace.report.tables import words
+from numaplace.report.tables.columns import Column
+from numaplace.report.tables.plans import unplaced_table, violation_table
 from numaplace.solver.replan.diff import differences
 
-_FOOTER = (
-    "Made by numaplace. A lost vCPU is the work that one vCPU does when it runs alone with all its "
-    "memory local."
-)
+FOLDER = Path(__file__).parent
+ROWS_MAX = 2_000
 
 
 def html_report(
@@ -50,40 +57,97 @@ def html_report(
     str
         A document with its style, script and pictures. The same arguments give the same text.
     """
-    cost = None if plan is None else evaluate(instance, plan)
-    cost_before = None if before is None else evaluate(instance, before)
-    moves = () if plan is None or before is None else differences(instance, before, plan)
-    title = instance.name or "Plan"
-    missing = {} if result is None else words.unplaced(instance, result)
-    if result is None and plan is not None:
+    costs = _cost(instance, before), _cost(instance, plan)
+    both = plan is not None and before is not None
+    moves = differences(instance, before, plan) if before and plan else ()
+    missing: Mapping[str, str] = {}
+    if plan is not None:
         missing = {vm.name: "" for vm in instance.vms if vm.name not in plan}
-    parts = [
-        element("h1", title),
-        element("p", words.instance_words(instance), "faint"),
-        element("p", instance.comment) if instance.comment else "",
-        sections.verdict(result, found),
-        sections.sums(instance, plan, (cost_before, cost), moves, result),
-        sections.reasons_section(result),
-        sections.broken_section(found),
-        sections.views_section(_pictures(instance, before, plan)),
-        sections.moves_section(moves, cost) if plan is not None and before is not None else "",
-        sections.loss_section(cost_before, cost) if cost or cost_before else "",
-        sections.unplaced_section(missing if plan is not None else {}),
-        sections.vm_section(instance, plan if plan is not None else before, cost or cost_before),
-        f"<footer>{element('p', _FOOTER)}</footer>",
-    ]
-    return page(f"{title}: report", "\n".join(part for part in parts if part))
+        missing = words.unplaced(instance, result) if result is not None else missing
+    style, script = _file("page.css") + STYLE, _file("page.js")
+    page: str = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            title=instance.name or "Plan",
+            asked=words.instance_words(instance),
+            comment=instance.comment,
+            verdict=sections.verdict(result, found),
+            sums=sections.sums(instance, plan, costs, moves, result),
+            reasons=() if result is None else result.reasons,
+            broken=violation_table(found),
+            pictures=_pictures(instance, before, plan),
+            moves=sections.move_table(moves, costs[1]) if both else None,
+            losses=sections.loss_table(*costs) if any(costs) else None,
+            unplaced=unplaced_table(missing),
+            vms=sections.vm_table(instance, before if plan is None else plan, costs[1] or costs[0]),
+        )
+    )
+    return page
 
 
-def _pictures(instance: Instance, before: Plan | None, after: Plan | None) -> dict[str, str]:
+def _cost(instance: Instance, plan: Plan | None) -> Cost | None:
+    return None if plan is None else evaluate(instance, plan)
+
+
+def _pictures(instance: Instance, before: Plan | None, after: Plan | None) -> dict[str, Markup]:
     """Pictures by ``before`` and ``after``; of empty hosts if there is no plan at all."""
     plans = {"before": before, "after": after}
     shown = {name: plan for name, plan in plans.items() if plan is not None} or {"after": Plan()}
     colours = vm_colours(vm.name for vm in instance.vms)
-    pictures: dict[str, str] = {}
+    pictures: dict[str, Markup] = {}
     for name, plan in shown.items():
         clauses = words.cost_words(instance, evaluate(instance, plan), len(plan))
         head = name.capitalize() if len(shown) > 1 else "Plan"
         picture = plan_picture(plan, instance, Caption(head, (" · ".join(clauses),)))
-        pictures[name] = svg_picture(picture, colours, f"{head}: {', '.join(clauses)}", name)
+        title = f"{head}: {', '.join(clauses)}"
+        pictures[name] = Markup(svg_picture(Drawing(picture, colours, title), name))
     return pictures
+
+
+# ---- the template -------------------------------------------------------------------------------
+
+
+@cache
+def _environment() -> Environment:
+    loader = FileSystemLoader(FOLDER)
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    made.globals |= {"rows_max": ROWS_MAX, "right": _right, "key": _key, "shown": _shown}
+    return made
+
+
+def _right(column: Column) -> Markup:
+    return Markup(' class="number"' if column.to_the_right else "")
+
+
+def _key(column: Column, row: Any) -> Markup:
+    """By what numbers are sorted; texts are by themselves."""
+    value = column.value(row)
+    return Markup(f' data-sort="{value:.15g}"' if column.to_the_right else "")
+
+
+def _shown(column: Column, row: Any) -> Markup:
+    """Text of a cell, with its breaks; a picture as it is."""
+    value = column.value(row)
+    if isinstance(value, Markup):
+        return value
+    return Markup("<br>").join(escape(line) for line in column.text(row).plain.split("\n"))
+
+
+@cache
+def _file(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + b64encode(sha256(text.encode()).digest()).decode()

@@ -1,17 +1,24 @@
-"""Sections of a report: sums, moves, losses, what is not placed, rules broken, VMs."""
+"""What a report says: verdict, sums, and the tables that only it has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
 
 from numaplace.models.cost import Cost, Term
 from numaplace.models.instance import Instance
-from numaplace.models.plan import Placement, Plan
+from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.units import MICRO
 from numaplace.models.verify import Violation
-from numaplace.report.html.text import Td, element, escaped, section, table
 from numaplace.report.tables import words
+from numaplace.report.tables.columns import Column
+from numaplace.report.tables.moves import CHANGE
+from numaplace.report.tables.plans import PLAN, worst_words
+from numaplace.report.tables.table import Table
 from numaplace.solver.replan.diff import Change, Difference
 
 _CLASS = {SolveStatus.OPTIMAL: "good", SolveStatus.FEASIBLE: "warn"}
@@ -22,16 +29,16 @@ _STATUS = {
 }
 
 
-def verdict(result: Result | None, found: Sequence[Violation]) -> str:
-    """How far the plan can be relied on, in a sentence."""
+def verdict(result: Result | None, found: Sequence[Violation]) -> tuple[str, str]:
+    """How far the plan can be relied on: a sentence, and whether that is good."""
     if found:
-        return element("p", f"The plan {words.broken_words(found)}, see below.", "verdict bad")
+        return f"The plan {words.broken_words(found)}, see below.", "bad"
     if result is None:
-        return element("p", "The plan obeys every rule; it is not known how good it is.", "verdict")
+        return "The plan obeys every rule; it is not known how good it is.", ""
     text = _STATUS.get(result.status)
     if text is None or result.within:
         text = f"The plan obeys every rule; how good it is: {words.proof_words(result)}."
-    return element("p", text, f"verdict {_CLASS.get(result.status, 'bad')}")
+    return text, _CLASS.get(result.status, "bad")
 
 
 def sums(
@@ -40,7 +47,7 @@ def sums(
     costs: tuple[Cost | None, Cost | None],
     moves: Sequence[Difference],
     result: Result | None,
-) -> str:
+) -> dict[str, str]:
     """Numbers at a glance; `costs` are those before and after."""
     before, after = costs
     rows = {"VMs placed": f"{len(plan) if plan else 0} of {len(instance.vms)}"}
@@ -56,184 +63,92 @@ def sums(
         if result.cost is not None:
             rows["Gap of the loss"] = words.gap(result.gap)
         rows["Solver"] = f"{result.solver}, {words.seconds(result.runtime_s)}"
-    inner = "\n".join(
-        f"<div>{element('dt', name)}{element('dd', text)}</div>" for name, text in rows.items()
-    )
-    return f'<dl class="sums">\n{inner}\n</dl>'
+    return rows
 
 
-def reasons_section(result: Result | None) -> str:
-    """Why nothing fits."""
-    if result is None or not result.reasons:
-        return ""
-    items = "\n".join(element("li", reason) for reason in result.reasons)
-    return section("Why there is no plan", f"<ul>\n{items}\n</ul>")
-
-
-def broken_section(found: Sequence[Violation]) -> str:
-    """Rules that the plan breaks."""
-    if not found:
-        return ""
-    rows = [(v.subject, v.message, str(v.rule)) for v in found]
-    return section("Rules broken", table("Rules broken", ("what", "how", "rule"), rows))
-
-
-def unplaced_section(missing: Mapping[str, str]) -> str:
-    """VMs that are not placed, and why."""
-    if not missing:
-        return ""
-    rows = [(name, why or "not told") for name, why in missing.items()]
-    return section("Not placed", table("Not placed", ("VM", "why"), rows))
-
-
-def moves_section(moves: Sequence[Difference], cost: Cost | None) -> str:
-    """What changes from before to after."""
-    if not moves:
-        return section("Moves", element("p", "Nothing changes: every VM stays where it is."))
+def move_table(moves: Sequence[Difference], cost: Cost | None) -> Table:
+    """What changes from before to after, and what each move loses."""
     prices = {i.subject: i.micro for i in cost.items if i.term is Term.MIGRATION} if cost else {}
-    rows = [
-        (
-            move.vm,
-            str(move.change),
-            where(move.before),
-            where(move.after),
-            Td(f"{move.moved_mib} MiB", move.moved_mib),
-            Td(f"{move.ballooned_mib:+} MiB" if move.ballooned_mib else "0", move.ballooned_mib),
-            Td(words.loss(prices.get(move.vm, 0)), prices.get(move.vm, 0)),
-        )
-        for move in moves
-    ]
-    columns = ("VM", "what", "from", "to", "copied", "ballooned", "loss by it")
-    return section("Moves", table("Moves", columns, rows))
+    price = Column("price", int, lambda move: prices.get(move.vm, 0), "loss by it", words.loss)
+    exact = {"moved_mib": "{} MiB".format, "ballooned_mib": _ballooned}
+    columns = (replace(one, show=exact.get(one.name, one.show)) for one in CHANGE)
+    return Table((*columns, price), moves, "Moves", "move")
 
 
-def where(placement: Placement | None) -> str:
-    """Host, and nodes of vCPUs and of memory if that lies elsewhere."""
-    if placement is None:
-        return "–"
-    nodes = words.id_ranges(tuple(sorted(placement.nodes)))
-    text = f"{placement.host}, node {nodes}"
-    held = tuple(sorted(node for node, mib in placement.memory_by_node().items() if mib))
-    if held and frozenset(held) != placement.nodes:
-        text += f"\nmemory on {words.id_ranges(held)}"
-    return text
-
-
-def loss_section(before: Cost | None, after: Cost | None) -> str:
+def loss_table(before: Cost | None, after: Cost | None) -> Table:
     """Loss by term, before and after, as bars; and who loses most."""
-    costs = [cost for cost in (before, after) if cost is not None]
-    names = dict.fromkeys(name for cost in reversed(costs) for name in words.term_losses(cost))
-    if not names:
-        return section("Loss by term", element("p", "No loss: every VM runs as if it were alone."))
-    largest = max(micro for cost in costs for micro in cost.terms.values())
-    rows = [_loss_row(name, before, after, largest) for name in names]
-    rows.append(_total_row(before, after))
-    kept = [0, *([1] if before else []), *([2] if after else []), 3, 4]
-    columns = ("term", "before", "after" if before else "vCPUs", "share", "most by")
-    body = table(
-        "Loss by term",
-        [columns[at] for at in kept],
-        [[row[at] for at in kept] for row in rows],
-        sortable=False,
-    )
-    return section("Loss by term", _loss_key() if len(costs) > 1 else "", body)
+    costs = {"before": before, "after": after}
+    known = {name: cost for name, cost in costs.items() if cost is not None}
+    lost = {name: words.term_losses(cost) for name, cost in known.items()}
+    names = dict.fromkeys(term for name in reversed(lost) for term in lost[name])
+    largest = max((micro for losses in lost.values() for micro in losses.values()), default=0)
+    totals = {name: cost.loss_micro for name, cost in known.items()}
 
+    def column(name: str) -> Column:
+        head = "vCPUs" if list(known) == ["after"] else name
+        return Column(name, int, lambda term: lost[name].get(term, 0), head, words.loss)
 
-def _loss_key() -> str:
-    swatches = "".join(
-        f'<svg aria-hidden="true"><rect class="{kind}" width="100%" height="100%"/></svg>{kind}'
-        for kind in ("before", "after")
-    )
-    return f'<p class="key faint">vCPUs lost:{swatches}</p>'
-
-
-def _loss_row(
-    name: str, before: Cost | None, after: Cost | None, largest: int
-) -> tuple[str | Td, ...]:
-    micros = [_of_term(cost, name) for cost in (before, after)]
-    bars = "".join(
-        f'<rect class="{kind}" y="{y}%" width="{100 * micro / largest:.2f}%" height="44%"/>'
-        for kind, cost, micro, y in zip(
-            ("before", "after"), (before, after), micros, (3, 53), strict=True
+    def bars(term: str) -> Markup:
+        rects = "".join(
+            f'<rect class="{name}" y="{3 if name == "before" else 53}%" '
+            f'width="{100 * losses.get(term, 0) / largest:.2f}%" height="44%"/>'
+            for name, losses in lost.items()
         )
-        if cost is not None
+        return Markup(
+            "" if term == "all" else f'<svg class="bars" aria-hidden="true">{rects}</svg>'
+        )
+
+    def worst(term: str) -> str:
+        return "" if term == "all" else worst_words(after or before, term)  # type: ignore[arg-type]
+
+    for name, total in totals.items():
+        lost[name]["all"] = total
+    columns = (
+        Column("term", str, ".", "term"),
+        *map(column, known),
+        Column("share", object, bars, "share"),
+        Column("worst", str, worst, "most by"),
     )
-    cost = after or before
-    items = [i for i in cost.items if words.term_name(i.term) == name] if cost else []
-    worst = sorted(items, key=lambda item: -item.micro)[:3]
-    who = ", ".join(f"{item.subject} {words.loss(item.micro)}" for item in worst)
-    more = f", {len(items) - 3} more" if len(items) > 3 else ""
-    return (
-        name,
-        Td(words.loss(micros[0]), micros[0]),
-        Td(words.loss(micros[1]), micros[1]),
-        Td("", html=f'<svg class="bars" aria-hidden="true">{bars}</svg>'),
-        who + more,
-    )
+    return Table(columns, [*names, "all"] if names else [], "Loss by term", "term")
 
 
-def _total_row(before: Cost | None, after: Cost | None) -> tuple[str | Td, ...]:
-    totals = [0 if cost is None else cost.loss_micro for cost in (before, after)]
-    return ("all", *(Td(words.loss(micro), micro) for micro in totals), "", "")
-
-
-def _of_term(cost: Cost | None, name: str) -> int:
-    return 0 if cost is None else words.term_losses(cost).get(name, 0)
-
-
-def vm_section(instance: Instance, plan: Plan | None, cost: Cost | None) -> str:
+def vm_table(instance: Instance, plan: Plan | None, cost: Cost | None) -> Table:
     """Every VM: what it asks for, where it is, what it loses by itself."""
-    if not instance.vms:
-        return ""
     lost: dict[str, int] = {}
     for item in cost.items if cost else ():
         lost[item.subject] = lost.get(item.subject, 0) + item.micro
-    rows = []
-    for vm in instance.vms:
-        placement = plan.placements.get(vm.name) if plan else None
-        pcpus = sorted(p for c in placement.cells for p in c.pcpus) if placement else []
-        devices = [words.short_address(d.address) for d in placement.devices] if placement else []
-        rows.append(
-            (
-                vm.name,
-                Td(str(vm.vcpus), vm.vcpus),
-                Td(words.memory(vm.memory_mib), vm.memory_mib),
-                where(placement) if placement else "not placed",
-                _memory_text(placement),
-                words.id_ranges(tuple(pcpus)),
-                ", ".join(devices),
-                Td(f"{lost.get(vm.name, 0) / MICRO:.6f}", lost.get(vm.name, 0)),
-            )
-        )
-    columns = ("VM", "vCPUs", "memory", "where", "memory on node", "pCPUs", "devices", "loss")
-    kept = [at for at in range(len(columns)) if at not in (5, 6) or any(row[at] for row in rows)]
-    picked = [[row[at] for at in kept] for row in rows]
-    note = element("p", "loss: of the VM alone, without pairs and nodes.", "faint")
-    return section("VMs", table("VMs", [columns[at] for at in kept], picked), note)
+    placed = {one.name: one for one in PLAN}
 
+    def of_placed(name: str) -> Column:
+        def get(row: Any) -> Any:
+            return None if row[1] is None else placed[name].value(row)
 
-def _memory_text(placement: Placement | None) -> str:
-    if placement is None:
-        return ""
-    held = sorted((node, mib) for node, mib in placement.memory_by_node().items() if mib)
-    return ", ".join(f"{words.memory(mib)} on {node}" for node, mib in held)
+        def show(value: Any) -> Any:
+            return str(placed[name].show(value)).replace("\n", ", ")
 
+        return replace(placed[name], get=get, show=show)
 
-def views_section(pictures: Mapping[str, str]) -> str:
-    """Pictures by ``before`` and ``after``, switched by radio buttons if there are both."""
-    if len(pictures) == 1:
-        (picture,) = pictures.values()
-        return section("Hosts", f'<div class="scroll" tabindex="0">{picture}</div>')
-    choices = (*reversed(tuple(pictures)), "both")
-    inputs = "\n".join(
-        f'<input type="radio" name="view" id="show-{name}"{" checked" if not at else ""}>'
-        f'<label for="show-{name}">{escaped(name.capitalize())}</label>'
-        for at, name in enumerate(choices)
+    columns = (
+        Column("vm", str, "0.name", "VM"),
+        Column("vcpus", int, "0.vcpus", "vCPUs"),
+        Column("memory_mib", int, "0.memory_mib", "memory", words.memory),
+        Column(
+            "where", str, lambda row: words.where_words(row[1]) if row[1] else "not placed", "where"
+        ),
+        *map(of_placed, ("memory_mib_by_node", "pcpus", "devices")),
+        Column("loss", int, lambda row: lost.get(row[0].name, 0), "loss", _exact_loss),
     )
-    views = "\n".join(
-        f'<div class="view {name}"><div class="scroll" tabindex="0">{picture}</div></div>'
-        for name, picture in pictures.items()
-    )
-    return section(
-        "Hosts", f'<div class="views" role="group" aria-label="Picture">\n{inputs}\n{views}\n</div>'
-    )
+    rows = [(vm, plan.placements.get(vm.name) if plan else None) for vm in instance.vms]
+    return Table(columns, rows, "VMs", "VM")
+
+
+def _ballooned(mib: int) -> str:
+    return f"{mib:+} MiB" if mib else "0"
+
+
+def _where(row: Any) -> str:
+    return words.where_words(row[1]) if row[1] else "not placed"
+
+
+def _exact_loss(micro: int) -> str:
+    return f"{micro / MICRO:.6f}"

@@ -25,6 +25,8 @@ _WIDTHS = {
 _WIDTH_OF = {char: width / 1000 for width, chars in _WIDTHS.items() for char in chars}
 _WIDEST = 1.05
 _BOLD = 1.24
+STEEP = 60.0
+"""Arrows less wide than this run through the gutter between bars."""
 
 
 class Style(StrEnum):
@@ -144,6 +146,11 @@ class Arrow:
     start: tuple[float, float]
     end: tuple[float, float]
     owner: str
+
+    @property
+    def bend(self) -> float:
+        """How much it bends: hardly, if it runs through the gutter between bars."""
+        return 0.03 if abs(self.end[0] - self.start[0]) < STEEP else 0.12
 
 
 @dataclass(frozen=True, slots=True)

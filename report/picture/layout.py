@@ -1,6 +1,6 @@
 """Where everything of a plan's picture is, as data: hosts, side panel, key of VMs, title.
 
-`numaplace.report.figures.placement_figure` only draws what is decided here.
+`svg` and `numaplace.report.figures.picture_figure` only draw what is decided here.
 """
 
 from __future__ import annotations

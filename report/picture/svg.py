@@ -1,47 +1,82 @@
-"""A picture as SVG that stands within an HTML page: text is text, colours follow the page.
+"""A picture as SVG, in a file of its own or within an HTML page: text is text.
 
-What has no owner is coloured by the page's style sheet through classes, so that it can be light or
-dark; VMs keep the colours they have in every picture.
+What has no owner is coloured by a style sheet through classes, so that it follows a page that is
+light or dark; VMs keep the colours they have in every picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape as escaped
 from math import hypot
+from pathlib import Path
+from re import sub
 
-from numaplace.report.html.text import element, escaped
+from numaplace.report.picture.drawing import Drawing
 from numaplace.report.picture.geometry import Arrow, Label, Picture, Shape, Style
-from numaplace.report.picture.palette import darker, heat_colour, text_colour
+from numaplace.report.picture.palette import (
+    FAINT,
+    INK,
+    LINES,
+    PAPER,
+    RESERVED,
+    WHITE,
+    darker,
+    heat_colour,
+    text_colour,
+)
 
 NO_OWNER = "#7d8794"
 SCALE = 1.3
 """Pixels of a screen per point."""
 
 HEAD = 5.0
-# Arrows less wide than this run through the gutter between bars, and hardly bend.
-STEEP = 60.0
+STYLE = Path(__file__).with_name("picture.css").read_text(encoding="utf-8")
+"""Style sheet of a picture; a page says what its colours are."""
+
+_LIGHT = {
+    "ink": INK,
+    "faint": FAINT,
+    "lines": LINES,
+    "panel": PAPER,
+    "socket": "#eceef2",
+    "node": WHITE,
+    "reserved": RESERVED,
+    "after": "#d55e00",
+}
 _ANCHORS = {"left": "start", "center": "middle", "right": "end"}
 _PATTERNED = (Style.AWAY, Style.COPY)
 # Outlines lie over what they enclose.
 _OUTLINES = (Style.BAR, Style.POOL, Style.LIMIT)
 
 
-def svg_picture(picture: Picture, colours: Mapping[str, str], title: str, prefix: str) -> str:
-    """Return the picture as an `svg` element.
+def svg_file(drawing: Drawing) -> bytes:
+    """Return a picture as a file of its own, light and as large as its layout in points."""
+    style = sub(r"var\(--([a-z]+)\)", lambda found: _LIGHT[found[1]], STYLE)
+    picture = drawing.picture
+    size = f'width="{picture.width:.2f}pt" height="{picture.height:.2f}pt"'
+    ground = f'<style>{style}</style><rect width="100%" height="100%" fill="{WHITE}"/>'
+    space = ' xmlns="http://www.w3.org/2000/svg"'
+    text = _svg(drawing, "p", size + space, ground)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
-    Parameters
-    ----------
-    picture, colours
-        What to draw, and the colours of the owners.
-    title
-        What the picture shows, for those who do not see it.
-    prefix
-        Begins the ids of its patterns; another one for each picture of a page.
+
+def svg_picture(drawing: Drawing, prefix: str) -> str:
+    """Return a picture as an `svg` element of a page.
+
+    `prefix` begins the ids of its patterns; it is another one for each picture of a page.
     """
+    picture = drawing.picture
+    width, height = round(picture.width * SCALE), round(picture.height * SCALE)
+    return _svg(drawing, prefix, f'width="{width}" height="{height}"', "")
+
+
+def _svg(drawing: Drawing, prefix: str, size: str, ground: str) -> str:
+    picture, colours = drawing.picture, drawing.colours
     numbers = {name: index for index, name in enumerate(_patterned_owners(picture))}
     below = [shape for shape in picture.shapes if shape.style not in _OUTLINES]
     over = [shape for style in _OUTLINES for shape in picture.shapes if shape.style is style]
-    parts = [element("title", title)]
+    parts = [f"<title>{escaped(drawing.title)}</title>{ground}"]
     parts += [_pattern(f"{prefix}{n}", colours.get(name, NO_OWNER)) for name, n in numbers.items()]
     parts += [_shape(shape, colours, numbers, prefix) for shape in (*below, *over)]
     parts += [_arrow(arrow, colours.get(arrow.owner, NO_OWNER)) for arrow in picture.arrows]
@@ -51,13 +86,9 @@ def svg_picture(picture: Picture, colours: Mapping[str, str], title: str, prefix
         on_pattern = any(box.overlaps(label.box) for box in hatched)
         on_map = label.level > 0 or _spot((label.x, label.y)) in maps
         parts.append(_label(label, colours, on_pattern=on_pattern, on_map=on_map))
-    width, height = round(picture.width * SCALE), round(picture.height * SCALE)
     view = f"0 0 {picture.width:.1f} {picture.height:.1f}"
-    return (
-        f'<svg class="picture" role="img" width="{width}" height="{height}" viewBox="{view}">'
-        + "\n".join(parts)
-        + "</svg>"
-    )
+    head = f'<svg class="picture" role="img" {size} viewBox="{view}">'
+    return head + "\n".join(parts) + "</svg>"
 
 
 def _patterned_owners(picture: Picture) -> list[str]:
@@ -91,7 +122,7 @@ def _shape(
     elif shape.style is Style.HEAT:
         fill = f' fill="{heat_colour(shape.level)}"'
     tip = " on ".join(text for text in (shape.owner, shape.place) if text) if shape.owner else ""
-    inner = element("title", tip) if tip else ""
+    inner = f"<title>{escaped(tip)}</title>" if tip else ""
     if not box.width or not box.height:  # a rectangle without a width would not be drawn
         ends = f'x1="{box.x:.2f}" y1="{box.y:.2f}" x2="{box.right:.2f}" y2="{box.bottom:.2f}"'
         return f'<line class="s-{shape.style}" {ends}/>'
@@ -105,8 +136,7 @@ def _arrow(arrow: Arrow, colour: str) -> str:
     """Return a curve and its head."""
     (x1, y1), (x2, y2) = arrow.start, arrow.end
     dx, dy = x2 - x1, y2 - y1
-    bend = 0.03 if abs(dx) < STEEP else 0.12
-    cx, cy = (x1 + x2) / 2 - bend * dy, (y1 + y2) / 2 + bend * dx
+    cx, cy = (x1 + x2) / 2 - arrow.bend * dy, (y1 + y2) / 2 + arrow.bend * dx
     length = hypot(x2 - cx, y2 - cy) or 1.0
     ux, uy = (x2 - cx) / length, (y2 - cy) / length
     bx, by = x2 - HEAD * ux, y2 - HEAD * uy

@@ -5,11 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 
+from numaplace.commands.output import print_text
+from numaplace.report.figures import figure_file
 from numaplace.report.tables.documents import names
 from numaplace.tests.cli.conftest import Run, validator
 
@@ -73,13 +77,31 @@ def test_json_and_another_form_contradict(run: Run, instance: Path) -> None:
     assert run("show", instance, "-o", "xml").exit_code == 2
 
 
-def test_control_characters_do_not_act(run: Run, instance: Path) -> None:
+def test_control_characters_do_not_act(capsys: pytest.CaptureFixture[str]) -> None:
     """CSV for a terminal is as tame as a table."""
-    document = json.loads(instance.read_text())
-    document["vms"][0]["name"] = "a\x1b[2J"
-    instance.write_text(json.dumps(document))
-    text = run("solve", instance, "--solver", "greedy", "-o", "csv").stdout
-    assert "a\\x1b[2J" in text and "\x1b" not in text
+    print_text("a\x1b[2J,\u202eb\n")
+    assert capsys.readouterr().out == "a\\x1b[2J,\\u202eb\n"
+
+
+def test_pictures_of_plans_as_svg_need_no_matplotlib(
+    run: Run, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the extra `plot`: SVG of a plan and of a comparison; all else says what it needs."""
+    monkeypatch.setattr(figure_file, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for arguments in (
+        ["solve", instance, "--solver", "greedy", "--picture", "plan.svg"],
+        ["compare", instance, "--solvers", "greedy", "--plot", "rows.svg"],
+    ):
+        assert run(*arguments, "--quiet").exit_code == 0
+        root = ElementTree.parse(str(arguments[-1])).getroot()
+        texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert any("greedy" in (text or "") for text in texts)
+    for name in ("plan.png", "plan.pdf"):
+        done = run("solve", instance, "--solver", "greedy", "--picture", name)
+        assert done.exit_code == 2 and "pip install 'numaplace[plot]'" in done.stderr
+    done = run("compare", "--trace", "t.csv", "--hosts", "2x4x8", "--plot", "gaps.svg")
+    assert done.exit_code == 2 and "needs matplotlib" in done.stderr
 
 
 def test_every_schema_is_a_schema(run: Run) -> None:

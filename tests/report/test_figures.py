@@ -14,14 +14,14 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import SolveStatus, Stage
 from numaplace.models.verify import Rule, Violation
-from numaplace.report.figures.compare_figure import compare_figure
 from numaplace.report.figures.figure_file import (
     PIXELS_MAX,
     figure_bytes,
     new_figure,
     picture_format,
 )
-from numaplace.report.figures.placement_figure import placement_figure, plan_caption
+from numaplace.report.figures.picture_figure import figure_of
+from numaplace.report.picture.drawing import comparison_drawing, plan_caption, plan_drawing
 from numaplace.report.picture.geometry import Box, Style
 from numaplace.report.picture.layout_compare import ROWS_MAX, comparison_picture
 from numaplace.solver.compare.solvers import Row
@@ -45,7 +45,7 @@ def test_png_svg_and_pdf_are_what_they_say() -> None:
     instance, plan = rich()
     starts = {"png": b"\x89PNG\r\n\x1a\n", "svg": b"<?xml", "pdf": b"%PDF-"}
     for kind, start in starts.items():
-        first, again = (figure_bytes(placement_figure(plan, instance), kind) for _ in range(2))
+        first, again = (figure_bytes(plan_drawing(plan, instance), kind) for _ in range(2))
         assert first.startswith(start)
         assert first == again
 
@@ -53,9 +53,9 @@ def test_png_svg_and_pdf_are_what_they_say() -> None:
 def test_the_picture_has_the_size_of_its_layout() -> None:
     """The SVG's size in points is that of the figure, with paths and no bitmap in it."""
     instance, plan = rich()
-    figure = placement_figure(plan, instance)
-    root = ElementTree.fromstring(figure_bytes(figure, "svg"))
-    width, height = (72 * inches for inches in figure.get_size_inches())
+    drawing = plan_drawing(plan, instance)
+    root = ElementTree.fromstring(figure_bytes(drawing, "svg"))
+    width, height = (72 * inches for inches in figure_of(drawing).get_size_inches())
     assert float(root.attrib["width"].removesuffix("pt")) == pytest.approx(width)
     assert float(root.attrib["height"].removesuffix("pt")) == pytest.approx(height)
     tags = {re.sub("{.*}", "", element.tag) for element in root.iter()}
@@ -68,7 +68,7 @@ def test_drawn_texts_do_not_overlap(name: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     instance, plan = sample(name)
-    figure = placement_figure(plan, instance)
+    figure = figure_of(plan_drawing(plan, instance))
     figure.set_dpi(72)
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [
@@ -91,7 +91,7 @@ def test_names_are_text_not_formulas() -> None:
     instance, _ = rich()
     vms = tuple(vm for vm in instance.vms if vm.name == "$left[out]")
     other = Instance(instance.hosts, vms, name="$x^{$ 数")
-    assert figure_bytes(placement_figure(Plan(), other), "png").startswith(b"\x89PNG")
+    assert figure_bytes(plan_drawing(Plan(), other), "png").startswith(b"\x89PNG")
 
 
 def test_caption_tells_value_loss_gap_and_status() -> None:
@@ -149,7 +149,7 @@ def test_comparison_texts_do_not_overlap() -> None:
     assert all(page.holds(box, slack=0.5) for box in boxes)
     for index, box in enumerate(boxes):
         assert not any(box.overlaps(other, slack=0.3) for other in boxes[index + 1 :])
-    assert figure_bytes(compare_figure(rows), "png").startswith(b"\x89PNG")
+    assert figure_bytes(comparison_drawing(rows), "png").startswith(b"\x89PNG")
 
 
 def test_long_comparisons_are_cut_with_a_note() -> None:

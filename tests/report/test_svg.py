@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from numaplace.report.picture.drawing import Drawing
 from numaplace.report.picture.geometry import Style
 from numaplace.report.picture.layout import Caption, plan_picture
 from numaplace.report.picture.palette import vm_colours
@@ -19,7 +20,7 @@ def test_everything_is_drawn(name: str) -> None:
     instance, plan = sample(name)
     picture = plan_picture(plan, instance, Caption("<Title & more>"))
     colours = vm_colours(vm.name for vm in instance.vms)
-    root = ElementTree.fromstring(svg_picture(picture, colours, "what", "p"))
+    root = ElementTree.fromstring(svg_picture(Drawing(picture, colours, "what"), "p"))
     texts = [element.text for element in root.iter("text")]
     assert texts == [label.text for label in picture.labels]
     shapes = [e for e in root.iter() if e.get("class", "").startswith("s-")]
@@ -38,7 +39,7 @@ def test_two_pictures_of_a_page_share_no_id() -> None:
     colours = vm_colours(vm.name for vm in instance.vms)
     ids = [
         {e.get("id") for e in ElementTree.fromstring(text).iter("pattern")}
-        for text in (svg_picture(picture, colours, "one", p) for p in ("before", "after"))
+        for text in (svg_picture(Drawing(picture, colours, "one"), p) for p in ("before", "after"))
     ]
     assert ids[0] and not ids[0] & ids[1]
 
@@ -49,7 +50,7 @@ def test_text_on_the_map_of_distances_does_not_follow_the_page() -> None:
     picture = plan_picture(plan, instance, Caption("one"))
     spots = [shape.box.middle for shape in picture.shapes if shape.style is Style.HEAT]
     root = ElementTree.fromstring(
-        svg_picture(picture, {vm.name: "#000000" for vm in instance.vms}, "", "p")
+        svg_picture(Drawing(picture, {vm.name: "#000000" for vm in instance.vms}, ""), "p")
     )
     on_map = [
         element

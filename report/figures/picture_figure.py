@@ -1,18 +1,13 @@
-"""The picture of a plan: hosts, nodes, VMs, memory, devices, distances, losses."""
+"""Pictures drawn by matplotlib, for PNG and PDF."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from numaplace.models.cost import evaluate
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
-from numaplace.models.result import Result
-from numaplace.models.verify import Violation
 from numaplace.report.figures.figure_file import FONT, new_figure
-from numaplace.report.picture.geometry import Arrow, Label, Picture, Shape, Style
-from numaplace.report.picture.layout import Caption, plan_picture
+from numaplace.report.picture.drawing import Drawing
+from numaplace.report.picture.geometry import Arrow, Label, Shape, Style
 from numaplace.report.picture.palette import (
     FAINT,
     INK,
@@ -23,9 +18,7 @@ from numaplace.report.picture.palette import (
     darker,
     heat_colour,
     text_colour,
-    vm_colours,
 )
-from numaplace.report.tables.words import broken_words, cost_words, proof_words, seconds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,42 +42,13 @@ _LOOKS: dict[Style, _Look] = {
     Style.LOSS: ("#d55e00", "none", 0.0, "-", ""),
 }
 _NO_OWNER = "#7d8794"
-# Arrows less wide than this run through the gutter between bars, and hardly bend.
-STEEP = 60.0
 # What lies over what: outlines over what they enclose, text over all.
 _OVER = {Style.BAR: 2.9, Style.POOL: 3.0, Style.LIMIT: 3.1}
 
 
-def placement_figure(
-    plan: Plan,
-    instance: Instance,
-    result: Result | None = None,
-    found: Sequence[Violation] = (),
-) -> Figure:
-    """Draw a plan, which must name only things that exist.
-
-    `result` is the solve it is from; `found` are the rules it breaks, which the title tells.
-    """
-    colours = vm_colours(vm.name for vm in instance.vms)
-    caption = plan_caption(plan, instance, result, found)
-    return drawn(plan_picture(plan, instance, caption), colours)
-
-
-def plan_caption(
-    plan: Plan, instance: Instance, result: Result | None, found: Sequence[Violation] = ()
-) -> Caption:
-    """Title and first line: broken rules, value, loss, gap and status."""
-    clauses = cost_words(instance, evaluate(instance, plan), len(plan))
-    title = instance.name or "Plan"
-    if result is None:
-        title += f", {broken_words(found)}" if found else ""
-        return Caption(title, (" · ".join(clauses),))
-    clauses += [proof_words(result), seconds(result.runtime_s)]
-    return Caption(f"{title}, planned by {result.solver}", (" · ".join(clauses),))
-
-
-def drawn(picture: Picture, colours: dict[str, str]) -> Figure:
-    """Draw a picture; `colours` are those of the owners."""
+def figure_of(drawing: Drawing) -> Figure:
+    """Draw a picture."""
+    picture, colours = drawing.picture, drawing.colours
     figure = new_figure(picture.width, picture.height)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_xlim(0, picture.width)
@@ -103,7 +67,7 @@ def drawn(picture: Picture, colours: dict[str, str]) -> Figure:
     return figure
 
 
-def _draw_shape(axes: Axes, shape: Shape, colours: dict[str, str], over: float) -> None:
+def _draw_shape(axes: Axes, shape: Shape, colours: Mapping[str, str], over: float) -> None:
     from matplotlib.patches import Rectangle
 
     own = colours.get(shape.owner, _NO_OWNER)
@@ -136,18 +100,16 @@ def _draw_heat(axes: Axes, shapes: Sequence[Shape]) -> None:
     )
 
 
-def _draw_arrow(axes: Axes, arrow: Arrow, colours: dict[str, str]) -> None:
+def _draw_arrow(axes: Axes, arrow: Arrow, colours: Mapping[str, str]) -> None:
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.patheffects import withStroke
 
-    steep = abs(arrow.end[0] - arrow.start[0]) < STEEP
-    bend = 0.03 if steep else 0.12
     axes.add_patch(
         FancyArrowPatch(
             arrow.start,
             arrow.end,
             arrowstyle="-|>",
-            connectionstyle=f"arc3,rad={bend}",
+            connectionstyle=f"arc3,rad={arrow.bend}",
             mutation_scale=7,
             linewidth=1.1,
             color=darker(colours.get(arrow.owner, _NO_OWNER)),
@@ -157,7 +119,7 @@ def _draw_arrow(axes: Axes, arrow: Arrow, colours: dict[str, str]) -> None:
     )
 
 
-def _draw_label(axes: Axes, label: Label, colours: dict[str, str], *, on_pattern: bool) -> None:
+def _draw_label(axes: Axes, label: Label, colours: Mapping[str, str], *, on_pattern: bool) -> None:
     colour = FAINT if label.faint else INK
     if label.owner:
         colour = text_colour(colours[label.owner])
