@@ -113,8 +113,9 @@ Instances
 
 Output
   Results go to standard output, remarks and progress to standard error. With
-  --json, standard output is JSON and nothing else. Files that exist are never
-  overwritten without --force.
+  --json (or -o json, -o csv), standard output is that and nothing else; -c
+  picks columns, "numaplace schema solve" prints the schema of JSON. Files that
+  exist are never overwritten without --force.
 
 Exit codes
     0  done; also after Ctrl-C or SIGTERM, if a plan was found by then
