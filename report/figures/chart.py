@@ -1,4 +1,4 @@
-"""Pieces of charts: panels at given points of a page, titles, keys of lines; nothing overlaps."""
+"""Charts: a page with title, words and key; panels below, which matplotlib lays out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numaplace.report.figures.figure_file import FONT, new_figure
-from numaplace.report.figures.policy_style import Look
 from numaplace.report.picture.geometry import Box, shortened, text_width
 from numaplace.report.picture.palette import FAINT, INK, LINES
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -19,7 +19,75 @@ TITLE = 13.0
 NAME = 9.5
 TEXT = 8.0
 LEADING = 1.5
-_KEY_LINE = 26.0
+LINE = LEADING * TEXT
+
+
+def new_chart(
+    width: float,
+    tall: float,
+    title: str,
+    clauses: Sequence[str],
+    key: Mapping[str, Artist] | None = None,
+) -> Figure:
+    """Make a page whose panels take `tall` points below title, clauses and the key."""
+    room, key = width - 2 * MARGIN, key or {}
+    lines = [line for clause in clauses for line in wrapped(clause, room)]
+    step = 42 + max((text_width(name, TEXT) for name in key), default=0.0)
+    columns = max(1, int(room // step))
+    top = head_height(lines) + 4
+    head = top + -(-len(key) // columns) * LINE + 4
+    height = head + tall
+    figure = new_figure(width, height)
+    write_head(figure, title, lines)
+    if key:
+        figure.legend(
+            list(key.values()),
+            list(key),
+            loc="upper left",
+            bbox_to_anchor=(MARGIN / width, 1 - top / height),
+            ncols=columns,
+            **KEY,
+        )
+    pads = {"w_pad": 8 / 72, "h_pad": 5 / 72}
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, tall / height), **pads)
+    return figure
+
+
+KEY: dict[str, Any] = {
+    "frameon": False,
+    "prop": {"family": FONT, "size": TEXT},
+    "labelcolor": INK,
+    "labelspacing": LEADING - 1,
+    "borderaxespad": 0,
+    "borderpad": 0,
+}
+"""How keys look."""
+
+
+def styled(axes: Axes, title: str = "", note: str = "", x: str = "", y: str = "") -> Axes:
+    """Give axes their looks, a title and a note above their upper left corner, and labels."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(LINES)
+    axes.tick_params(labelsize=TEXT, colors=FAINT, labelcolor=INK, length=2.5, width=0.6)
+    axes.grid(visible=True, color="#e8eaee", linewidth=0.6)
+    axes.set_axisbelow(True)
+    beside(axes, title, (0, 1), (0, 20 if note else 7), size=NAME, weight="bold")
+    beside(axes, note, (0, 1), (0, 7), color=FAINT)
+    axes.set_xlabel(x, size=TEXT, color=FAINT)
+    axes.set_ylabel(y, size=TEXT, color=FAINT)
+    return axes
+
+
+def beside(
+    axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **looks: Any
+) -> None:
+    """Put text so many points off a spot of axes, in shares of them unless `xycoords` says."""
+    look = {"xycoords": "axes fraction", "size": TEXT, "color": INK, "family": FONT, **looks}
+    if text:
+        look |= {"textcoords": "offset points", "annotation_clip": False, "parse_math": False}
+        axes.annotate(text, at, offset, **look)
 
 
 def panel(figure: Figure, box: Box) -> Axes:
@@ -28,14 +96,7 @@ def panel(figure: Figure, box: Box) -> Axes:
     axes = figure.add_axes(
         (box.x / width, 1 - box.bottom / height, box.width / width, box.height / height)
     )
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(LINES)
-    axes.tick_params(labelsize=TEXT, colors=FAINT, labelcolor=INK, length=2.5, width=0.6)
-    axes.grid(visible=True, color="#e8eaee", linewidth=0.6)
-    axes.set_axisbelow(True)
-    return axes
+    return styled(axes)
 
 
 def write(figure: Figure, x: float, y: float, text: str, size: float = TEXT, **looks: Any) -> None:
@@ -73,39 +134,6 @@ def wrapped(text: str, room: float, most: int | None = None) -> list[str]:
     if most is not None and len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} …"]
     return lines
-
-
-def key_height(names: Sequence[str], room: float) -> float:
-    """Height of the key of lines that `write_key` will write."""
-    columns = _key_columns(names, room)[0]
-    return -(-len(names) // columns) * LEADING * TEXT
-
-
-def write_key(figure: Figure, x: float, y: float, room: float, looks: Mapping[str, Look]) -> None:
-    """Lines with their names, in as many rows as they need within `room` points."""
-    from matplotlib.lines import Line2D
-
-    width, height = (72 * float(inches) for inches in figure.get_size_inches())
-    columns, step = _key_columns(list(looks), room)
-    for index, (name, look) in enumerate(looks.items()):
-        row, column = divmod(index, columns)
-        left, middle = x + column * step, y + (row + 0.5) * LEADING * TEXT
-        line = Line2D(
-            [left / width, (left + _KEY_LINE - 5) / width],
-            [1 - middle / height] * 2,
-            color=look.colour,
-            linestyle=look.line,
-            linewidth=look.width,
-            solid_capstyle="butt",
-        )
-        figure.add_artist(line)
-        write(figure, left + _KEY_LINE, middle, name, va="center_baseline")
-
-
-def _key_columns(names: Sequence[str], room: float) -> tuple[int, float]:
-    """How many columns a key has, and how wide each is."""
-    step = _KEY_LINE + 16 + max((text_width(name, TEXT) for name in names), default=0.0)
-    return max(1, int(room // step)), step
 
 
 def message_figure(title: str, message: str) -> Figure:

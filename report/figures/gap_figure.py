@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numaplace.models.schedule import Goal
 from numaplace.report.figures import chart
-from numaplace.report.figures.figure_file import new_figure
 from numaplace.report.figures.policy_style import emphasis, policy_order
-from numaplace.report.picture.geometry import Box, text_width
 from numaplace.report.picture.palette import FAINT, INK, WHITE
 from numaplace.report.tables import words
 from numaplace.report.tables.online_summary import (
@@ -41,9 +38,7 @@ _KEY = (
     "Box: the middle half of the windows, line in it: the median (number on the right), whiskers: "
     "10 to 90 % of the windows, dots: single windows. Blue: numaplace, grey: other policies."
 )
-_WHOLE, _NARROW, _ROW = 520.0, 200.0, 19.0
-_ABOVE, _BELOW, _MEDIANS = 34.0, 40.0, 46.0
-_BESIDE = _MEDIANS + 18
+_WHOLE, _NARROW, _ROW, _MEDIANS = 560.0, 262.0, 19.0, 46.0
 _BOX = 0.56
 _WORTH = {
     Goal.VALUE: "vCPU time lost, % of the optimum",
@@ -51,25 +46,6 @@ _WORTH = {
     Goal.PREFIX: "shortfall, % of the optimum",
 }
 _NAMES = {Goal.VALUE: "Value", Goal.COUNT: "Count", Goal.PREFIX: "Prefix"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Panel:
-    """One goal at one load."""
-
-    goal: Goal
-    summary: LoadSummary
-    rows: Sequence[PolicyRow]
-    policies: Sequence[str]
-    longest: float
-
-    @property
-    def title(self) -> tuple[str, str]:
-        """What is shown, and how well its optima are known."""
-        name = f"{_NAMES[self.goal]}, {load_words(self.summary.load).lower()}"
-        count = self.summary.solved.get(self.goal, 0)
-        proven = f"optimum proven on {self.summary.proven.get(self.goal, 0)}"
-        return name, f"{words.plural(count, 'window')}, {proven}"
 
 
 def gap_figure(comparison: Comparison) -> Figure:
@@ -83,56 +59,61 @@ def gap_figure(comparison: Comparison) -> Figure:
         message = "The optimum of no window is known." if comparison.rows else NOTHING_COMPARED
         return chart.message_figure(TITLE, message)
     policies = policy_order(row.policy for row in comparison.rows)
-    left = chart.MARGIN + 8 + max(text_width(name, chart.TEXT) for name in policies)
     by_load, summaries = rows_by_load(comparison), load_summaries(comparison)
-    rows = -(-len(summaries) // COLUMNS_MAX)
-    columns = -(-len(summaries) // rows)
-    wide = max(_NARROW, (_WHOLE - left) / columns - _BESIDE)
-    width = left + columns * (wide + _BESIDE)
-    lines = _head_lines(comparison, width - 2 * chart.MARGIN)
-    top, tall = chart.head_height(lines) + 8, _ROW * len(policies)
-    blocks = [summaries[at : at + columns] for at in range(0, len(summaries), columns)]
-    step = _ABOVE + tall + _BELOW
-    figure = new_figure(width, top + step * len(goals) * len(blocks))
-    chart.write_head(figure, TITLE, lines)
-    for row, (block, goal) in enumerate((block, goal) for block in blocks for goal in goals):
-        longest = 100 * max(gaps_of(comparison.rows, goal))
-        for column, summary in enumerate(block):
-            box = Box(left + column * (wide + _BESIDE), top + row * step + _ABOVE, wide, tall)
-            one = _Panel(goal, summary, by_load[summary.load], policies, longest)
-            _draw_panel(figure, box, one, named=column == 0)
+    blocks = -(-len(summaries) // COLUMNS_MAX)
+    columns = -(-len(summaries) // blocks)
+    rows, tall = blocks * len(goals), _ROW * len(policies) + 78
+    width = max(_WHOLE, 90 + columns * _NARROW)
+    figure = chart.new_chart(width, rows * tall, TITLE, _clauses(comparison))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex="row", sharey=True)
+    for at, axes in enumerate(grid.flat):
+        row, column = divmod(at, columns)
+        place = row // len(goals) * columns + column
+        if place >= len(summaries):
+            axes.remove()
+            continue
+        goal, summary = goals[row % len(goals)], summaries[place]
+        _draw_panel(axes, goal, summary, by_load[summary.load], policies)
+        axes.set_xlim(0, 104 * max(gaps_of(comparison.rows, goal)) or 1)
     return figure
 
 
-def _head_lines(comparison: Comparison, room: float) -> list[str]:
-    lines = chart.wrapped(_KEY, room)
+def _clauses(comparison: Comparison) -> list[str]:
+    clauses = [_KEY]
     if not all(optimum.proven for optimum in comparison.optima):
-        note = "Where the optimum is not proven, gaps are to its upper bound, so upper limits."
-        lines += chart.wrapped(note, room)
+        clauses.append(
+            "Where the optimum is not proven, gaps are to its upper bound, so upper limits."
+        )
     if comparison.missing:
-        lines += chart.wrapped(f"{missing_words(comparison.missing)}.", room)
-    return lines
+        clauses.append(f"{missing_words(comparison.missing)}.")
+    return clauses
 
 
-def _draw_panel(figure: Figure, box: Box, one: _Panel, *, named: bool) -> None:
-    axes = chart.panel(figure, box)
-    title, note = one.title
-    chart.write(figure, box.x, box.y - 28, title, chart.NAME, weight="bold")
-    chart.write(figure, box.x, box.y - 14, note, color=FAINT)
-    chart.write(figure, box.right + _MEDIANS, box.y - 14, "median", color=FAINT, ha="right")
-    axes.set_xlim(0, 1.04 * one.longest or 1)
-    axes.set_ylim(len(one.policies) - 0.5, -0.5)
-    axes.set_yticks(range(len(one.policies)), one.policies if named else [])
+def _draw_panel(
+    axes: Axes,
+    goal: Goal,
+    summary: LoadSummary,
+    rows: Sequence[PolicyRow],
+    policies: Sequence[str],
+) -> None:
+    """One goal at one load."""
+    proven = f"optimum proven on {summary.proven.get(goal, 0)}"
+    note = f"{words.plural(summary.solved.get(goal, 0), 'window')}, {proven}"
+    title = f"{_NAMES[goal]}, {load_words(summary.load).lower()}"
+    chart.styled(axes, title, note, x=_WORTH[goal])
+    axes.set_ylim(len(policies) - 0.5, -0.5)
+    axes.set_yticks(range(len(policies)), policies)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(_WORTH[one.goal], size=chart.TEXT, color=FAINT)
-    for at, policy in enumerate(one.policies):
-        gaps = gaps_of((row for row in one.rows if row.policy == policy), one.goal)
+    right = {"ha": "right", "va": "center"}
+    chart.beside(axes, "median", (1, 1), (_MEDIANS, 7), color=FAINT, ha="right")
+    for at, policy in enumerate(policies):
+        gaps = gaps_of((row for row in rows if row.policy == policy), goal)
         if gaps:
             _draw_gaps(axes, at, [100 * gap for gap in gaps], emphasis(policy))
         median = f"{percent(float(np.median(gaps)))} %" if gaps else "none"
-        y = box.y + (at + 0.5) * _ROW
-        chart.write(figure, box.right + _MEDIANS, y, median, ha="right", va="center_baseline")
+        beside = axes.get_yaxis_transform()
+        chart.beside(axes, median, (1, at), (_MEDIANS, 0), xycoords=beside, **right)
 
 
 def _draw_gaps(axes: Axes, at: int, gaps: Sequence[float], colour: str) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numaplace.models.cost import Term
 from numaplace.models.fleet import Fleet
 from numaplace.models.trace import Trace
 from numaplace.models.units import MICRO
 from numaplace.report.figures import chart
-from numaplace.report.figures.figure_file import new_figure
 from numaplace.report.figures.policy_style import Look, policy_looks
-from numaplace.report.picture.geometry import Box, text_width
-from numaplace.report.picture.palette import FAINT, vm_colours
+from numaplace.report.picture.palette import vm_colours
 from numaplace.report.tables import words
 from numaplace.report.tables.online_summary import LOSSES, ReplaySummary, replay_summary
 from numaplace.report.tables.online_words import (
@@ -28,15 +26,14 @@ from numaplace.report.tables.online_words import (
 from numaplace.solver.placing.replay import Replay, Sample
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TITLE = "Replay"
 BANDS_MAX = 2
-_WIDTH = 720.0
-_ABOVE, _TALL, _BELOW, _TICKS, _BETWEEN = 36.0, 132.0, 40.0, 30.0, 24.0
-_STEP = _ABOVE + _TALL + _BELOW
-_BAR, _BAR_STEP = 0.62, 22.0
+_WIDTH, _TALL = 720.0, 208.0
+_BAR, _BARS_MIN = 0.62, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +61,38 @@ def replay_figure(replays: Mapping[str, Replay], trace: Trace, fleet: Fleet) -> 
     looks = policy_looks(replays)
     found = [replay_summary(name, replays[name], trace) for name in looks]
     lines = _lines(replays, looks, int(trace.start_ms[0]))
+    terms = [term for term in LOSSES if any(each.peak_loss_micro[term] for each in found)]
+    losses = ["stack"] if len(looks) == 1 and terms else [str(term) for term in terms]
+    half = max(1, len(losses))
+    rows: list[Any] = [["accepted"] * half + ["cpu"] * half, ["cut up"] * half + ["time"] * half]
+    rows += [[name for name in losses for _ in range(2)]] if losses else []
     room = _WIDTH - 2 * chart.MARGIN
     head = chart.wrapped(f"{trace_words(trace, fleet)}.", room, most=2)
     head += [f"{stopped}." for stopped in stopped_words(found)]
-    key_y = chart.head_height(head) + 4
-    top = key_y + chart.key_height(list(looks), room) + 6
-    terms = [term for term in LOSSES if any(each.peak_loss_micro[term] for each in found)]
-    figure = new_figure(_WIDTH, top + _STEP * (3 if terms else 2))
-    chart.write_head(figure, TITLE, head)
-    chart.write_key(figure, chart.MARGIN, key_y, room, looks)
-    first, second = (_boxes(top + row * _STEP, 2) for row in range(2))
-    _draw_accepted(figure, first[0], lines)
-    _draw_cpu(figure, first[1], lines, found)
-    _draw_fragmentation(figure, second[0], lines)
-    _draw_latency(figure, second[1], found, looks)
-    if len(looks) == 1 and terms:
-        _draw_stack(figure, _boxes(top + 2 * _STEP, 1)[0], lines, terms)
+    figure = chart.new_chart(_WIDTH, _TALL * len(rows), TITLE, head, _key(looks))
+    panels = figure.subplot_mosaic(rows)
+    _draw_accepted(panels["accepted"], lines)
+    _draw_cpu(panels["cpu"], lines, found)
+    note = "% of the free vCPUs that a usual VM cannot use"
+    chart.styled(panels["cut up"], "Fragmentation", note)
+    _draw_lines(panels["cut up"], lines, lambda sample: 100 * sample.fragmentation)
+    panels["cut up"].set_ylim(bottom=0)
+    _draw_latency(panels["time"], found, looks)
+    if losses == ["stack"]:
+        _draw_stack(panels["stack"], lines, terms)
     else:
-        for term, box in zip(terms, _boxes(top + 2 * _STEP, len(terms)), strict=True):
-            _draw_loss(figure, box, lines, term)
+        for term in terms:
+            _draw_loss(panels[str(term)], lines, term)
     return figure
+
+
+def _key(looks: Mapping[str, Look]) -> dict[str, Artist]:
+    from matplotlib.lines import Line2D
+
+    def line(look: Look) -> Artist:
+        return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=look.width)
+
+    return {name: line(look) for name, look in looks.items()}
 
 
 def _lines(replays: Mapping[str, Replay], looks: Mapping[str, Look], begin_ms: int) -> _Lines:
@@ -91,27 +100,6 @@ def _lines(replays: Mapping[str, Replay], looks: Mapping[str, Look], begin_ms: i
     last_ms = max(sample.time_ms for found in samples.values() for sample in found)
     unit, unit_ms = time_unit(last_ms - begin_ms)
     return _Lines(samples, looks, begin_ms, unit, unit_ms)
-
-
-def _boxes(top: float, count: int) -> list[Box]:
-    """Frames of the panels of one row."""
-    room = _WIDTH - 2 * chart.MARGIN + _BETWEEN
-    step = room / max(1, count)
-    wide = step - _TICKS - _BETWEEN
-    left = chart.MARGIN + _TICKS
-    return [Box(left + at * step, top + _ABOVE, wide, _TALL) for at in range(count)]
-
-
-def _titled(figure: Figure, box: Box, title: str, note: str) -> Axes:
-    """Axes with a title and a note above their upper left corner."""
-    _write_titles(figure, box, title, note)
-    return chart.panel(figure, box)
-
-
-def _write_titles(figure: Figure, box: Box, title: str, note: str) -> None:
-    left = box.x - _TICKS
-    chart.write(figure, left, box.y - 31, title, chart.NAME, weight="bold")
-    chart.write(figure, left, box.y - 17, note, color=FAINT)
 
 
 def _draw_lines(axes: Axes, lines: _Lines, number: Callable[[Sample], float]) -> None:
@@ -135,23 +123,23 @@ def _draw_lines(axes: Axes, lines: _Lines, number: Callable[[Sample], float]) ->
 def _time_axis(axes: Axes, lines: _Lines) -> None:
     last = max(max(lines.times(name), default=0.0) for name in lines.looks)
     axes.set_xlim(0, last or 1)
-    axes.set_xlabel(f"{lines.unit} since the first VM", size=chart.TEXT, color=FAINT)
+    axes.set_xlabel(f"{lines.unit} since the first VM")
 
 
-def _draw_accepted(figure: Figure, box: Box, lines: _Lines) -> None:
-    axes = _titled(figure, box, "Accepted so far", "% of the VMs that have arrived")
+def _draw_accepted(axes: Axes, lines: _Lines) -> None:
+    chart.styled(axes, "Accepted so far", "% of the VMs that have arrived")
     _draw_lines(axes, lines, lambda sample: 100 * sample.accepted / sample.seen)
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low), min(100.5, high) if high - low > 1 else high)
 
 
-def _draw_cpu(figure: Figure, box: Box, lines: _Lines, found: Sequence[ReplaySummary]) -> None:
+def _draw_cpu(axes: Axes, lines: _Lines, found: Sequence[ReplaySummary]) -> None:
     banded = list(lines.looks)
     note = "% of the vCPUs in use; shaded: 10 to 90 % of the nodes"
     if len(banded) > BANDS_MAX:
         banded = [max(found, key=lambda each: each.vcpu_ms).policy]
         note = f"% of the vCPUs in use; shaded: 10 to 90 % of the nodes of {banded[0]}"
-    axes = _titled(figure, box, "CPU", note)
+    chart.styled(axes, "CPU", note)
     for name in banded:
         nodes = [sample.node_cpu for sample in lines.samples[name]]
         axes.fill_between(
@@ -166,67 +154,47 @@ def _draw_cpu(figure: Figure, box: Box, lines: _Lines, found: Sequence[ReplaySum
     axes.set_ylim(0, 102)
 
 
-def _draw_fragmentation(figure: Figure, box: Box, lines: _Lines) -> None:
-    note = "% of the free vCPUs that a usual VM cannot use"
-    axes = _titled(figure, box, "Fragmentation", note)
-    _draw_lines(axes, lines, lambda sample: 100 * sample.fragmentation)
-    axes.set_ylim(bottom=0)
-
-
-def _draw_loss(figure: Figure, box: Box, lines: _Lines, term: Term) -> None:
-    name = words.term_name(term)
-    axes = _titled(figure, box, f"Loss by {name}", "vCPUs")
+def _draw_loss(axes: Axes, lines: _Lines, term: Term) -> None:
+    chart.styled(axes, f"Loss by {words.term_name(term)}", "vCPUs")
     _draw_lines(axes, lines, lambda sample: getattr(sample, LOSSES[term]) / MICRO)
     axes.set_ylim(bottom=0)
 
 
-def _draw_stack(figure: Figure, box: Box, lines: _Lines, terms: Sequence[Term]) -> None:
+def _draw_stack(axes: Axes, lines: _Lines, terms: Sequence[Term]) -> None:
     """Losses of the only policy, one on another; with their key above."""
     (name,) = lines.looks
-    axes = _titled(figure, box, "Loss by term", "vCPUs")
+    chart.styled(axes, "Loss by term", "vCPUs")
     colours = vm_colours(term.value for term in Term)
     samples = lines.samples[name]
     stacked = [[getattr(sample, LOSSES[term]) / MICRO for sample in samples] for term in terms]
-    axes.stackplot(
-        lines.times(name), stacked, colors=[colours[term.value] for term in terms], linewidth=0
-    )
+    fills = [colours[term.value] for term in terms]
+    layers = axes.stackplot(lines.times(name), stacked, colors=fills, linewidth=0)
     axes.set_ylim(bottom=0)
     _time_axis(axes, lines)
-    x = box.x - _TICKS + 60
-    for term in terms:
-        chart.write(figure, x, box.y - 17, "■", color=colours[term.value])
-        chart.write(figure, x + 11, box.y - 17, words.term_name(term))
-        x += 30 + text_width(words.term_name(term), chart.TEXT)
+    names = [words.term_name(term) for term in terms]
+    axes.legend(layers, names, loc="lower right", bbox_to_anchor=(1, 1), ncols=9, **chart.KEY)
 
 
-def _draw_latency(
-    figure: Figure, box: Box, found: Sequence[ReplaySummary], looks: Mapping[str, Look]
-) -> None:
+def _draw_latency(axes: Axes, found: Sequence[ReplaySummary], looks: Mapping[str, Look]) -> None:
     """Bars to the 99th percentile, the part up to the median darker."""
-    _write_titles(figure, box, "Time of a decision", "µs: median / 99th percentile")
-    timed = [(each.policy, each.p50_us, each.p99_us) for each in found if each.p50_us]
+    where = "µs, on a logarithmic scale"
+    chart.styled(axes, "Time of a decision", "µs: median / 99th percentile", where)
+    timed = [(each.policy, each.p50_us, each.p99_us or 0) for each in found if each.p50_us]
     if not timed:
+        axes.set_axis_off()
         return
-    numbers = [f"{micros(p50)} / {micros(p99 or 0)}" for _, p50, p99 in timed]
-    names = max(text_width(name, chart.TEXT) for name, _, _ in timed)
-    left = box.x - _TICKS + names + 8
-    right = box.right - 8 - max(text_width(text, chart.TEXT) for text in numbers)
-    step = min(_BAR_STEP, box.height / len(timed))
-    inner = Box(left, box.y, right - left, step * len(timed))
-    axes = chart.panel(figure, inner)
     lowest = 10.0 ** floor(log10(min(p50 for _, p50, _ in timed) / 1.5))
-    _log_axis(axes, lowest, 1.1 * max(p99 or 0 for _, _, p99 in timed))
-    axes.set_ylim(len(timed) - 0.5, -0.5)
+    _log_axis(axes, lowest, 1.1 * max(p99 for _, _, p99 in timed))
+    axes.set_ylim(max(len(timed), _BARS_MIN) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.set_yticks(range(len(timed)), [name for name, _, _ in timed])
-    axes.set_xlabel("µs, on a logarithmic scale", size=chart.TEXT, color=FAINT)
-    for at, ((name, *ends), text) in enumerate(zip(timed, numbers, strict=True)):
-        for end, alpha in zip(ends, (0.9, 0.4), strict=True):
-            longer = (end or 0) - lowest
-            axes.barh(at, longer, _BAR, lowest, color=looks[name].colour, alpha=alpha, linewidth=0)
-        y = inner.y + (at + 0.5) * step
-        chart.write(figure, box.right, y, text, ha="right", va="center_baseline")
+    beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center"}
+    for at, (name, p50, p99) in enumerate(timed):
+        for end, alpha in ((p50, 0.9), (p99, 0.4)):
+            longer, colour = end - lowest, looks[name].colour
+            axes.barh(at, longer, _BAR, lowest, color=colour, alpha=alpha, linewidth=0)
+        chart.beside(axes, f"{micros(p50)} / {micros(p99)}", (1, at), (8, 0), **beside)
 
 
 def _log_axis(axes: Axes, low: float, high: float) -> None:

@@ -57,9 +57,8 @@ FIGURES = {
 
 def _texts(figure: Any) -> Iterator[Any]:
     """All texts that are drawn; ticks beyond the ends of their axis are not."""
-    yield from figure.texts
+    yield from _free_texts(figure)
     for axes in figure.axes:
-        yield from axes.texts
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             slack = 1e-9 * max(1.0, abs(high))
@@ -67,7 +66,7 @@ def _texts(figure: Any) -> Iterator[Any]:
             yield from (
                 tick.label1
                 for tick in axis.get_major_ticks()
-                if low - slack <= tick.get_loc() <= high + slack
+                if low - slack <= tick.get_loc() <= high + slack and tick.label1.get_visible()
             )
 
 
@@ -89,8 +88,15 @@ def _drawn(figure: Any) -> tuple[Box, list[tuple[str, Box]], list[Box]]:
     return Box(0, 0, width, height), texts, [box(axes) for axes in figure.axes]
 
 
+def _free_texts(figure: Any) -> list[Any]:
+    """Texts of the page, of keys and beside panels."""
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    keys = [text for legend in legends if legend for text in legend.get_texts()]
+    return [*figure.texts, *keys, *(text for axes in figure.axes for text in axes.texts)]
+
+
 def _words(figure: Any) -> list[str]:
-    return [text.get_text() for text in figure.texts]
+    return [text.get_text() for text in _free_texts(figure)]
 
 
 @pytest.mark.parametrize("name", FIGURES)
