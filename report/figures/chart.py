@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from numaplace.report.figures.figure_file import FONT, new_figure
-from numaplace.report.picture.geometry import Box, shortened, text_width
+from numaplace.report.picture.geometry import shortened, text_width
 from numaplace.report.picture.palette import FAINT, INK, LINES
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ def new_chart(
     tall: float,
     title: str,
     clauses: Sequence[str],
-    key: Mapping[str, Artist] | None = None,
+    key: Sequence[tuple[str, Artist]] = (),
 ) -> Figure:
     """Make a page whose panels take `tall` points below title, clauses and the key."""
-    room, key = width - 2 * MARGIN, key or {}
+    room = width - 2 * MARGIN
     lines = [line for clause in clauses for line in wrapped(clause, room)]
-    step = 42 + max((text_width(name, TEXT) for name in key), default=0.0)
+    step = 42 + max((text_width(name, TEXT) for name, _ in key), default=0.0)
     columns = max(1, int(room // step))
-    top = head_height(lines) + 4
+    top = _head_height(lines) + 4
     head = top + -(-len(key) // columns) * LINE + 4
     height = head + tall
     figure = new_figure(width, height)
-    write_head(figure, title, lines)
+    _write_head(figure, title, lines)
     if key:
         figure.legend(
-            list(key.values()),
-            list(key),
+            [handle for _, handle in key],
+            [name for name, _ in key],
             loc="upper left",
             bbox_to_anchor=(MARGIN / width, 1 - top / height),
             ncols=columns,
@@ -90,36 +90,20 @@ def beside(
         axes.annotate(text, at, offset, **look)
 
 
-def panel(figure: Figure, box: Box) -> Axes:
-    """Axes whose frame is `box`, in points from the upper left corner of the figure."""
+def _write_head(figure: Figure, title: str, lines: Sequence[str]) -> None:
+    """Title and lines below it, cut to the page."""
     width, height = (72 * float(inches) for inches in figure.get_size_inches())
-    axes = figure.add_axes(
-        (box.x / width, 1 - box.bottom / height, box.width / width, box.height / height)
-    )
-    return styled(axes)
+    room, y = width - 2 * MARGIN, MARGIN
+    look: dict[str, Any] = {"va": "top", "family": FONT, "parse_math": False}
+    for text, size, bold in ((title, TITLE, True), *((line, TEXT, False) for line in lines)):
+        look |= {"color": INK if bold else FAINT, "weight": "bold" if bold else "normal"}
+        shown = shortened(text, room, size, bold=bold)
+        figure.text(MARGIN / width, 1 - y / height, shown, size=size, **look)
+        y += LEADING * size
 
 
-def write(figure: Figure, x: float, y: float, text: str, size: float = TEXT, **looks: Any) -> None:
-    """Put text at points from the upper left corner of the figure, its top left corner there."""
-    width, height = (72 * float(inches) for inches in figure.get_size_inches())
-    look = {"color": INK, "ha": "left", "va": "top", "family": FONT, **looks}
-    figure.text(x / width, 1 - y / height, text, size=size, parse_math=False, **look)
-
-
-def write_head(figure: Figure, title: str, lines: Sequence[str]) -> float:
-    """Title and lines below it, cut to the page; return where what follows may begin."""
-    room = 72 * float(figure.get_size_inches()[0]) - 2 * MARGIN
-    write(figure, MARGIN, MARGIN, shortened(title, room, TITLE, bold=True), TITLE, weight="bold")
-    y = MARGIN + LEADING * TITLE
-    for line in lines:
-        write(figure, MARGIN, y, shortened(line, room, TEXT), color=FAINT)
-        y += LEADING * TEXT
-    return y
-
-
-def head_height(lines: Sequence[str]) -> float:
-    """Where `write_head` will end."""
-    return MARGIN + LEADING * TITLE + LEADING * TEXT * len(lines)
+def _head_height(lines: Sequence[str]) -> float:
+    return MARGIN + LEADING * TITLE + LINE * len(lines)
 
 
 def wrapped(text: str, room: float, most: int | None = None) -> list[str]:
@@ -139,5 +123,5 @@ def wrapped(text: str, room: float, most: int | None = None) -> list[str]:
 def message_figure(title: str, message: str) -> Figure:
     """A figure of words, where there is nothing to draw."""
     figure = new_figure(420, 2 * MARGIN + LEADING * (TITLE + TEXT))
-    write_head(figure, title, [message])
+    _write_head(figure, title, [message])
     return figure

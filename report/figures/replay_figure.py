@@ -86,13 +86,13 @@ def replay_figure(replays: Mapping[str, Replay], trace: Trace, fleet: Fleet) -> 
     return figure
 
 
-def _key(looks: Mapping[str, Look]) -> dict[str, Artist]:
+def _key(looks: Mapping[str, Look]) -> list[tuple[str, Artist]]:
     from matplotlib.lines import Line2D
 
     def line(look: Look) -> Artist:
         return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=look.width)
 
-    return {name: line(look) for name, look in looks.items()}
+    return [(name, line(look)) for name, look in looks.items()]
 
 
 def _lines(replays: Mapping[str, Replay], looks: Mapping[str, Look], begin_ms: int) -> _Lines:

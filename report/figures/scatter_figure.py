@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numaplace.report.figures import chart
-from numaplace.report.figures.figure_file import new_figure
-from numaplace.report.picture.geometry import Box, shortened
-from numaplace.report.picture.palette import FAINT, INK, LINES, WHITE
+from numaplace.report.picture.geometry import shortened
+from numaplace.report.picture.palette import LINES, WHITE
 from numaplace.report.tables import words
 from numaplace.solver.simulator.ranks import spearman
 
@@ -37,10 +36,8 @@ _LOOKS = (
     ("#56b4e9", "P"),
     ("#1b1f24", "X"),
 )
-_SIZE = 340.0
-_AXIS = 46.0
-_SIDE = 170.0
-_LINE = chart.LEADING * chart.TEXT
+_WIDTH, _TALL = 590.0, 396.0
+_SIDE, _SIDE_TALL = 150.0, 320.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +64,10 @@ def scatter_figure(predictions: Sequence[Prediction], subtitle: str = "") -> Fig
     """Draw the points with the line on which they agree; Spearman's correlation in the title."""
     if not predictions:
         return chart.message_figure(TITLE, "Nothing was simulated.")
-    width = chart.MARGIN + _AXIS + _SIZE + _SIDE + chart.MARGIN
-    lines = chart.wrapped(_head_words(predictions, subtitle), width - 2 * chart.MARGIN)
-    top = chart.head_height(lines) + 8
-    figure = new_figure(width, top + _SIZE + 48)
-    chart.write_head(figure, _title(predictions), lines)
-    box = Box(chart.MARGIN + _AXIS, top, _SIZE, _SIZE)
-    axes = chart.panel(figure, box)
+    clauses = [_head_words(predictions, subtitle)]
+    figure = chart.new_chart(_WIDTH, _TALL, _title(predictions), clauses)
+    axes = chart.styled(figure.subplots(), x="predicted loss, vCPUs", y="simulated loss, vCPUs")
+    axes.set_box_aspect(1)
     _scale(axes, predictions)
     kinds = list(dict.fromkeys(each.kind for each in predictions))
     for at, kind in enumerate(kinds):
@@ -91,9 +85,9 @@ def scatter_figure(predictions: Sequence[Prediction], subtitle: str = "") -> Fig
             zorder=3,
             label=kind,
         )
-    axes.set_xlabel("predicted loss, vCPUs", size=chart.TEXT, color=FAINT)
-    axes.set_ylabel("simulated loss, vCPUs", size=chart.TEXT, color=FAINT)
-    _write_side(figure, box, predictions, kinds, axes)
+    names = [shortened(kind, _SIDE - 20, chart.TEXT) for kind in kinds]
+    axes.legend(axes.collections, names, loc="upper left", bbox_to_anchor=(1.04, 1), **chart.KEY)
+    _name_farthest(axes, predictions, below=len(kinds) + 1)
     return figure
 
 
@@ -156,46 +150,19 @@ def _plain_ticks(axes: Axes, limits: tuple[float, float], threshold: float) -> N
     axes.minorticks_off()
 
 
-# ---- words at the side --------------------------------------------------------------------------
-
-
-def _write_side(
-    figure: Figure, box: Box, predictions: Sequence[Prediction], kinds: Sequence[str], axes: Axes
-) -> None:
-    """The key of the kinds; below it, by numbers in the picture, what lies farthest off."""
-    from matplotlib.lines import Line2D
-
-    width, height = (72 * float(inches) for inches in figure.get_size_inches())
-    x, y = box.right + 16, box.y
-    room = _SIDE - 16 - 12
-    for at, kind in enumerate(kinds):
-        colour, marker = _LOOKS[at % len(_LOOKS)]
-        middle = y + 0.5 * _LINE
-        spot = Line2D([(x + 3) / width], [1 - middle / height], color=colour, linestyle="none")
-        spot.set(marker=marker, markersize=5)
-        figure.add_artist(spot)
-        name = shortened(kind, room, chart.TEXT)
-        chart.write(figure, x + 12, middle, name, va="center_baseline")
-        y += _LINE
-    left = int((box.bottom - y - 2 * _LINE) // _LINE)
-    worst = _farthest(predictions)[: max(0, min(NAMED_MAX, left))]
-    if not worst:
-        return
-    chart.write(figure, x, y + 0.5 * _LINE, "Farthest from the line", weight="bold")
-    y += 1.75 * _LINE
+def _name_farthest(axes: Axes, predictions: Sequence[Prediction], below: int) -> None:
+    """Number the points that lie farthest off; names at the side, so many lines below its top."""
+    lines = int(_SIDE_TALL // chart.LINE) - below - 2
+    worst = _farthest(predictions)[: max(0, min(NAMED_MAX, lines))]
+    if worst:
+        look = {"weight": "bold", "va": "top"}
+        chart.beside(axes, "Farthest from the line", (1.04, 1), (0, -below * chart.LINE), **look)
     for number, each in enumerate(worst, 1):
-        axes.annotate(
-            str(number),
-            (each.predicted, each.simulated),
-            (4, 3),
-            textcoords="offset points",
-            size=chart.TEXT - 1,
-            color=INK,
-            zorder=4,
-        )
-        text = f"{number}  {each.label}"
-        chart.write(figure, x, y, shortened(text, room + 12, chart.TEXT))
-        y += _LINE
+        spot = (each.predicted, each.simulated)
+        chart.beside(axes, str(number), spot, (4, 3), xycoords="data", size=chart.TEXT - 1)
+        text = shortened(f"{number}  {each.label}", _SIDE, chart.TEXT)
+        y = -(below + 0.25 + number) * chart.LINE
+        chart.beside(axes, text, (1.04, 1), (0, y), va="top")
 
 
 def _farthest(predictions: Sequence[Prediction]) -> list[Prediction]:
