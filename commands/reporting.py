@@ -55,7 +55,7 @@ def report(
     from numaplace.instances import lookup
     from numaplace.instances.formats.document.io import told_plan_to_dict
     from numaplace.report.html.report import html_report
-    from numaplace.report.tables.reports import REPORT, Reported
+    from numaplace.report.tables.reports import REPORT
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))
@@ -75,7 +75,7 @@ def report(
 
     def show() -> None:
         if as_json:
-            output.print_json(REPORT.plain(Reported(out, problem, shown, old, result, told)))
+            output.print_json(REPORT.plain((out, problem, shown, old, result, told)))
 
     try:
         hand_over(show, (out, html.encode), overwrite=force)

@@ -58,8 +58,8 @@ def html_report(
         A document with its style, script and pictures. The same arguments give the same text.
     """
     costs = _cost(instance, before), _cost(instance, plan)
-    both = plan is not None and before is not None
-    moves = differences(instance, before, plan) if before and plan else ()
+    known = plan is not None and before is not None
+    moves = () if plan is None or before is None else differences(instance, before, plan)
     missing: Mapping[str, str] = {}
     if plan is not None:
         missing = {vm.name: "" for vm in instance.vms if vm.name not in plan}
@@ -80,7 +80,7 @@ def html_report(
             reasons=() if result is None else result.reasons,
             broken=violation_table(found),
             pictures=_pictures(instance, before, plan),
-            moves=sections.move_table(moves, costs[1]) if both else None,
+            moves=sections.move_table(moves, costs[1]) if known else None,
             losses=sections.loss_table(*costs) if any(costs) else None,
             unplaced=unplaced_table(missing),
             vms=sections.vm_table(instance, before if plan is None else plan, costs[1] or costs[0]),

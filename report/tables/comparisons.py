@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -28,6 +28,14 @@ def _gap_words(row: Row) -> str:
     return text if stage == "loss" or share is None else f"{stage} {text}"
 
 
+def _over(name: str, unit: int) -> Callable[[Row], float | None]:
+    return lambda row: None if getattr(row, name) is None else getattr(row, name) / unit
+
+
+def _value(value: float) -> str:
+    return words.value(round(value * MILLI))
+
+
 def _of_stage(stage: Stage) -> Column:
     def gap(row: Row) -> Any:
         return row.gaps.get(stage, ABSENT)
@@ -44,14 +52,6 @@ def _of_term(term: Term) -> Column:
     return Column(f"loss_{term}", float, vcpus, head, words.lost_vcpus, optional=True, group=group)
 
 
-def _value(row: Row) -> float | None:
-    return None if row.value_milli is None else row.value_milli / MILLI
-
-
-def _loss(row: Row) -> float | None:
-    return None if row.loss_micro is None else row.loss_micro / MICRO
-
-
 ROW = columns(
     "instance",
     Column("solver", str, "", "solver"),
@@ -59,8 +59,8 @@ ROW = columns(
     Column("-placed", object, ".", "placed", lambda r: f"{r.vms_placed}/{r.vms}", right=True),
     Column("status", str, "", "status", status_text),
     "vms:int vms_placed:int",
-    Column("value", (float, None), _value, "value", lambda it: words.value(round(it * MILLI))),
-    Column("loss_vcpus", (float, None), _loss, "loss", words.lost_vcpus),
+    Column("value", (float, None), _over("value_milli", MILLI), "value", _value),
+    Column("loss_vcpus", (float, None), _over("loss_micro", MICRO), "loss", words.lost_vcpus),
     Column("-gap", object, ".", "gap", _gap_words, right=True),
     Column("runtime_s", float, "", "time", words.seconds),
     map(_of_stage, Stage),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -89,12 +89,8 @@ def _vcpus(use: NodeUse) -> dict[str, int]:
     return {cpu.vm: cpu.vcpus for cpu in use.cpu}
 
 
-def _used_words(uses: Sequence[MemoryUse]) -> str:
+def _used(uses: Sequence[MemoryUse]) -> str:
     return words.memory(sum(use.mib for use in uses))
-
-
-def _all(vcpus: Mapping[str, int]) -> str:
-    return str(sum(vcpus.values()))
 
 
 _HELD = Record(
@@ -107,11 +103,11 @@ NODE = columns(
         "1",
         Column("node", int, "place.node.id", "node"),
         Column("pcpus", int, "place.node.threads", "pCPUs"),
-        Column("vcpus", {str: int}, _vcpus, "vCPUs", _all, right=True),
+        Column("vcpus", {str: int}, _vcpus, "vCPUs", lambda on: str(sum(on.values())), True),
         Column("memory_mib", int, "place.node.memory_mib", "memory", words.memory),
         Column("reserved_mib", int, "place.node.reserved_mib", "reserved", words.memory),
-        Column("used_mib", [_USED], "memory", "used", _used_words, right=True),
-        Column("devices", [_HELD], "", "devices", lambda held: str(len(held)), right=True),
+        Column("used_mib", [_USED], "memory", "used", _used, True),
+        Column("devices", [_HELD], "", "devices", lambda held: str(len(held)), True),
     ),
 )
 """What is on each node, of pairs (host use, node use)."""

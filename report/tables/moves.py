@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from numaplace.models.cost import Cost, Term
-from numaplace.models.moves import Budget, Step, StepKind
+from numaplace.models.moves import Step, StepKind
 from numaplace.models.plan import Placement
 from numaplace.models.units import MICRO
 from numaplace.report.tables import words
@@ -46,12 +46,13 @@ WHERE = Record(
 """Where a VM is: host, nodes of the vCPUs, memory by node."""
 
 
+def _some(show: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Show what is above nothing."""
+    return lambda number: show(number) if number else ""
+
+
 def _place(name: str, path: str) -> Column:
     return Column(name, (WHERE, None), path, name, where_words, prose=True)
-
-
-def _ballooned(mib: int) -> str:
-    return f"{mib:+} MiB" if mib else ""
 
 
 # ---- what gives way -----------------------------------------------------------------------------
@@ -61,8 +62,8 @@ CHANGE = (
     Column("change", str, "", "what"),
     _place("from", "before"),
     _place("to", "after"),
-    Column("moved_mib", int, "", "copied", lambda mib: f"{mib} MiB" if mib else ""),
-    Column("ballooned_mib", int, "", "ballooned", _ballooned),
+    Column("moved_mib", int, "", "copied", _some("{} MiB".format)),
+    Column("ballooned_mib", int, "", "ballooned", _some("{:+} MiB".format)),
 )
 """A VM that is not where it was."""
 
@@ -75,10 +76,6 @@ def changes_table(changes: Sequence[Difference]) -> Table:
 # ---- a rebalance --------------------------------------------------------------------------------
 
 
-def _what(step: Step) -> str:
-    return WHAT[step.kind] + (" away" if step.bounce else "")
-
-
 def _where(step: Step, at: Placement | None) -> str:
     if at is None or step.kind is not StepKind.RESIZE:
         return "-" if at is None else where_words(at)
@@ -86,25 +83,17 @@ def _where(step: Step, at: Placement | None) -> str:
     return f"{where_words(at)}: {words.plural(vcpus, 'vCPU')}, {words.memory(mib)}"
 
 
-def _copied(mib: int) -> str:
-    return words.memory(mib) if mib else ""
-
-
-def _time(time_s: float) -> str:
-    return words.seconds(time_s) if time_s else ""
-
-
 STEP = columns(
     Column("-number", int, "0", "#"),
     Column("vm", str, "1.step.vm", "VM"),
     "what=1.step.kind makes_room=1.step.bounce:bool",
-    Column("-what", object, "1.step", "what", _what),
+    Column("-what", object, "1.step", "what", lambda it: WHAT[it.kind] + " away" * bool(it.bounce)),
     Column("from", (WHERE, None), "1.step.before"),
     Column("to", (WHERE, None), "1.step.after"),
     Column("-from", object, "1.step", "from", lambda step: _where(step, step.before), prose=True),
     Column("-to", object, "1.step", "to", lambda step: _where(step, step.after), prose=True),
-    Column("moved_mib", int, "1.step.mib", "copied", _copied),
-    Column("copying_s", float, lambda row: row[1].copying_us / MICRO, "time", _time),
+    Column("moved_mib", int, "1.step.mib", "copied", _some(words.memory)),
+    Column("copying_s", float, lambda row: row[1].copying_us / MICRO, "time", _some(words.seconds)),
     Column("gain_micro", (int, None), "1.gain_micro", "gain", words.loss),
 )
 """Of pairs (number, step)."""
@@ -116,13 +105,13 @@ _SPENT = (
 )
 
 
-def _budget(budget: Budget) -> str:
-    return "any" if budget.mib is None else words.memory(budget.mib)
+def _budget(mib: int | None) -> str:
+    return "any" if mib is None else words.memory(mib)
 
 
 _POINT = columns(
     "budget_mib=budget.mib:int? gap=result.gap:float?",
-    Column("-budget", object, "budget", "budget", _budget, right=True),
+    Column("-budget", str, lambda point: _budget(point.budget.mib), "budget", right=True),
     _SPENT,
     Column("lasting_loss_micro", (int, None), "lasting_micro", "vCPUs lost", words.loss),
     Column("-gap", object, "result", "gap", lambda result: words.gap(result.gap), right=True),

@@ -124,34 +124,27 @@ def _gap_columns() -> list[Column]:
     return found
 
 
+def _placed(policy: PolicySummary) -> str:
+    return f"{policy.reached[Goal.COUNT]}/{policy.vms}"
+
+
 def _policy_columns(summary: LoadSummary) -> Columns:
     more: Any = {"right": True, "group": "Rejections and time"}
     hours = _aligned([_hours(policy) for policy in summary.policies])
     gaps = any(gap for policy in summary.policies for gap in policy.gaps.values())
     best = f"best by\nvalue,\nof {summary.compared}"
+    rejected, times = "rejected\nfull/\nfragmented", "µs\np50/p99"
     reached = (
         Column("-value", float, _hours, "value\nvCPU-hours", hours),
-        Column("-placed", object, ".", "placed", _placed, right=True),
+        Column("-placed", str, _placed, "placed", right=True),
     )
     return columns(
         Column("policy", str, "", "policy"),
         _gap_columns() if gaps else reached,
-        Column("-rejected", object, ".", "rejected\nfull/\nfragmented", _rejected, **more),
+        Column("-rejected", str, lambda it: f"{it.full}/{it.fragmented}", rejected, **more),
         Column("-best", int, lambda policy: policy.best[Goal.VALUE], best, **more),
-        Column("-us", object, ".", "µs\np50/p99", _times, **more),
+        Column("-us", str, lambda it: f"{micros(it.p50_us)}/{micros(it.p99_us)}", times, **more),
     )
-
-
-def _placed(policy: PolicySummary) -> str:
-    return f"{policy.reached[Goal.COUNT]}/{policy.vms}"
-
-
-def _rejected(policy: PolicySummary) -> str:
-    return f"{policy.full}/{policy.fragmented}"
-
-
-def _times(policy: PolicySummary) -> str:
-    return f"{micros(policy.p50_us)}/{micros(policy.p99_us)}"
 
 
 _SPREAD = Record("median:float mean:float p90:float max=largest:float")
@@ -228,15 +221,21 @@ def replay_columns(found: Sequence[ReplaySummary] = ()) -> Columns:
         show = _aligned([vcpus(row) for row in found], 4)
         return Column(f"-peak_{term}", float, vcpus, head, show, optional=True, group=fleet)
 
+    def peaks(row: ReplaySummary) -> dict[Term, float]:
+        return {term: micro / MICRO for term, micro in row.peak_loss_micro.items()}
+
     def hours(row: ReplaySummary) -> float:
         return vcpu_hours(row.vcpu_ms)
+
+    def share(row: ReplaySummary) -> float | None:
+        return 100 * row.accepted / row.seen if row.seen else None
 
     aligned = _aligned([hours(row) for row in found])
     return columns(
         Column("policy", str, "", "policy"),
         "complete:bool vms:int seen:int",
         Column("accepted", int, "", "accepted"),
-        Column("-accepted_share", (float, None), _accepted_share, "%", "{:.2f}".format),
+        Column("-accepted_share", (float, None), share, "%", "{:.2f}".format),
         Column("rejected_full", int, "full", "rejected\nfull"),
         Column("rejected_fragmented", int, "fragmented", "rejected\nfragmented"),
         Column("value_vcpu_hours", float, hours, "value\nvCPU-hours", aligned),
@@ -244,21 +243,13 @@ def replay_columns(found: Sequence[ReplaySummary] = ()) -> Columns:
         Column("prefix", int, "", "prefix"),
         map(mean, ("cpu", "memory", "fragmentation")),
         map(peak, LOSSES),
-        Column("peak_loss_vcpus", {str: float}, _peaks),
+        Column("peak_loss_vcpus", {str: float}, peaks),
         Column("peak_loss_micro", {str: int}),
         Column("decisions_per_s", (float, None), "", "decisions/s", "{:.0f}".format, group=speed),
         Column("p50_us", (float, None), "", "p50 µs", micros, group=speed),
         Column("p99_us", (float, None), "", "p99 µs", micros, group=speed),
         "max_us:float?",
     )
-
-
-def _accepted_share(row: ReplaySummary) -> float | None:
-    return 100 * row.accepted / row.seen if row.seen else None
-
-
-def _peaks(row: ReplaySummary) -> dict[Term, float]:
-    return {term: micro / MICRO for term, micro in row.peak_loss_micro.items()}
 
 
 def _samples(samples: Sequence[Sample]) -> dict[str, list[Any]]:

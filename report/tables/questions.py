@@ -8,7 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from numaplace.models.cost import Cost
-from numaplace.models.result import SolveStatus
+from numaplace.models.result import Result, SolveStatus
 from numaplace.models.units import MICRO
 from numaplace.models.vm import Cell
 from numaplace.report.tables import words
@@ -84,8 +84,8 @@ def _people(name: str, get: Callable[[SharingRow, Cost], str]) -> Column:
     return Column(f"-{name}", object, ".", name, show, right=True)
 
 
-def _status(row: SharingRow) -> str:
-    return "–" if row.cost and row.sharing is Sharing.ONE_COPY else str(row.result.status)
+def _same(row: SharingRow) -> bool:
+    return row.cost is not None and row.sharing is Sharing.ONE_COPY
 
 
 SHARING_ROW = columns(
@@ -100,7 +100,7 @@ SHARING_ROW = columns(
     _people("afar", lambda row, _: str(row.remote_vcpus)),
     _people("reads", lambda row, _: words.loss(row.read_micro)),
     _people("loss", lambda _, cost: words.loss(cost.loss_micro)),
-    Column("-status", object, ".", "status", _status),
+    Column("-status", str, lambda row: "–" if _same(row) else row.result.status, "status"),
 )
 SHARING = Record(
     "instance=0.instance.name", Column("rows", [Record(SHARING_ROW)], "."), name="sharing"
@@ -150,25 +150,19 @@ def _choice(row: Any) -> Choice:
     return choice
 
 
-def _count(row: Any) -> str:
-    return f"{len(_choice(row).cells)}{' ←' if _choice(row) is row[0].best else ''}"
+_TOLD = {True: "yes", False: "no"}
 
 
 def _sizes(cells: Sequence[Cell]) -> str:
     return "+".join(str(cell.vcpus) for cell in cells)
 
 
-def _told(choice: Choice) -> str:
-    return "–" if len(choice.cells) == 1 else "yes" if choice.told else "no"
+def _is_best(row: Any) -> bool:
+    return _choice(row) is row[0].best
 
 
-def _lost(choice: Choice) -> str:
-    cost = choice.result.cost
-    return str(choice.result.status) if cost is None else words.loss(cost.loss_micro)
-
-
-def _placed(choice: Choice) -> int | None:
-    return None if choice.result.plan is None else len(choice.result.plan)
+def _lost(result: Result) -> str:
+    return str(result.status) if result.cost is None else words.loss(result.cost.loss_micro)
 
 
 def _what_if(row: Any) -> Any:
@@ -196,16 +190,16 @@ _WHAT_IF = Record(
 )
 CHOICE = columns(
     Column("-vm", str, "0.vm.name"),
-    Column("-cells", object, ".", "cells", _count),
+    Column("-cells", str, lambda row: f"{len(_choice(row).cells)}{' ←' * _is_best(row)}", "cells"),
     within(
         _choice,
         Column("cells", [Record("vcpus:int memory_mib:int")], "", "vCPUs", _sizes, prose=True),
         "told:bool status=result.status reasons=result.reasons:[str]",
-        Column("-told", object, ".", "told", _told),
+        Column("-told", str, lambda it: "–" if len(it.cells) == 1 else _TOLD[it.told], "told"),
         Column("own_loss_micro", (int, None), "own_micro", "own", words.loss),
         Column("cost", (COST, None), "result.cost"),
-        Column("-whole", object, ".", "whole", _lost, right=True),
-        Column("-placed", (int, None), _placed, "placed"),
+        Column("-whole", object, "result", "whole", _lost, right=True),
+        Column("-placed", object, "result.plan", "placed", lambda plan: str(len(plan)), True),
     ),
     Column("what_if", (_WHAT_IF, None), _what_if, optional=True),
 )
@@ -216,12 +210,15 @@ _MOVED = (
 
 
 def _best(pair: Any) -> int | None:
-    answer = pair[0]
-    return None if answer.best is None else answer.choices.index(answer.best)
+    return None if pair[0].best is None else pair[0].choices.index(pair[0].best)
 
 
 _CHOICES = Column("choices", [Record(CHOICE)], lambda pair: choice_rows([pair]))
-_GUEST = Record("vm=0.vm.name", _CHOICES, Column("best", (int, None), _best))
+_GUEST = Record(
+    "vm=0.vm.name",
+    _CHOICES,
+    Column("best", (int, None), _best),
+)
 GUEST_NUMA = Record("instance=0", Column("guests", [_GUEST], "1"), name="guest-numa")
 """Of a pair (name of the instance, pairs of answer and what if)."""
 
@@ -235,13 +232,11 @@ def choice_rows(pairs: Pairs) -> list[Any]:
 
 def choice_table(pairs: Pairs) -> Table:
     """Each topology of each guest; the best of each is marked."""
-
-    def style(row: Any) -> str:
-        return "bold green" if _choice(row) is row[0].best else ""
-
     moved = any(moved is not None for _, moved in pairs)
     parts = (*CHOICE, *(_MOVED if moved else ()))
-    return Table(parts, choice_rows(pairs), noun="choice", style=style)
+    return Table(
+        parts, choice_rows(pairs), noun="choice", style=lambda row: "bold green" * _is_best(row)
+    )
 
 
 def guest_views(answer: GuestAnswer, moved: WhatIf | None) -> Views:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import takewhile
 from typing import Any
@@ -96,10 +97,6 @@ def _terms(row: Any) -> dict[Any, int]:
     return {term: micro for term, micro in runs[0].predicted_micro.items() if micro} if runs else {}
 
 
-def _done(row: Any) -> int:
-    return len(row[1].runs) if row[1].complete else 0
-
-
 def _first(attribute: str, otherwise: float | None) -> Any:
     return lambda row: getattr(row[1].runs[0], attribute) if row[1].runs else otherwise
 
@@ -110,7 +107,7 @@ SIMULATION = Record(
     Column("affinity", {str: str}, lambda row: row[2].told(row[0])),
     "release=2.release time_s=2.time_s:float warm_up_s=2.warm_up_s:float busy_ms=2.busy_ms:float",
     "seed=2.seed:int repetitions=1.wanted:int complete=1.complete:bool",
-    Column("repetitions_done", int, _done),
+    Column("repetitions_done", int, lambda row: len(row[1].runs) if row[1].complete else 0),
     Column("wanted_vcpus", float, _first("wanted", 0.0)),
     Column("throughput_vcpus", (_REPEATS, None), _spread("throughput")),
     Column("lost_vcpus", (_REPEATS, None), _spread("lost")),
@@ -142,18 +139,18 @@ def repeats_words(numbers: Repeats, decimals: int) -> str:
     return f"{numbers.mean:.{decimals}f} ± {numbers.deviation:.{decimals}f}"
 
 
+def _repeats(decimals: int) -> Callable[[Repeats], str]:
+    return lambda numbers: repeats_words(numbers, decimals)
+
+
 def _share(vm: VmSummary) -> float | None:
     return 100 * vm.throughput.mean / vm.wanted if vm.wanted else None
-
-
-def _throughput_words(numbers: Repeats) -> str:
-    return repeats_words(numbers, 3)
 
 
 _ONE, _FOUR = "{:.1f}".format, "{:.4f}".format
 _GOT = columns(
     Column("vcpus", int, "", "vCPUs"),
-    Column("throughput_vcpus", _REPEATS, "throughput", "throughput", _throughput_words, right=True),
+    Column("throughput_vcpus", _REPEATS, "throughput", "throughput", _repeats(3), True),
     "wanted_vcpus=wanted:float",
     Column("throughput_percent", (float, None), _share, "of wanted\n%", _ONE),
     Column("remote_share", float, "remote", "remote\n%", percent),
@@ -267,14 +264,6 @@ def _gain(row: tuple[Experiment, Point]) -> str:
     return "-" if floats else talk_words.gain(row[0].gain(row[1]))
 
 
-def _bops_words(bops: Repeats) -> str:
-    return repeats_words(bops, 0)
-
-
-def _is(calibrated: bool) -> str:
-    return "calibrated" if calibrated else "predicted"
-
-
 POINT = columns(
     Column("-vms", int, "1.vms", "VMs"),
     Column("configuration", str, "1.configuration", "configuration"),
@@ -282,10 +271,10 @@ POINT = columns(
     Column("repetitions", int, lambda row: len(row[1].scores)),
     "bops_mean=1.mean:float bops_deviation=1.deviation:float",
     Column("gain_over_all_cpus", (float, None), lambda row: row[0].gain(row[1])),
-    within("1", Column("-bops", object, _bops, "bops", _bops_words, right=True)),
+    within("1", Column("-bops", object, _bops, "bops", _repeats(0), True)),
     Column("-gain", object, ".", "gain\n%", _gain, right=True),
     Column("remote_share", float, "1.remote_share", "remote\n%", percent),
-    Column("-is", bool, "1.calibrated", "is", _is),
+    Column("-is", bool, "1.calibrated", "is", lambda it: "calibrated" if it else "predicted"),
     Column("wait_share", float, "1.wait_share", "waited\n%", percent),
     Column("steals_per_s", float, "1.steals", "steals\n/s", "{:.0f}".format),
     "calibrated=1.calibrated:bool",

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -20,9 +21,11 @@ from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
 from numaplace.report.html.report import html_report
 from numaplace.report.tables import words
+from numaplace.report.tables.reports import REPORT
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_instance
+from numaplace.tests.cli.conftest import validator
 from numaplace.tests.report.samples import NAMES, sample
 
 HOSTILE = "<script>alert('&\"')</script>"
@@ -138,6 +141,17 @@ def test_before_after_moves_and_gap() -> None:
     assert words.loss(evaluate(instance, instance.current).loss_micro) in texts
     assert texts[texts.index("VMs that move") + 1] == "2, 6 GiB copied"
     assert texts[texts.index("Gap of the loss") + 1] == "0 %"
+
+
+def test_a_plan_that_places_nothing_is_a_plan(tmp_path: Path) -> None:
+    """All that ran ends: it is among the moves, on the page and in JSON."""
+    instance = load_catalog("re-planning")
+    texts = Document(html_report(instance, Plan(), before=instance.current)).texts
+    assert texts[texts.index("VMs placed") + 1] == "0 of 4" and "goes" in texts
+    told = REPORT.plain((tmp_path, instance, Plan(), instance.current, None))
+    assert [move["change"] for move in told["moves"]] == ["goes"] * 3
+    assert told["plan"]["placements"] == {} and told["cost"]["after"]["loss_micro"] == 0
+    validator("report").validate(told)
 
 
 def test_no_plan_is_a_report_too() -> None:
