@@ -20,7 +20,7 @@ from numaplace.report.tables.table import Table
 Command = Callable[..., None]
 
 
-class Kind(StrEnum):
+class OutputKind(StrEnum):
     """What an answer is printed as."""
 
     TABLE = "table"
@@ -41,14 +41,14 @@ _COLUMN = option(
 class Printing:
     """What a user wants to see of an answer."""
 
-    kind: Annotated[Kind | None, _KIND] = None
+    kind: Annotated[OutputKind | None, _KIND] = None
     column: Annotated[list[str], _COLUMN] = field(default_factory=list)
     as_json: JsonOpt = False
     quiet: QuietOpt = False
 
     def __post_init__(self) -> None:
         """Check that --json and -o do not contradict."""
-        if self.as_json and self.kind not in (None, Kind.JSON):
+        if self.as_json and self.kind not in (None, OutputKind.JSON):
             raise typer.BadParameter(f"--json and -o {self.kind} exclude each other")
 
     @property
@@ -60,7 +60,7 @@ class Printing:
     @property
     def json(self) -> bool:
         """Whether JSON is printed."""
-        return self.as_json or self.kind is Kind.JSON
+        return self.as_json or self.kind is OutputKind.JSON
 
     @property
     def all_json(self) -> bool:
@@ -70,7 +70,7 @@ class Printing:
     @property
     def people(self) -> bool:
         """Whether tables are printed."""
-        return not self.json and self.kind is not Kind.CSV
+        return not self.json and self.kind is not OutputKind.CSV
 
     def expect(self, columns: Sequence[Column]) -> None:
         """Complain, before any work is done, of a column that the main table does not have."""
@@ -83,11 +83,11 @@ class Printing:
         table: Callable[[], Table],
     ) -> None:
         """Print what is wanted: plain values as JSON, views, or the main table in any form."""
-        if self.columns or self.kind is Kind.CSV:
+        if self.columns or self.kind is OutputKind.CSV:
             main = table()
             if self.columns:
                 main = main.only(self.columns, people=self.people)
-            if self.kind is Kind.CSV:
+            if self.kind is OutputKind.CSV:
                 output.print_text(main.csv())
             elif self.json:
                 output.print_json(main.plain())

@@ -30,7 +30,7 @@ LETTERS = ascii_letters + digits
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Stretch:
     """A stretch of a bar."""
 
     letter: str
@@ -83,7 +83,7 @@ def plan_view(plan: Plan, instance: Instance, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def bar(parts: Sequence[Part], total: int, width: int) -> Text:
+def bar(parts: Sequence[Stretch], total: int, width: int) -> Text:
     """Return a bar of `width` letters for parts of `total`; what is left is free.
 
     Every part gets a letter as long as there is room; larger ones get the nearest share.
@@ -185,19 +185,19 @@ def _rows(node: NodeUse) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _bars(node: NodeUse, legend: Legend) -> list[tuple[str, str, list[Part], int]]:
+def _bars(node: NodeUse, legend: Legend) -> list[tuple[str, str, list[Stretch], int]]:
     """Bars of pCPUs and memory: label, amount, parts, total; a node may lack either."""
     have = node.place.node
-    found: list[tuple[str, str, list[Part], int]] = []
+    found: list[tuple[str, str, list[Stretch], int]] = []
     if have.pcpus:
-        cpu = [Part(legend.letters[u.vm], u.vcpus, legend.styles[u.vm]) for u in node.cpu]
+        cpu = [Stretch(legend.letters[u.vm], u.vcpus, legend.styles[u.vm]) for u in node.cpu]
         amount = f"{node.vcpus}/{have.threads}"
         found.append(("CPU", f"{amount:>9}", cpu, max(have.threads, node.vcpus)))
     if have.memory_mib:
-        parts = [Part(RESERVED, have.reserved_mib, "dim")] if have.reserved_mib else []
+        parts = [Stretch(RESERVED, have.reserved_mib, "dim")] if have.reserved_mib else []
         for use in node.memory:
             style = (legend.away if node.away(use) else legend.styles)[use.owner]
-            parts.append(Part(legend.letters[use.owner], use.mib, style))
+            parts.append(Stretch(legend.letters[use.owner], use.mib, style))
         total = max(have.memory_mib, have.reserved_mib + node.used_mib)
         found.append(("mem", f"{memory_of(node.used_mib, have.memory_mib):>9}", parts, total))
     return found

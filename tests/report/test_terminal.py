@@ -11,7 +11,7 @@ from numaplace.commands.progress import ProgressLine, progress_words
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.verify import Rule, Violation
-from numaplace.report.picture.terminal import HOSTS_MAX, Part, bar, plan_view
+from numaplace.report.picture.terminal import HOSTS_MAX, Stretch, bar, plan_view
 from numaplace.report.tables.comparisons import comparison_table
 from numaplace.report.tables.instances import distance_table, show_views
 from numaplace.report.tables.plans import loss_table, plan_table, solve_views, violation_table
@@ -31,7 +31,7 @@ def _printed(*views: RenderableType, width: int = 80) -> str:
 
 def test_bars_share_their_letters_by_amount() -> None:
     """A bar has exactly its width; parts get their share, the rest is free."""
-    parts = [Part("a", 4), Part("b", 2)]
+    parts = [Stretch("a", 4), Stretch("b", 2)]
     assert bar(parts, 8, 8).plain == "aaaabb··"
     assert bar(parts, 6, 12).plain == "aaaaaaaabbbb"
     assert bar([], 8, 4).plain == "····"
@@ -39,9 +39,9 @@ def test_bars_share_their_letters_by_amount() -> None:
 
 def test_small_parts_keep_a_letter() -> None:
     """The smallest VM has one letter as long as there is room; a full bar is never too long."""
-    tiny = [Part("a", 1000), Part("b", 1), Part("c", 1000)]
+    tiny = [Stretch("a", 1000), Stretch("b", 1), Stretch("c", 1000)]
     assert bar(tiny, 2001, 9).plain.count("b") == 1
-    crowd = [Part(letter, 1) for letter in "abcdefghij"]
+    crowd = [Stretch(letter, 1) for letter in "abcdefghij"]
     assert bar(crowd, 10, 4).plain == "abcd"
 
 
