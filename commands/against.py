@@ -14,7 +14,7 @@ from numaplace.commands.traces import TraceOptions, read_fleet_and_trace
 from numaplace.models.errors import InputError, check_int, check_real
 from numaplace.models.schedule import Goal
 from numaplace.report.figures.gap_figure import gap_figure
-from numaplace.report.tables.policies import COMPARE_TRACE, comparison_views, window_table
+from numaplace.report.tables.policies import AGAINST, comparison_views, window_table
 from numaplace.solver.compare.policies import Case, Setup, compare_online
 from numaplace.solver.compare.store import Store
 from numaplace.solver.deadline import COMMAND_CLOCK
@@ -88,7 +88,7 @@ def compare_with_optimum(
     return Shown(
         table=lambda: window_table(found),
         figure=lambda: gap_figure(found),
-        plain=lambda: COMPARE_TRACE.plain(found),
+        plain=lambda: AGAINST.plain(found),
         views=lambda: comparison_views(found),
     )
 

@@ -39,7 +39,7 @@ replay Replay a trace: VMs come and go, each is placed by a policy or rejected, 
 [Instances, instances]
 import Make an instance of files that describe hosts and VMs.
 generate Generate a random instance; the same preset, changes and seed give the same instance.
-schema Print the JSON schema of files that hold instances, or plans.
+schema Print the JSON schema of files that hold instances or plans, or of a command's JSON.
 catalog List the instances that come with numaplace, with their optimum; or print one as JSON.
 [More, tour]
 demo Take a guided tour: three instances, what solvers make of them, pictures to look at.
@@ -76,6 +76,7 @@ MOVED = {
     ("compare", "--trace"): "numaplace replay FILE --against optimal",
     ("import", "--host-format"): "--host FORMAT:FILE",
     ("import", "--vm-format"): "--vms FORMAT:FILE",
+    ("replay", "--csv"): "-o csv",
     ("room", "--vm"): "its name after INSTANCE",
     ("room", "--dedicated"): "--set cpu_policy=dedicated",
     ("simulate", "--vm-affinity"): "--affinity NAME=AFFINITY",

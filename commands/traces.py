@@ -43,7 +43,6 @@ _WINDOWS = (
     "How many windows of how many VMs, at which peak demand over capacity; as it is unless told."
 )
 _STORE = "File that keeps results; the same command goes on from it."
-_CSV = "Write the rows to this file."
 _RULES = names_of("numaplace.solver.placing.rules", "RULES")
 _COMPARING = "Against the optimum"
 
@@ -92,9 +91,6 @@ def replay(
     store: Annotated[Path | None, _of_comparison(_STORE, metavar="FILE")] = None,
     time: Annotated[float, _of_comparison("Seconds it may take.", metavar="SECONDS")] = 60.0,
     workers: Annotated[int, _of_comparison("Processes; 0: one per core.")] = 0,
-    csv: Annotated[
-        Path | None, _of_comparison("Write the rows to this file.", metavar="FILE")
-    ] = None,
     plot: ChartOpt = None,
     force: ForceOpt = False,
     form: Printing = USUAL,
@@ -123,7 +119,7 @@ def replay(
     from numaplace.report.tables.policies import WINDOW, replay_columns
     from numaplace.solver.placing.rules import rule_names
 
-    check_writable([csv, plot], inputs=[trace, *hosts], overwrite=force)
+    check_writable([plot], inputs=[trace, *hosts], overwrite=force)
     check_no_input([store], [trace, *hosts])
     if against not in ("", OPTIMAL):
         raise InputError("replay", "--against", f"must be {OPTIMAL}, not {against!r:.60}")
@@ -140,7 +136,6 @@ def replay(
         shown = _replayed(trace, options, rule_names(policies or POLICIES), quiet=form.quiet)
     hand_over(
         lambda: form.answer(shown.plain, shown.views, shown.table),
-        (csv, lambda: shown.table().csv()),
         drawn(plot, shown.figure),
         overwrite=force,
         told=form.all_json,
@@ -149,7 +144,7 @@ def replay(
 
 def _check_alone(ctx: typer.Context) -> None:
     """Complain of options that say nothing of a mere replay."""
-    for name in ("windows", "store", "time", "workers", "csv"):
+    for name in ("windows", "store", "time", "workers"):
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{name} goes with --against {OPTIMAL}")

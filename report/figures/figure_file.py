@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from numaplace.models.errors import InputError
-from numaplace.report.picture.drawing import Drawing
-from numaplace.report.picture.svg import svg_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from numaplace.report.picture.drawing import Drawing
 
 FORMATS = ("png", "svg", "pdf")
 DPI = 150
@@ -67,7 +67,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 def figure_bytes(figure: Figure | Drawing, picture_format: str) -> bytes:
     """Return the file of a figure; the same figure gives the same bytes."""
+    from numaplace.report.picture.drawing import Drawing
+
     if isinstance(figure, Drawing):
+        from numaplace.report.picture.svg import svg_file
+
         if picture_format == "svg":
             return svg_file(figure)
         from numaplace.report.figures.picture_figure import figure_of

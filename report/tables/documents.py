@@ -9,13 +9,13 @@ from numaplace.report.tables.comparisons import COMPARE, DEMO
 from numaplace.report.tables.instances import ENTRY, SHOW
 from numaplace.report.tables.moves import BALLOON, REBALANCE
 from numaplace.report.tables.plans import CHECK, SOLVE
-from numaplace.report.tables.policies import COMPARE_TRACE, REPLAY
+from numaplace.report.tables.policies import AGAINST, REPLAY
 from numaplace.report.tables.questions import GUEST_NUMA, ROOM, SHARING
 from numaplace.report.tables.reports import REPORT
 from numaplace.report.tables.simulations import SIMULATE, TALK
 
 _PRINTED = (
-    *(SOLVE, COMPARE, COMPARE_TRACE, CHECK, SHOW, REPORT, REBALANCE),
+    *(SOLVE, COMPARE, AGAINST, CHECK, SHOW, REPORT, REBALANCE),
     *(ROOM, BALLOON, SHARING, GUEST_NUMA, SIMULATE, TALK, REPLAY, DEMO),
 )
 PRINTED = {**{record.name: record for record in _PRINTED}, "catalog": [Record(ENTRY)]}

@@ -83,6 +83,10 @@ def _where(step: Step, at: Placement | None) -> str:
     return f"{where_words(at)}: {words.plural(vcpus, 'vCPU')}, {words.memory(mib)}"
 
 
+def _gain(micro: int | None) -> str:
+    return "?" if micro is None else words.loss(micro)
+
+
 STEP = columns(
     Column("-number", int, "0", "#"),
     Column("vm", str, "1.step.vm", "VM"),
@@ -94,7 +98,8 @@ STEP = columns(
     Column("-to", object, "1.step", "to", lambda step: _where(step, step.after), prose=True),
     Column("moved_mib", int, "1.step.mib", "copied", _some(words.memory)),
     Column("copying_s", float, lambda row: row[1].copying_us / MICRO, "time", _some(words.seconds)),
-    Column("gain_micro", (int, None), "1.gain_micro", "gain", words.loss),
+    Column("gain_micro", (int, None), "1.gain_micro"),
+    Column("-gain", object, "1", "gain", lambda one: _gain(one.gain_micro), right=True),
 )
 """Of pairs (number, step)."""
 

@@ -86,7 +86,7 @@ RESULT = columns(
     Column("vms_placed", int, lambda row: 0 if row[1].plan is None else len(row[1].plan)),
     Column("cost", (COST, None), "1.cost"),
     within("1", _STAGES),
-    Column("unplaced", {str: str}, lambda row: words.unplaced(*row)),
+    Column("unplaced", {str: str}, lambda row: words.unplaced(row[0], row[1])),
     "reasons=1.reasons:[str] remarks=1.remarks:[str]",
     Column("stats", {str: object}, "1.stats"),
 )

@@ -171,12 +171,12 @@ _LOAD = Record(
     Column("optima", {str: _SOLVED}, _optima),
     Column("policies", [_POLICY]),
 )
-COMPARE_TRACE = Record(
+AGAINST = Record(
     Column("rows", [Record(WINDOW)]),
     Column("optima", [_OPTIMUM]),
     Column("summary", [_LOAD], load_summaries),
     "jobs_missing=missing:int jobs_reused=reused:int",
-    name="compare-trace",
+    name="replay-against",
 )
 """Everything of a comparison, with its sums by load and policy."""
 

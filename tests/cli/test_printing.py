@@ -100,7 +100,7 @@ def test_pictures_of_plans_as_svg_need_no_matplotlib(
     for name in ("plan.png", "plan.pdf"):
         done = run("solve", instance, "--solver", "greedy", "--picture", name)
         assert done.exit_code == 2 and "pip install 'numaplace[plot]'" in done.stderr
-    done = run("compare", "--trace", "t.csv", "--hosts", "2x4x8", "--plot", "gaps.svg")
+    done = run("replay", "t.csv", "--hosts", "2x4x8", "--plot", "gaps.svg")
     assert done.exit_code == 2 and "needs matplotlib" in done.stderr
 
 

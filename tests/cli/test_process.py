@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 NUMAPLACE = [sys.executable, "-m", "numaplace"]
-HEAVY = ("ortools", "pulp", "highspy", "matplotlib", "pydantic", "numpy", "yaml")
+HEAVY = ("ortools", "pulp", "highspy", "matplotlib", "pydantic", "numpy", "yaml", "jinja2")
 
 
 def _run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:

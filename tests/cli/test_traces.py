@@ -60,12 +60,12 @@ def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None
         "--windows", "2x20@1.0,1.5", "--policies", "first_fit,greedy_life", "--workers", 1,
         "--store", tmp_path / "store", "--time", 20,
     ]  # fmt: skip
-    result = run(*arguments, "--csv", tmp_path / "rows.csv", "--plot", tmp_path / "gaps.svg")
+    result = run(*arguments, "--plot", tmp_path / "gaps.svg")
     assert result.exit_code == 0
     assert "Load 1:" in result.stdout
     assert "Load 1.5:" in result.stdout
     assert "optimum proven: value 2/2" in result.stdout
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(run(*arguments, "-o", "csv").stdout)))
     assert len(rows) == 2 * 2 * 2
     assert b"<svg" in (tmp_path / "gaps.svg").read_bytes()
     again = json.loads(run(*arguments, "--json").stdout)
@@ -96,6 +96,7 @@ def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None
         (["--hosts", "2x4x16", "--set", "strict=1"], "--set strict: must be yes or no"),
         (["--hosts", "2x4x16", "--set", "load=1"], "KEY one of columns"),
         (["--hosts", "2x4x16", "--min-vcpus=4"], "--min-vcpus: is now --set min_vcpus=VALUE"),
+        (["--hosts", "2x4x16", "--csv=rows.csv"], "--csv: is now -o csv"),
         (["--hosts", "1x1x1", "--set", "min_vcpus=4"], "no VM of it is left"),
     ],
 )
@@ -116,7 +117,7 @@ def test_compare_names_what_takes_a_trace_now(run: Run, old: list[str]) -> None:
 
 
 def test_a_replay_alone_takes_no_time(run: Run, trace: Path) -> None:
-    for option in ("--time=3", "--windows=1x5", "--store=s", "--csv=c.csv", "--workers=1"):
+    for option in ("--time=3", "--windows=1x5", "--store=s", "--workers=1"):
         result = run("replay", trace, "--hosts", "2x4x16", option)
         assert result.exit_code == 2
         assert f"{option.partition('=')[0]} goes with --against optimal" in result.stderr

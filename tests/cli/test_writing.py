@@ -225,7 +225,6 @@ def test_an_input_is_never_written_over(run: Run, files: Path, how: str) -> None
         "import --host a.json --vms numaplace:plan.json --out plan.json",
         "compare a.json trace.csv --csv trace.csv",
         "replay trace.csv --hosts 2x4x16 --against optimal --store trace.csv",
-        "replay trace.csv --hosts 2x4x16 --against optimal --csv trace.csv",
     ],
 )
 def test_no_command_writes_over_what_it_reads(run: Run, files: Path, line: str) -> None:

@@ -148,7 +148,7 @@ def test_a_plan_that_places_nothing_is_a_plan(tmp_path: Path) -> None:
     instance = load_catalog("re-planning")
     texts = Document(html_report(instance, Plan(), before=instance.current)).texts
     assert texts[texts.index("VMs placed") + 1] == "0 of 4" and "goes" in texts
-    told = REPORT.plain((tmp_path, instance, Plan(), instance.current, None))
+    told = REPORT.plain((tmp_path, instance, Plan(), instance.current, None, None))
     assert [move["change"] for move in told["moves"]] == ["goes"] * 3
     assert told["plan"]["placements"] == {} and told["cost"]["after"]["loss_micro"] == 0
     validator("report").validate(told)

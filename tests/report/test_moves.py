@@ -64,7 +64,7 @@ def test_a_bounce_is_told() -> None:
     text = text_of(found)
     assert "move away" in text
     assert "18 GiB copied" in text
-    steps = REBALANCE.plain((found, ()))["steps"]
+    steps = REBALANCE.plain((found, (), None))["steps"]
     assert [step["makes_room"] for step in steps] == [True, False, False]
 
 
@@ -89,7 +89,7 @@ def test_curve() -> None:
     instance = load_catalog("re-planning")
     points = trade_off(instance, QUICK, points=3)
     assert len(points) == 4
-    rows = REBALANCE.plain((points[-1], points))["curve"]
+    rows = REBALANCE.plain((points[-1], points, None))["curve"]
     assert [row["budget_mib"] for row in rows] == [0, 2048, 4096, None]
     assert "Trade-off" in text_of(points[-1], points)
     pictures = {figure_bytes(curve_figure(points), "svg") for _ in range(2)}

@@ -10,7 +10,7 @@ from numaplace.models.schedule import Goal
 from numaplace.models.trace import Trace, make_trace
 from numaplace.report.tables.columns import Plain, Record
 from numaplace.report.tables.online_summary import replay_summary
-from numaplace.report.tables.policies import COMPARE_TRACE, REPLAYED, WINDOW, window_table
+from numaplace.report.tables.policies import AGAINST, REPLAYED, WINDOW, window_table
 from numaplace.solver.compare.policies import Comparison
 from numaplace.solver.placing.replay import Replay, Sample, replay
 from numaplace.solver.placing.rules import RULES
@@ -36,7 +36,7 @@ def _through_json(value: object) -> object:
 
 
 def test_plain_comparison() -> None:
-    plain = COMPARE_TRACE.plain(comparison(missing=2, reused=4))
+    plain = AGAINST.plain(comparison(missing=2, reused=4))
     assert _through_json(plain) == plain
     assert (plain["jobs_missing"], plain["jobs_reused"]) == (2, 4)
     assert len(plain["rows"]) == 6 and len(plain["optima"]) == 5
@@ -48,7 +48,7 @@ def test_plain_comparison() -> None:
 
 
 def test_plain_summary() -> None:
-    (load,) = COMPARE_TRACE.plain(comparison())["summary"]
+    (load,) = AGAINST.plain(comparison())["summary"]
     assert load["optima"]["value"] == {"windows": 3, "proven": 2, "proven_share": 2 / 3}
     assert set(load["optima"]) == {"value", "prefix"}
     best, other = load["policies"]
@@ -80,7 +80,7 @@ def test_csv_has_one_header_whatever_is_known() -> None:
 
 
 def test_plain_of_nothing() -> None:
-    plain = COMPARE_TRACE.plain(Comparison((), (), missing=9))
+    plain = AGAINST.plain(Comparison((), (), missing=9))
     assert plain["rows"] == plain["optima"] == plain["summary"] == []
     assert plain["jobs_missing"] == 9
 
