@@ -115,7 +115,7 @@ def room(
         lambda line, stop: make_room(
             problem,
             wanted,
-            running.watched(params, line, stop),
+            running.watched(params, line, stop, problem),
             goal=RoomGoal(goal),
             solver=solver,
         ),
@@ -173,7 +173,7 @@ def sharing(
     rows = running.on_terminal(
         lambda line, stop: compare_sharing(
             problem,
-            running.watched(params, line, stop),
+            running.watched(params, line, stop, problem),
             solver=solver,
             on_start=line.label,
         ),
@@ -224,7 +224,7 @@ def guest_numa(
         lambda line, stop: all_guest_choices(
             problem,
             guests,
-            running.watched(params, line, stop),
+            running.watched(params, line, stop, problem),
             max_cells=max_cells,
             solver=solver,
             on_start=line.label,

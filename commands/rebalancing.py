@@ -132,7 +132,7 @@ def _run(
 
     found = running.on_terminal(
         lambda line, stop: solver.rebalance(
-            problem, budget, _share(running.watched(params, line, stop), curve=curve)
+            problem, budget, _share(running.watched(params, line, stop, problem), curve=curve)
         ),
         f"rebalancing {problem.name}".rstrip(),
         quiet=quiet,
@@ -141,7 +141,7 @@ def _run(
         return found, ()
     points = running.on_terminal(
         lambda line, stop: solver.trade_off(
-            problem, running.watched(params, line, stop).part(POINTS_SHARE)
+            problem, running.watched(params, line, stop, problem).part(POINTS_SHARE)
         ),
         "trade-off of loss against MiB moved",
         quiet=quiet,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
-from numaplace.models.cost import ALL
+from numaplace.models.cost import ALL, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -190,7 +190,7 @@ def _first_pass(params: SolveParams) -> Deadline:
 
 
 def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Plan | None:
-    """Return the best online plan, improved by local search; None if there is none."""
+    """Return the best online plan, or what runs now, improved by local search; None without one."""
     greedy = import_module("numaplace.solver.placing.solver")
     improve = import_module("numaplace.solver.placing.improve").improve
     until = params.until
@@ -198,13 +198,14 @@ def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Pla
     starts = [greedy.solve_greedy(instance, quick)]
     if not until.over:
         starts.append(greedy.solve_greedy_sorted(instance, replace(quick, deadline=until)))
-    costs = [key_of(instance, start.cost, params.terms) for start in starts if start.cost]
-    if not costs:
+    plans = [cast(Plan, start.plan) for start in starts if start.plan is not None]
+    if instance.current is not None and not violations(instance, instance.current):
+        plans.append(instance.current)
+    if not plans:
         return None
-    plans = [start.plan for start in starts if start.plan is not None]
-    best = plans[costs.index(min(costs))]
+    best = min(plans, key=lambda plan: key_of(instance, evaluate(instance, plan), params.terms))
     if params.terms != ALL:
-        return cast(Plan, best)  # local search knows the loss of all terms only
+        return best  # local search knows the loss of all terms only
     choices = len(instance.vms) * len(instance.places)
     limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_SQUARE * choices**2)
     until = until.share(ALMOST_ALL) if all_the_time else until.share(1.0, limit_s)

@@ -33,7 +33,7 @@ TOO_LARGE = "0.5 s are too short to build and solve a model of this size [loss]"
 @pytest.mark.parametrize("back_end", EXACT)
 def test_nothing_is_built_after_the_deadline(back_end: str) -> None:
     """Variables, rules, objectives, engines and choices all stop at once."""
-    engine = import_module(f"numaplace.solver.{back_end}.engine").Placer
+    engine = import_module(f"numaplace.solver.{back_end}.engine").Engine
     literals = back_end == "cpsat"
     with pytest.raises(OutOfTimeError):
         Formulation(PAIRS, literals=literals, until=OVER)
@@ -89,3 +89,13 @@ def test_one_pass_is_bounded_too() -> None:
     assert {reason[:8] for reason in result.unplaced.values()} == {"no time:"}
     kept = solve_greedy(instance, replace(SolveParams(deadline=OVER), time_limit_s=100))
     assert kept.plan == Plan(), "a clock that runs already is not started again"
+
+
+def test_what_runs_is_a_plan_even_without_time() -> None:
+    """A solve whose time is over before it begins hands over the current plan, not less."""
+    found = solve(PAIRS, "greedy", SolveParams(time_limit_s=20))
+    assert found.plan is not None
+    running = replace(PAIRS, current=found.plan)
+    result = solve(running, "cpsat", SolveParams(time_limit_s=0.0))
+    assert result.plan is not None
+    assert set(result.plan.placements) >= set(found.plan.placements)
