@@ -85,7 +85,9 @@ def solve(
         hint=lookup.read_valid_plan(hint, problem)[0] if hint else None,
         milp_backend=milp_backend,
     )
-    result = running.solve_on_terminal(problem, solver, params, quiet=form.quiet)
+    result = running.solve_on_terminal(
+        problem, solver, params, quiet=form.quiet, drawn=picture is not None
+    )
     code = exit_code(problem, result)
     plan = result.plan
 
@@ -133,7 +135,9 @@ def compare(
     names = solver_names(solvers)
     numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
     problems = [lookup.named_instance(name) for name in instances]
-    rows = running.compare_on_terminal(problems, names, params, numbers, quiet=form.quiet)
+    rows = running.compare_on_terminal(
+        problems, names, params, numbers, quiet=form.quiet, drawn=plot is not None
+    )
     hand_over(
         lambda: form.answer(
             lambda: COMPARE.plain(rows),

@@ -132,7 +132,9 @@ def _run(
 
     found = running.on_terminal(
         lambda line, stop: solver.rebalance(
-            problem, budget, _share(running.watched(params, line, stop, problem), curve=curve)
+            problem,
+            budget,
+            _share(running.watched(params, line, stop, problem, drawn=curve), curve=curve),
         ),
         f"rebalancing {problem.name}".rstrip(),
         quiet=quiet,
@@ -141,7 +143,7 @@ def _run(
         return found, ()
     points = running.on_terminal(
         lambda line, stop: solver.trade_off(
-            problem, running.watched(params, line, stop, problem).part(POINTS_SHARE)
+            problem, running.watched(params, line, stop, problem, drawn=True).part(POINTS_SHARE)
         ),
         "trade-off of loss against MiB moved",
         quiet=quiet,

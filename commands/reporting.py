@@ -68,7 +68,7 @@ def report(
         shown, told = lookup.read_known_plan(plan, problem)
         result = result_told(problem, shown, told, plan)
     else:
-        result = running.solve_on_terminal(problem, solver, params, quiet=quiet)
+        result = running.solve_on_terminal(problem, solver, params, quiet=quiet, drawn=True)
         shown, told = result.plan, provenance(problem, result, params)
     found = violations(problem, shown) if shown is not None else []
     html = html_report(problem, shown, before=old, result=result, found=found)

@@ -19,6 +19,8 @@ from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 
 AFTER_S_PER_THING = 1e-4
+DRAW_S = 1.2
+"""Seconds of a core that a picture or page takes, most of them to load what draws it."""
 T = TypeVar("T")
 
 
@@ -53,24 +55,32 @@ def watched(
     params: SolveParams,
     line: ProgressLine,
     stop: Callable[[], bool],
-    instance: Instance | None = None,
+    *instances: Instance,
+    drawn: bool = False,
 ) -> SolveParams:
     """Return parameters that report to a line and end with the command's time, or at a wish.
 
-    What it takes to check and print a plan for `instance` is kept of the time.
+    What it takes to check and print plans for `instances`, and to draw one, is kept of the time.
     """
-    things = 0 if instance is None else len(instance.places) + 2 * len(instance.vms)
-    after_s = AFTER_S + AFTER_S_PER_THING * things
+    things = sum(len(instance.places) + 2 * len(instance.vms) for instance in instances)
+    after_s = AFTER_S + AFTER_S_PER_THING * things + DRAW_S * drawn
     until = COMMAND_CLOCK.deadline(params.time_limit_s, stop, after_s=after_s)
     return replace(params, on_progress=line.report, should_stop=stop, deadline=until)
 
 
 def solve_on_terminal(
-    instance: Instance, solver: str, params: SolveParams, *, quiet: bool = False
+    instance: Instance,
+    solver: str,
+    params: SolveParams,
+    *,
+    quiet: bool = False,
+    drawn: bool = False,
 ) -> Result:
     """Solve an instance as `on_terminal` does work."""
     return on_terminal(
-        lambda line, stop: solve(instance, solver, watched(params, line, stop, instance)),
+        lambda line, stop: solve(
+            instance, solver, watched(params, line, stop, instance, drawn=drawn)
+        ),
         f"{solver} plans {instance.name}".rstrip(),
         quiet=quiet,
     )
@@ -83,13 +93,14 @@ def compare_on_terminal(
     seeds: Sequence[int],
     *,
     quiet: bool = False,
+    drawn: bool = False,
 ) -> tuple[Row, ...]:
     """Compare solvers as `on_terminal` does work."""
     return on_terminal(
         lambda line, stop: compare(
             instances,
             solvers,
-            watched(params, line, stop),
+            watched(params, line, stop, *(instance for _, instance in instances), drawn=drawn),
             seeds,
             on_start=line.label,
         ),
