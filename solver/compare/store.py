@@ -8,11 +8,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from numaplace.models.errors import InputError
+from numaplace.models.errors import InputError, WriteError
 
 FORMAT = "numaplace-results/1"
+HEAD = json.dumps({"format": FORMAT}) + "\n"
+BYTES_MAX = 1 << 28
+"""Bytes that a store may have: what is read into memory is bounded."""
 
 Record = dict[str, Any]
+
+
+def _check_file(path: Path) -> None:
+    """Raise `InputError` if a path is something else than a file of bounded size."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise InputError("store", "", "cannot be used (no regular file)", file=str(path))
+    size = path.stat().st_size
+    if size > BYTES_MAX:
+        reason = f"has {size} bytes, more than the {BYTES_MAX} that are read"
+        raise InputError("store", "", reason, file=str(path))
 
 
 def _lock(stream: TextIO, path: Path) -> None:
@@ -41,7 +56,7 @@ class Store:
     Raises
     ------
     InputError
-        If the file is no such store, or cannot be read or written.
+        If the file is no such store, or cannot be read or written (`WriteError` if it is full).
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -51,6 +66,7 @@ class Store:
         if path is None:
             return
         try:
+            _check_file(path)
             self._stream = path.open("a+", encoding="utf-8", newline="")
             _lock(self._stream, path)
             self._stream.seek(0)
@@ -81,13 +97,13 @@ class Store:
                 else:
                     good = isinstance(entry["record"], dict)
                     self._records[entry["key"]] = entry["record"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 good = False
             if not good:
                 reason = "is no line of a store of results" if number > 1 else f"is no {FORMAT}"
                 raise InputError("store", "", reason, file=str(self.path), line=number)
             kept += len(line)
-        if text and not kept:
+        if not kept and not HEAD.startswith(text):
             raise InputError("store", "", f"is no {FORMAT}", file=str(self.path), line=1)
         return kept
 
@@ -120,7 +136,12 @@ class Store:
         self._write({"key": key, "record": record})
 
     def _write(self, entry: Record) -> None:
-        if self._stream is not None:
+        if self._stream is None:
+            return
+        try:
             self._stream.write(json.dumps(entry) + "\n")
             self._stream.flush()
             os.fsync(self._stream.fileno())
+        except OSError as error:
+            reason = f"takes no more results ({(error.strerror or str(error)).lower()})"
+            raise WriteError("store", "", reason, file=str(self.path)) from None

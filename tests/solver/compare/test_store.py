@@ -1,11 +1,14 @@
 """The store of results: nothing lost, nothing done twice, no foreign file touched."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from numaplace.models.errors import InputError
-from numaplace.solver.compare.store import FORMAT, Store
+from numaplace.models.errors import InputError, WriteError
+from numaplace.solver.compare import store as stores
+from numaplace.solver.compare.store import FORMAT, HEAD, Store
 
 
 def test_records_are_there_after_a_restart(tmp_path: Path) -> None:
@@ -85,3 +88,44 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
         Store(path)
     with Store(path) as store:
         assert len(store) == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_store_is_a_regular_file() -> None:
+    """A device would be read until memory is gone."""
+    with pytest.raises(InputError, match="no regular file"):
+        Store(Path("/dev/full"))
+
+
+def test_a_store_of_any_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "BYTES_MAX", 40)
+    path = tmp_path / "results.jsonl"
+    path.write_text("x" * 41)
+    with pytest.raises(InputError, match="has 41 bytes, more than the 40"):
+        Store(path)
+
+
+def test_a_first_line_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(HEAD[:10])
+    with Store(path) as begun:
+        begun.put("a", {"x": 1})
+    with Store(path) as again:
+        assert again.get("a") == {"x": 1}
+
+
+def test_a_line_nested_too_deep_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(HEAD + "[" * 100_000 + "\n")
+    with pytest.raises(InputError, match=r"results.jsonl:2: .*is no line of a store"):
+        Store(path)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Store(tmp_path / "results.jsonl") as kept:
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(WriteError, match=r"takes no more results .no space left"):
+            kept.put("a", {"x": 1})
