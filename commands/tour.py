@@ -14,6 +14,7 @@ from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import provenance
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
+from numaplace.report.figures.figure_file import how_to_draw
 from numaplace.report.tables.comparisons import DEMO, ROW, row_table
 from numaplace.report.tables.table import Views
 from numaplace.solver.params import SolveParams
@@ -60,5 +61,5 @@ def _views(written: Sequence[Path]) -> Views:
     lines.append("\n".join(f"  {path}" for path in written), "not bold")
     views: Views = [lines]
     if not any(path.suffix == ".png" for path in written):
-        views.append(Text("No pictures: pip install 'numaplace[plot]' brings what draws them."))
+        views.append(Text(f"No pictures: {how_to_draw()} brings what draws them."))
     return [*views, Text("Next: numaplace catalog, numaplace solve devices, numaplace --help")]

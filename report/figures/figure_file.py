@@ -34,9 +34,16 @@ def picture_format(path: Path, *, chart: bool = True) -> str:
         reason = f"a picture's name ends in {', '.join(f'.{known}' for known in FORMATS)}"
         raise InputError("picture", "", reason, file=str(path))
     if not can_draw() and (chart or suffix != "svg"):
-        reason = "needs matplotlib: pip install 'numaplace[plot]'"
+        reason = f"needs matplotlib: {how_to_draw()}"
         raise InputError("picture", "", reason, file=str(path))
     return suffix
+
+
+def how_to_draw() -> str:
+    """Return the command that installs what draws, for where this package is."""
+    root = Path(__file__).resolve().parents[2]
+    name = root if (root / "pyproject.toml").is_file() else "numaplace"
+    return f"pip install '{name}[plot]'"
 
 
 def drawable(path: Path | None) -> Path | None:
