@@ -45,10 +45,7 @@ def _deliver(
             output.show(instance_views(instance, vms=False))
 
     hand_over(
-        show,
-        (out, lambda: instance_text(instance, out or Path())),
-        overwrite=force,
-        told=as_json,
+        show, (out, lambda: instance_text(instance, out or Path())), overwrite=force, told=as_json
     )
 
 

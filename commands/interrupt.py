@@ -40,10 +40,7 @@ def become_command() -> None:
 
 def hand_over() -> None:
     """Let a command finish now that it has results; a Ctrl-C still ends it, files left whole."""
-    for number, handler in (
-        (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGTERM, _finish),
-    ):
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, _finish)):
         if signal.getsignal(number) is leave:
             signal.signal(number, handler)
 

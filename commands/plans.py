@@ -140,9 +140,7 @@ def compare(
     )
     hand_over(
         lambda: form.answer(
-            lambda: COMPARE.plain(rows),
-            lambda: [comparison_table(rows)],
-            lambda: row_table(rows),
+            lambda: COMPARE.plain(rows), lambda: [comparison_table(rows)], lambda: row_table(rows)
         ),
         (csv, lambda: row_table(rows).csv()),
         drawn(plot, lambda: comparison_drawing(rows)),

@@ -158,12 +158,7 @@ def sharing(
     host: how much that would save, and at how many remote reads.
     """
     from numaplace.instances.lookup import find_instance
-    from numaplace.report.tables.questions import (
-        SHARING,
-        SHARING_ROW,
-        sharing_table,
-        sharing_views,
-    )
+    from numaplace.report.tables.questions import SHARING, SHARING_ROW, sharing_table, sharing_views
     from numaplace.solver.compare.sharing import compare_sharing
 
     form.expect(SHARING_ROW)

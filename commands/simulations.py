@@ -145,12 +145,7 @@ def _check_conflicts(
 ) -> None:
     if plan and solver:
         raise InputError("simulation", "--solver", "plans, but a PLAN is given")
-    given = {
-        "PLAN": plan,
-        "--solver": solver,
-        "--affinity": affinity,
-        "--release": release,
-    }
+    given = {"PLAN": plan, "--solver": solver, "--affinity": affinity, "--release": release}
     for name, value in given.items():
         if configuration and value:
             reason = f"settles what {name} says; give one of them"
@@ -188,11 +183,7 @@ def _checked(problem: Instance, path: Path, options: RunOptions, form: Printing)
 
 
 def _planned(
-    problem: Instance,
-    solver: str,
-    params: SolveParams,
-    options: RunOptions,
-    form: Printing,
+    problem: Instance, solver: str, params: SolveParams, options: RunOptions, form: Printing
 ) -> Planned:
     """Plan; without a plan, the command ends as `solve` does."""
     result = running.solve_on_terminal(problem, solver, params, quiet=form.quiet)

@@ -46,9 +46,7 @@ class HostReading(Reading[Host]):
 
 
 def gpu_nodes(
-    nodes: list[NumaNode],
-    distances: Mapping[tuple[int, int], float],
-    told: Mapping[int, bool],
+    nodes: list[NumaNode], distances: Mapping[tuple[int, int], float], told: Mapping[int, bool]
 ) -> frozenset[int]:
     """Return the ids of nodes of GPU memory: as `told`, else far from all CPUs as no other is."""
     homes = [node.id for node in nodes if node.pcpus]

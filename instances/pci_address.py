@@ -11,8 +11,7 @@ import re
 from numaplace.models.errors import InputError
 
 _ADDRESS = re.compile(
-    r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})(?:\.([0-7*]))?",
-    re.ASCII | re.IGNORECASE,
+    r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})(?:\.([0-7*]))?", re.ASCII | re.IGNORECASE
 )
 
 

@@ -108,12 +108,7 @@ def format_ids(ids: Iterable[int]) -> str:
 
 
 def parse_bits(
-    text: str,
-    *,
-    thing: str,
-    field: str,
-    file: str | None = None,
-    line: int | None = None,
+    text: str, *, thing: str, field: str, file: str | None = None, line: int | None = None
 ) -> tuple[int, bool]:
     """Return a mask of 32-bit words, the highest first, as an integer, and whether it is infinite.
 

@@ -22,13 +22,7 @@ from functools import cached_property
 
 from numaplace.models.errors import check_int, check_real
 from numaplace.models.instance import Instance
-from numaplace.models.plan import (
-    Placement,
-    Plan,
-    SharedCopy,
-    TakenDevice,
-    gone_elsewhere,
-)
+from numaplace.models.plan import Placement, Plan, SharedCopy, TakenDevice, gone_elsewhere
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import ceil_div
 from numaplace.models.verify import RULES, Rule, Violation

@@ -8,14 +8,7 @@ from typing import Protocol
 from numaplace.models.cost import ALL, Cost, Term, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import (
-    Result,
-    SolveStatus,
-    Stage,
-    StageResult,
-    objective_of,
-    stages_of,
-)
+from numaplace.models.result import Result, SolveStatus, Stage, StageResult, objective_of, stages_of
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
 

@@ -19,10 +19,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DATA = ROOT / "tests" / "data"
 # Files the five-minute tour takes as the reader's own.
-OWN_FILES = {
-    "host.xml": DATA / "hosts" / "hwloc-v2.xml",
-    "web1.xml": DATA / "vms" / "database.xml",
-}
+OWN_FILES = {"host.xml": DATA / "hosts" / "hwloc-v2.xml", "web1.xml": DATA / "vms" / "database.xml"}
 
 
 def _blocks(language: str) -> list[str]:

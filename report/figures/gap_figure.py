@@ -90,11 +90,7 @@ def _clauses(comparison: Comparison) -> list[str]:
 
 
 def _draw_panel(
-    axes: Axes,
-    goal: Goal,
-    summary: LoadSummary,
-    rows: Sequence[PolicyRow],
-    policies: Sequence[str],
+    axes: Axes, goal: Goal, summary: LoadSummary, rows: Sequence[PolicyRow], policies: Sequence[str]
 ) -> None:
     """One goal at one load."""
     proven = f"optimum proven on {summary.proven.get(goal, 0)}"

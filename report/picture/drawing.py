@@ -28,10 +28,7 @@ class Drawing:
 
 
 def plan_drawing(
-    plan: Plan,
-    instance: Instance,
-    result: Result | None = None,
-    found: Sequence[Violation] = (),
+    plan: Plan, instance: Instance, result: Result | None = None, found: Sequence[Violation] = ()
 ) -> Drawing:
     """Lay out a plan, which must name only things that exist.
 

@@ -18,13 +18,7 @@ from numaplace.report.picture.geometry import (
     text_width,
 )
 from numaplace.report.tables.usage import DeviceUse, MemoryUse, NodeUse
-from numaplace.report.tables.words import (
-    id_ranges,
-    memory,
-    memory_of,
-    plural,
-    short_address,
-)
+from numaplace.report.tables.words import id_ranges, memory, memory_of, plural, short_address
 
 POOLS = (PageSize.SMALL, PageSize.HUGE_2M, PageSize.HUGE_1G)
 

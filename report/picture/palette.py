@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 # Hues of Okabe and Ito, "Color universal design" (2008), without black.
-_HUES = (
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#d55e00",
-    "#f0e442",
-)
+_HUES = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 # Shares of white (or black, if negative) mixed in: more VMs than hues are told apart by lightness.
 _TINTS = (0.25, 0.62, -0.35)
 

@@ -157,8 +157,7 @@ _POLICY = Record(
     "p50_us_median=p50_us:float p99_us_median=p99_us:float p99_us_max=p99_max_us:float",
 )
 _SOLVED = Record(
-    "proven=0:int windows=1:int",
-    Column("proven_share", float, lambda pair: pair[0] / pair[1]),
+    "proven=0:int windows=1:int", Column("proven_share", float, lambda pair: pair[0] / pair[1])
 )
 
 

@@ -214,11 +214,7 @@ def _best(pair: Any) -> int | None:
 
 
 _CHOICES = Column("choices", [Record(CHOICE)], lambda pair: choice_rows([pair]))
-_GUEST = Record(
-    "vm=0.vm.name",
-    _CHOICES,
-    Column("best", (int, None), _best),
-)
+_GUEST = Record("vm=0.vm.name", _CHOICES, Column("best", (int, None), _best))
 GUEST_NUMA = Record("instance=0", Column("guests", [_GUEST], "1"), name="guest-numa")
 """Of a pair (name of the instance, pairs of answer and what if)."""
 

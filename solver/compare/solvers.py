@@ -135,10 +135,7 @@ def rows_of(
 
 
 def _row(
-    name: str,
-    instance: Instance,
-    entry: tuple[int, Result],
-    results: Sequence[tuple[int, Result]],
+    name: str, instance: Instance, entry: tuple[int, Result], results: Sequence[tuple[int, Result]]
 ) -> Row:
     seed, result = entry
     cost = result.cost

@@ -268,10 +268,7 @@ class _Walk:
         for v, new in self._moves:
             old = self.at[v]
             self.at[v] = new
-            for free, amount in (
-                (self.cpu_free, prices.cpu[v]),
-                (self.mib_free[v], prices.mib[v]),
-            ):
+            for free, amount in ((self.cpu_free, prices.cpu[v]), (self.mib_free[v], prices.mib[v])):
                 free[old] += amount
                 free[new] -= amount
             for used, amount in ((self.load, prices.load[v]), (self.demand, prices.demand[v])):

@@ -11,13 +11,7 @@ from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.placing.footprint import Footprint, llc_domain
 from numaplace.solver.placing.occupancy import Occupancy
-from numaplace.solver.placing.paging import (
-    Home,
-    Pages,
-    choose_devices,
-    copy_choices,
-    fill_pages,
-)
+from numaplace.solver.placing.paging import Home, Pages, choose_devices, copy_choices, fill_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +93,7 @@ def _rivals_caches(state: Occupancy, vm: Vm, host_index: int) -> frozenset[int]:
 
 
 def _cells(
-    state: Occupancy,
-    vm: Vm,
-    homes: Sequence[Home],
-    pages: Pages,
-    pcpus: Sequence[tuple[int, ...]],
+    state: Occupancy, vm: Vm, homes: Sequence[Home], pages: Pages, pcpus: Sequence[tuple[int, ...]]
 ) -> tuple[PlacedCell, ...]:
     block_mib = state.instance.form(vm.name).block_mib
     node_id = state.arrays.node_id

@@ -67,8 +67,7 @@ class CorePool:
         chosen: list[int] = []
         if policy is ThreadPolicy.PREFER:
             order = sorted(
-                range(len(self.cores)),
-                key=lambda c: (self.llc[c] in avoid, not self._single[c], c),
+                range(len(self.cores)), key=lambda c: (self.llc[c] in avoid, not self._single[c], c)
             )
             for core in order:
                 chosen += self._free_threads(core, rows)

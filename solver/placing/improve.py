@@ -47,13 +47,7 @@ WARM, COLD = 0.02, 0.0002
 """Loss that ruin and recreate may add, as a share of the loss, first and last."""
 
 
-def improve(
-    instance: Instance,
-    plan: Plan,
-    *,
-    until: Deadline,
-    seed: int,
-) -> Plan:
+def improve(instance: Instance, plan: Plan, *, until: Deadline, seed: int) -> Plan:
     """Return a plan at least as good as `plan`: value first, then hosts or balance, then loss.
 
     Parameters

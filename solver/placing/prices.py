@@ -18,12 +18,7 @@ from numaplace.models.instance import Between
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode
-from numaplace.solver.placing.cell_offer import (
-    affinity_loss,
-    migration_loss,
-    pair_loss,
-    places_for,
-)
+from numaplace.solver.placing.cell_offer import affinity_loss, migration_loss, pair_loss, places_for
 from numaplace.solver.placing.footprint import Footprint
 from numaplace.solver.placing.occupancy import Occupancy
 
@@ -164,11 +159,9 @@ class MovePrices:
             self.pairs[b].append((a, row))
 
     def _if_met(self, scope: Scope, price: int) -> list[int]:
-        bits = {
-            Scope.HOST: SAME_HOST,
-            Scope.NODE: SAME_NODE,
-            Scope.LLC: SAME_NODE | SAME_LLC,
-        }[scope]
+        bits = {Scope.HOST: SAME_HOST, Scope.NODE: SAME_NODE, Scope.LLC: SAME_NODE | SAME_LLC}[
+            scope
+        ]
         return [price if meet & bits else 0 for _, meet in self.kinds]
 
     def _price_places(self, state: Occupancy, prints: list[Footprint]) -> None:

@@ -179,10 +179,7 @@ solve_best_fit = _rule_solver("best_fit", best_fit, Order.GIVEN)
 """Node that is fullest afterwards."""
 
 solve_xen_4_2: Solver = partial(
-    solve_online,
-    "xen_4_2",
-    rule=first_fit,
-    make_chooser=partial(XenPlacement, release_4_2=True),
+    solve_online, "xen_4_2", rule=first_fit, make_chooser=partial(XenPlacement, release_4_2=True)
 )
 """Automatic placement of Xen 4.2."""
 

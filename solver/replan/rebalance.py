@@ -18,15 +18,7 @@ from typing import cast
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.moves import (
-    CAPACITIES,
-    US_PER_S,
-    Budget,
-    Spent,
-    Step,
-    broken,
-    spent_on,
-)
+from numaplace.models.moves import CAPACITIES, US_PER_S, Budget, Spent, Step, broken, spent_on
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, key_of
 from numaplace.models.verify import violations

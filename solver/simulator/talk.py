@@ -175,10 +175,7 @@ def _dom0(machine: Machine, work: Workload) -> Guest:
     nodes = len(machine.node_mask)
     cpu = GuestCpu(machine.everywhere, machine.everywhere, (1.0 / nodes,) * nodes)
     return Guest(
-        DOM0,
-        (cpu,) * machine.size,
-        utilisation=work.dom0_utilisation,
-        busy_ms=work.dom0_busy_ms,
+        DOM0, (cpu,) * machine.size, utilisation=work.dom0_utilisation, busy_ms=work.dom0_busy_ms
     )
 
 

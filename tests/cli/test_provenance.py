@@ -140,10 +140,7 @@ def test_faults_of_it_are_told(
             "rebalance run.json --budget-mib 64 --budget-moves 1",
             "VMs that run stay placed, copies are at most 64 MiB, moves are at most 1",
         ),
-        (
-            "room run.json vm3",
-            "room is made for 'vm3' by the cheapest moves",
-        ),
+        ("room run.json vm3", "room is made for 'vm3' by the cheapest moves"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["json", "yaml"])

@@ -61,10 +61,7 @@ def test_talk_instances_have_the_loss_stated(count: int) -> None:
     plan = Plan(placements)
     assert len(plan) == count and violations(instance, plan) == []
     cost = evaluate(instance, plan)
-    assert (cost.value_milli, cost.loss_micro) == (
-        entry.known_value_milli,
-        entry.known_loss_micro,
-    )
+    assert (cost.value_milli, cost.loss_micro) == (entry.known_value_milli, entry.known_loss_micro)
 
 
 def test_talk_memory_intensity_matches_the_measurement() -> None:

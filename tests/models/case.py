@@ -70,14 +70,7 @@ def plan(*copies: SharedCopy, **placements: Placement) -> Plan:
     return Plan(placements, copies)
 
 
-def case(
-    rule: Rule,
-    name: str,
-    instance: Instance,
-    good: Plan,
-    bad: Plan,
-    *also: Rule,
-) -> RuleCase:
+def case(rule: Rule, name: str, instance: Instance, good: Plan, bad: Plan, *also: Rule) -> RuleCase:
     return RuleCase(rule, name, instance, good, bad, frozenset(also))
 
 

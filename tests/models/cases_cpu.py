@@ -193,9 +193,7 @@ DEDICATED: list[RuleCase] = [
         Rule.DEDICATED_CPUS,
         "a cell of a split VM on a full node",
         instance(
-            pinned("a", 2, blocks=2, max_cells=2),
-            pinned("b", 1),
-            host=make_host(nodes=3, cores=1),
+            pinned("a", 2, blocks=2, max_cells=2), pinned("b", 1), host=make_host(nodes=3, cores=1)
         ),
         plan(a=on(cell(0, pcpus=(0,)), cell(1, pcpus=(1000,))), b=on(cell(2, pcpus=(2000,)))),
         plan(a=on(cell(0, pcpus=(0,)), cell(1, pcpus=(1000,))), b=on(cell(1, pcpus=(1000,)))),

@@ -10,17 +10,9 @@ from numaplace.tests.models.case import BLOCK, RuleCase, case, cell, instance, o
 
 TWO_HOSTS = (make_host("one", 1), make_host("two", 1))
 EXPLICIT = vm(
-    vcpus=4,
-    blocks=3,
-    guest_numa=GuestNuma.EXPLICIT,
-    cells=(Cell(3, 2 * BLOCK), Cell(1, BLOCK)),
+    vcpus=4, blocks=3, guest_numa=GuestNuma.EXPLICIT, cells=(Cell(3, 2 * BLOCK), Cell(1, BLOCK))
 )
-EQUAL = vm(
-    vcpus=2,
-    blocks=2,
-    guest_numa=GuestNuma.EXPLICIT,
-    cells=(Cell(1, BLOCK), Cell(1, BLOCK)),
-)
+EQUAL = vm(vcpus=2, blocks=2, guest_numa=GuestNuma.EXPLICIT, cells=(Cell(1, BLOCK), Cell(1, BLOCK)))
 SPLIT = vm(vcpus=4, blocks=4, max_cells=2)
 
 CASES: list[RuleCase] = [

@@ -59,9 +59,6 @@ def test_a_fleet_has_pcpus() -> None:
 def test_what_fits_no_node_is_split() -> None:
     fleet = Fleet(((small_host("a", (4, 4), (1024, 4096)), 1),))
     trace = make_trace(
-        tuple("abcd"),
-        vcpus=[4, 5, 1, 2],
-        memory_mib=[4096, 512, 5000, 5000],
-        start_ms=[0, 0, 0, 0],
+        tuple("abcd"), vcpus=[4, 5, 1, 2], memory_mib=[4096, 512, 5000, 5000], start_ms=[0, 0, 0, 0]
     )
     assert split_to_fit(trace, fleet).cells.tolist() == [1, 2, 1, 2]

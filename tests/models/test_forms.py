@@ -125,11 +125,7 @@ def test_a_given_block_is_rounded_up_to() -> None:
 def test_max_cells_gives_all_counts_up_to_it() -> None:
     """Even cuts, the rest to the first cells; never more than vCPUs or blocks."""
     vm = Vm("a", 5, 4096, block_mib=1024, max_cells=3)
-    assert cells(vm) == [
-        [(5, 4)],
-        [(3, 2), (2, 2)],
-        [(2, 2), (2, 1), (1, 1)],
-    ]
+    assert cells(vm) == [[(5, 4)], [(3, 2), (2, 2)], [(2, 2), (2, 1), (1, 1)]]
     assert form(vm).max_cells == 3
     assert len(cells(replace(vm, vcpus=2))) == 2
     assert len(cells(replace(vm, block_mib=4096))) == 1

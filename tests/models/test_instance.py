@@ -51,14 +51,8 @@ ERRORS: list[tuple[Build, str]] = [
         lambda: make(A, togethers=(Together(("a", "z")),)),
         "together of 'a, z': vms: VM 'z' does not exist",
     ),
-    (
-        lambda: make(A, aparts=(Apart(("a", "z")),)),
-        "apart of 'a, z': vms: VM 'z' does not exist",
-    ),
-    (
-        lambda: make(A, sharing=(group("a", "z"),)),
-        "sharing group 'g': vms: VM 'z' does not exist",
-    ),
+    (lambda: make(A, aparts=(Apart(("a", "z")),)), "apart of 'a, z': vms: VM 'z' does not exist"),
+    (lambda: make(A, sharing=(group("a", "z"),)), "sharing group 'g': vms: VM 'z' does not exist"),
     (
         lambda: make(A, B, C, sharing=(group("a", "b"), group("b", "c"))),
         "instance: sharing groups: 'g' occurs twice",
@@ -81,9 +75,7 @@ ERRORS: list[tuple[Build, str]] = [
     ),
     (
         lambda: make(
-            A,
-            replace(B, guest_numa=GuestNuma.EXPLICIT, cells=CELLS),
-            sharing=(group("a", "b"),),
+            A, replace(B, guest_numa=GuestNuma.EXPLICIT, cells=CELLS), sharing=(group("a", "b"),)
         ),
         "sharing group 'g': vms: VM 'b' has explicit guest NUMA cells",
     ),

@@ -42,10 +42,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: host(nodes=()), "host 'h': number of nodes: 0 is below 1"),
     (lambda: host(nodes=(NODE, NODE)), "host 'h': nodes: 0 occurs twice"),
     (lambda: host(nodes=GAPS[::-1]), "host 'h': nodes: must be in ascending order of id"),
-    (
-        lambda: host(nodes=(NODE, NumaNode(1, (PCpu(0, 1),)))),
-        "host 'h': pcpus: 0 occurs twice",
-    ),
+    (lambda: host(nodes=(NODE, NumaNode(1, (PCpu(0, 1),)))), "host 'h': pcpus: 0 occurs twice"),
     (
         lambda: host(nodes=(NODE, NumaNode(1, (PCpu(1, 0),)))),
         "host 'h': pcpus: core 0 lies on nodes 0 and 1",
@@ -70,10 +67,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
         lambda: host(distances=((10.0, 20.0, 20.0),) * 3),
         "host 'h': distances: node 2 is 20 from itself, must be 10",
     ),
-    (
-        lambda: host(latency_ns=((float("nan"),) * 3,) * 3),
-        "host 'h': latency_ns: must be finite",
-    ),
+    (lambda: host(latency_ns=((float("nan"),) * 3,) * 3), "host 'h': latency_ns: must be finite"),
     (
         lambda: host(bandwidth_mbps=((-1.0,) * 3,) * 3),
         "host 'h': bandwidth_mbps: -1.0 is outside 0",

@@ -28,11 +28,7 @@ def _check_exact(instance: Instance, best: OracleResult | None, result: Result) 
     assert result.plan is not None
     assert result.cost is not None
     assert violations(instance, result.plan) == []
-    found = (
-        result.cost.value_milli,
-        between_of(instance, result.cost),
-        result.cost.loss_micro,
-    )
+    found = (result.cost.value_milli, between_of(instance, result.cost), result.cost.loss_micro)
     assert found == (best.value_milli, best.between, best.loss_micro)
     assert all(stage.proven for stage in result.stages)
 

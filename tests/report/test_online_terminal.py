@@ -38,12 +38,8 @@ def _cells(text: str, policy: str) -> list[list[str]]:
 def test_cells_of_a_comparison() -> None:
     text = printed(*comparison_views(comparison()))
     assert "Load 0.9: 3 windows, 30 VMs in all" in text
-    assert _cells(text, "greedy_life") == [
-        ["0.50", "0.50", "0.90", "10.00", "6/33", "2", "20/92"],
-    ]
-    assert _cells(text, "first_fit") == [
-        ["5.00", "5.00", "9.00", "35.00", "6/27", "1", "20/92"],
-    ]
+    assert _cells(text, "greedy_life") == [["0.50", "0.50", "0.90", "10.00", "6/33", "2", "20/92"]]
+    assert _cells(text, "first_fit") == [["5.00", "5.00", "9.00", "35.00", "6/27", "1", "20/92"]]
     assert text.index("greedy_life") < text.index("first_fit")
     flat = " ".join(text.split())
     assert "optimum proven: value 2/3 windows, prefix 2/2;" in flat

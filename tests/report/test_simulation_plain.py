@@ -11,13 +11,7 @@ from numaplace.report.tables.simulations import OUTCOME, POINT, SIMULATION, TALK
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.ranks import spearman
 from numaplace.solver.simulator.runs import Repeated, RunOptions
-from numaplace.tests.report.simulation_samples import (
-    S,
-    experiment,
-    instance,
-    outcome,
-    repeated,
-)
+from numaplace.tests.report.simulation_samples import S, experiment, instance, outcome, repeated
 
 
 def test_an_outcome_has_all_its_counters() -> None:

@@ -55,9 +55,7 @@ def test_parameters_start_their_clock_once() -> None:
     assert begun.until.should_stop is params.should_stop
 
 
-def test_a_command_counts_from_the_start_of_its_process(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_command_counts_from_the_start_of_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Imports and reading are part of the time; in a library the clock starts with the call."""
     clock = CommandClock()
     assert 4 < clock.deadline(5).left_s <= 5

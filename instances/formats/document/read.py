@@ -11,12 +11,7 @@ from typing import Any, TypeVar
 
 from numaplace.instances.formats.document.faults import Source, brief, in_words
 from numaplace.instances.formats.document.json_text import Path
-from numaplace.instances.formats.document.short import (
-    document_fields,
-    make,
-    place_of,
-    raw_thing,
-)
+from numaplace.instances.formats.document.short import document_fields, make, place_of, raw_thing
 from numaplace.models.errors import InputError
 from numaplace.models.fields import NO_DEFAULT, Size, Value, check_text, listed
 from numaplace.models.instance import Instance

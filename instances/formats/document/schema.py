@@ -7,11 +7,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from numaplace.instances.formats.document.plain import plain
-from numaplace.instances.formats.document.short import (
-    INSTANCE_FORMAT,
-    PLAN_FORMAT,
-    document_fields,
-)
+from numaplace.instances.formats.document.short import INSTANCE_FORMAT, PLAN_FORMAT, document_fields
 from numaplace.models.errors import InputError
 from numaplace.models.fields import NO_DEFAULT, Value
 from numaplace.models.instance import Instance

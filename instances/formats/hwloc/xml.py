@@ -17,12 +17,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.hwloc.objects import (
-    HwlocObjects,
-    HwlocUnit,
-    find_objects,
-    mask_of,
-)
+from numaplace.instances.formats.hwloc.objects import HwlocObjects, HwlocUnit, find_objects, mask_of
 from numaplace.instances.formats.hwloc.pci import Pci, fold_virtual
 from numaplace.instances.formats.hwloc.values import NodeIndex, read_distances, read_memattrs
 from numaplace.instances.hostmemory import HostReading
@@ -36,13 +31,7 @@ from numaplace.instances.hostparts import (
 )
 from numaplace.instances.ranges import format_ids, ids_of
 from numaplace.instances.reading import naming_file
-from numaplace.instances.xmlfile import (
-    at_element,
-    attribute,
-    error_at,
-    parse_xml,
-    whole_attribute,
-)
+from numaplace.instances.xmlfile import at_element, attribute, error_at, parse_xml, whole_attribute
 from numaplace.models.topology import MIB_MAX, Device, NumaNode, PCpu
 
 _BYTES_MAX = MIB_MAX * 2**20

@@ -9,13 +9,7 @@ from numaplace.instances.formats.guest import missing_vcpus
 from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes, to_mib
 from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
 from numaplace.instances.ranges import format_ids, parse_ids
-from numaplace.instances.xmlfile import (
-    attribute,
-    child,
-    error_at,
-    place_of,
-    whole_attribute,
-)
+from numaplace.instances.xmlfile import attribute, child, error_at, place_of, whole_attribute
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CELLS_MAX, VCPUS_MAX, Cell, MemoryMode
 
@@ -82,11 +76,7 @@ def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tup
 
 
 def placed_cells(
-    name: str,
-    domain: Element,
-    cells: tuple[GuestCell, ...],
-    memory: int | None,
-    notes: list[str],
+    name: str, domain: Element, cells: tuple[GuestCell, ...], memory: int | None, notes: list[str]
 ) -> tuple[tuple[Cell, ...], int]:
     """Return cells with memory devices (DIMMs) added to theirs, and the domain's memory in bytes.
 

@@ -110,12 +110,7 @@ def _new_cells(placed: PlacedVm) -> tuple[NewElement, ...]:
     return tuple(
         NewElement(
             "cell",
-            {
-                "id": number,
-                "cpus": format_ids(cell.vcpus),
-                "memory": cell.size_mib,
-                "unit": "MiB",
-            },
+            {"id": number, "cpus": format_ids(cell.vcpus), "memory": cell.size_mib, "unit": "MiB"},
             children=(_siblings(distances[number]),) if len(distances) > 1 else (),
         )
         for number, cell in enumerate(placed.cells)

@@ -126,10 +126,7 @@ def _form(header: Sequence[str], found: Mapping[str, list[int]], stated: Mapping
 
 
 def _wanted(
-    header: Sequence[str],
-    form: Form,
-    found: Mapping[str, list[int]],
-    stated: Mapping[str, str],
+    header: Sequence[str], form: Form, found: Mapping[str, list[int]], stated: Mapping[str, str]
 ) -> list[str]:
     """Fields that are read: those of the form, one of each pair that excludes itself, and more."""
     others = _EVENT if form is Form.LIFETIMES else _LIFE

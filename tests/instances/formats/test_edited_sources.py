@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 from numaplace.instances.applying import apply_plan
 from numaplace.instances.formats.registry import VM_FORMATS
 from numaplace.models.errors import InputError
-from numaplace.tests.instances.formats import (
-    test_write_libvirt,
-    test_write_proxmox,
-    test_write_xl,
-)
+from numaplace.tests.instances.formats import test_write_libvirt, test_write_proxmox, test_write_xl
 from numaplace.tests.instances.formats.plans import host, planned, saved
 
 XL_PLAN = planned((test_write_xl.DB, test_write_xl.DB_PLACED))
@@ -25,12 +21,7 @@ PROXMOX_SOURCE = test_write_proxmox.SOURCE.replace("cpus=2-3,", "cpus=2,").repla
     "cpus=4,memory=512", "cpus=3,memory=512"
 )
 CASES = {
-    "libvirt-domain": (
-        "libvirt",
-        test_write_libvirt.SOURCE,
-        test_write_libvirt.two(),
-        "big",
-    ),
+    "libvirt-domain": ("libvirt", test_write_libvirt.SOURCE, test_write_libvirt.two(), "big"),
     "xl-cfg": ("xl", test_write_xl.SOURCE, XL_PLAN, "db"),
     "proxmox": ("proxmox", PROXMOX_SOURCE, PROXMOX_PLAN, "db"),
 }

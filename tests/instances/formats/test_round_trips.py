@@ -118,10 +118,7 @@ def check_xl(instance: Instance, plan: Plan, folder: Path) -> int:
                 assert [cell.memory_mib[0][0] for cell in read.cells] == homes
             again = xl_cfg.read_vms(path, placed.host).item[0]
             assert (again.name, again.vcpus) == (vm.name, vm.vcpus)
-            assert (again.memory_mib, again.memory_least_mib) == (
-                vm.memory_mib,
-                placed.target_mib,
-            )
+            assert (again.memory_mib, again.memory_least_mib) == (vm.memory_mib, placed.target_mib)
             assert len(again.cells) == (len(placed.cells) if placed.shows_cells else 0)
     return len(plan)
 

@@ -79,9 +79,7 @@ BIG = Vm(
 )
 SMALL = Vm("small", 2, 1024)
 BIG_PLACED = on(
-    cell(3, 1, 1024, 14),
-    cell(2, 3, 2048, 8, 10, 9),
-    devices=(TakenDevice("nic", "0000:5e:00.0"),),
+    cell(3, 1, 1024, 14), cell(2, 3, 2048, 8, 10, 9), devices=(TakenDevice("nic", "0000:5e:00.0"),)
 )
 SMALL_PLACED = on(cell(2, 1, 512), cell(3, 1, 512))
 

@@ -108,11 +108,7 @@ def test_functions_of_a_device_are_told() -> None:
 def test_main_node() -> None:
     """Where most pages are, at home if that is as many."""
     vm = Vm("web", 1, 1024)
-    for memory, node in (
-        (((1, 512), (2, 512)), 2),
-        (((1, 768), (2, 256)), 1),
-        (((3, 1024),), 3),
-    ):
+    for memory, node in ((((1, 512), (2, 512)), 2), (((1, 768), (2, 256)), 1), (((3, 1024),), 3)):
         instance, plan = planned((vm, on(PlacedCell(2, 1, memory))))
         assert placed_vm(instance, plan, vm).cells[0].main_node == node
 

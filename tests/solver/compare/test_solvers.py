@@ -72,10 +72,7 @@ def test_gap_is_to_the_best_bound_of_all() -> None:
 
 def test_a_bound_counts_only_for_plans_of_that_value() -> None:
     """A plan of less value may lose less: the loss bound says nothing, its value has the gap."""
-    results = [
-        (0, _result("poor", 2000, 10, None, None)),
-        (0, _result("best", 4000, 50, 4000, 50)),
-    ]
+    results = [(0, _result("poor", 2000, 10, None, None)), (0, _result("best", 4000, 50, 4000, 50))]
     poor, best = rows_of("x", INSTANCE, results)
     assert (poor.gaps[Stage.VALUE], poor.gaps[Stage.LOSS]) == (0.5, None)
     assert (poor.gap, best.gap) == ((Stage.VALUE, 0.5), (Stage.LOSS, 0.0))

@@ -26,9 +26,7 @@ def test_whole_cores_and_threads_are_disjoint() -> None:
     (group,) = core_groups(make_node(0, cores=4, threads=2), by_llc=False)
     whole, single = _vm("a", ThreadPolicy.ISOLATE), _vm("b", ThreadPolicy.PREFER)
     given = pin_group(
-        make_instance(whole, single),
-        group,
-        [PinRequest("a", whole, 2), PinRequest("b", single, 4)],
+        make_instance(whole, single), group, [PinRequest("a", whole, 2), PinRequest("b", single, 4)]
     )
     assert sorted(map(len, given["a"])) == [2, 2]
     used = [pcpu for units in given.values() for unit in units for pcpu in unit]
@@ -40,9 +38,7 @@ def test_pcpus_are_reused_over_time() -> None:
     (group,) = core_groups(make_node(0, cores=2), by_llc=False)
     first, second = _vm("a", ThreadPolicy.PREFER, 0, 5), _vm("b", ThreadPolicy.PREFER, 5, 9)
     given = pin_group(
-        make_instance(first, second),
-        group,
-        [PinRequest("a", first, 2), PinRequest("b", second, 2)],
+        make_instance(first, second), group, [PinRequest("a", first, 2), PinRequest("b", second, 2)]
     )
     assert given["a"] == given["b"]
 

@@ -11,11 +11,7 @@ from numaplace.models.units import PageSize
 from numaplace.models.verify import violations
 from numaplace.models.vm import CpuPolicy, DeviceRequest, MemoryMode, ThreadPolicy, Vm
 from numaplace.solver.params import SolveParams
-from numaplace.solver.placing.solver import (
-    GREEDY_SOLVERS,
-    solve_greedy,
-    solve_greedy_sorted,
-)
+from numaplace.solver.placing.solver import GREEDY_SOLVERS, solve_greedy, solve_greedy_sorted
 from numaplace.tests.strategies import random_small_instance
 
 PARAMS = SolveParams()

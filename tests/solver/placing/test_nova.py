@@ -4,14 +4,7 @@ from itertools import permutations
 
 from numaplace.models.instance import Instance
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
-from numaplace.models.vm import (
-    Cell,
-    CpuPolicy,
-    DevicePolicy,
-    DeviceRequest,
-    GuestNuma,
-    Vm,
-)
+from numaplace.models.vm import Cell, CpuPolicy, DevicePolicy, DeviceRequest, GuestNuma, Vm
 from numaplace.solver.placing.nova import NovaPlacement
 from numaplace.solver.placing.placer import Placer
 

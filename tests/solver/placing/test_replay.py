@@ -123,10 +123,7 @@ def test_an_offer_tells_what_the_cost_would_rise_by(
 def test_rejects_for_want_of_room_and_in_spite_of_it() -> None:
     fleet = Fleet(((small_host("h", (2, 2), (1024, 1024)), 1),))
     trace = make_trace(
-        ("a", "b", "wide", "huge"),
-        vcpus=[1, 1, 2, 3],
-        memory_mib=[128] * 4,
-        start_ms=[0, 0, 1, 1],
+        ("a", "b", "wide", "huge"), vcpus=[1, 1, 2, 3], memory_mib=[128] * 4, start_ms=[0, 0, 1, 1]
     )
     spread = replay(trace, fleet, lambda offer: offer.runnable)
     assert spread.slots.tolist() == [0, 1, REJECTED, REJECTED]

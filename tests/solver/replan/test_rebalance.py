@@ -16,14 +16,7 @@ from numaplace.instances.catalog import load_catalog
 from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.moves import (
-    Budget,
-    Spent,
-    StepKind,
-    Transition,
-    spent_on,
-    steps_between,
-)
+from numaplace.models.moves import Budget, Spent, StepKind, Transition, spent_on, steps_between
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.prices import Prices
 from numaplace.models.relations import Cooperation

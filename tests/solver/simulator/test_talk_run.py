@@ -124,13 +124,7 @@ def test_repetitions_have_consecutive_seeds(talk_4: Instance) -> None:
         told = {vm.name: SimulatedAffinity.SOFT for vm in talk_4.vms}
         hypervisor = Hypervisor(options.release)
         assert run == simulate_plan(
-            talk_4,
-            plan,
-            0.5,
-            affinity=told,
-            hypervisor=hypervisor,
-            seed=2 + number,
-            warm_up_s=0.2,
+            talk_4, plan, 0.5, affinity=told, hypervisor=hypervisor, seed=2 + number, warm_up_s=0.2
         )
 
 
