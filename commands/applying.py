@@ -46,8 +46,8 @@ def apply(
     The plan must obey every rule. Remarks say what the format cannot express.
     """
     from numaplace.instances import applying
+    from numaplace.instances.import_source import source_files
     from numaplace.instances.lookup import find_instance
-    from numaplace.instances.sources import source_files
 
     problem = find_instance(instance)
     checked = obeying(problem, plan)

@@ -39,7 +39,7 @@ def provenance(
 
     `given` is the instance that the user named, `within` what the solver was held to beside it.
     """
-    from numaplace.instances.formats.document.provenance import instance_digest
+    from numaplace.instances.formats.document.plain import instance_digest
 
     if result.plan is None:
         return None
@@ -62,7 +62,7 @@ def result_told(
     instance: Instance, plan: Plan, told: Provenance | None, file: Path
 ) -> Result | None:
     """Return the result that a plan's file tells; a remark says if it no longer holds."""
-    from numaplace.instances.formats.document.provenance import instance_digest
+    from numaplace.instances.formats.document.plain import instance_digest
     from numaplace.solver import provenance
 
     if told is None:

@@ -12,9 +12,9 @@ from numaplace.instances.files import STDIN, read_text
 from numaplace.instances.formats.format import AffinityKind, AppliedFile, Format
 from numaplace.instances.formats.placed import placed_vm
 from numaplace.instances.formats.registry import WRITTEN_FORMATS, holds_vms, named
+from numaplace.instances.import_source import source_files
 from numaplace.instances.lookup import check_writable, make_folder
 from numaplace.instances.reading import Reading, shown, together
-from numaplace.instances.sources import source_files
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan

@@ -13,7 +13,7 @@ from numaplace.instances.files import STDIN
 from numaplace.instances.formats.document.records import NUMAPLACE
 from numaplace.instances.formats.registry import holds_vms, host_format, vm_format
 from numaplace.instances.hostmemory import as_asked
-from numaplace.instances.import_source import ImportSource
+from numaplace.instances.import_source import ImportSource, source_files
 from numaplace.instances.names import Names, SameNames
 from numaplace.instances.present import (
     Origin,
@@ -23,7 +23,6 @@ from numaplace.instances.present import (
     with_domains,
 )
 from numaplace.instances.reading import Reading, located, together
-from numaplace.instances.sources import source_files
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import Instance
 from numaplace.models.topology import HOSTS_MAX, MIB_MAX, Host, NumaNode

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from numaplace.instances.formats.format import Format
-from numaplace.instances.formats.found import Found
-from numaplace.instances.formats.placement import placement_of
+from numaplace.instances.formats.found import Found, placement_of
 from numaplace.instances.formats.xen.records import XL_CFG
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance

@@ -1,14 +1,37 @@
-"""What configurations of VMs have in common: vCPUs of guest cells, whole pages, ballooning."""
+"""What configurations of VMs have in common: guest cells, whole pages, ballooning, bindings, pins.
+
+A `Vm` has one memory mode and one set of memory nodes; libvirt's ``memnode`` and Proxmox's
+``numaN`` bind each cell by itself. Hypervisors pin to pCPUs; a `Vm` knows nodes: a set of pCPUs
+becomes the set of nodes they lie on, for which the host must be known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from numaplace.instances.formats.memory_binding import UNBOUND, Binding
+from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.reading import shown
 from numaplace.models.errors import InputError
+from numaplace.models.topology import Host
 from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import Cell, DeviceRequest, GuestNuma, MemoryMode, Vm
+
+_SHOWN_MAX = 4
+_STRICTEST = (MemoryMode.STRICT, MemoryMode.PREFERRED, MemoryMode.INTERLEAVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Memory mode, and the nodes it speaks of (None: not said)."""
+
+    mode: MemoryMode = MemoryMode.PREFERRED
+    nodes: frozenset[int] | None = None
+
+
+UNBOUND = Binding()
+"""Memory near its vCPUs if it fits, else anywhere."""
 
 
 def guest_vm(
@@ -108,3 +131,103 @@ def balloon_floor(
             f"{page_size}"
         )
     return floor if floor < memory_mib else None
+
+
+def join_bindings(name: str, cells: Sequence[Binding | None], notes: list[str]) -> Binding:
+    """Return one binding for the VM `name` whose cells are bound as given (None: unbound).
+
+    All nodes together, in the strictest mode; if some cells are bound and others are not, none
+    is kept. Whatever is lost is noted.
+    """
+    bound = [cell for cell in cells if cell is not None]
+    if not bound:
+        return UNBOUND
+    if len(bound) < len(cells):
+        notes.append(
+            f"VM {name!r}: only {len(bound)} of its {len(cells)} guest NUMA cells bind their "
+            "memory to host nodes; left out, as this cannot be said for single cells"
+        )
+        return UNBOUND
+    if len(set(bound)) == 1:
+        return bound[0]
+    mode = min((cell.mode for cell in bound), key=_STRICTEST.index)
+    nodes: frozenset[int] | None = None
+    if all(cell.nodes is not None for cell in bound):
+        nodes = frozenset[int]().union(*(cell.nodes or frozenset() for cell in bound))
+    shown = "any node" if nodes is None else f"nodes {format_ids(nodes)}"
+    notes.append(
+        f"VM {name!r}: its guest NUMA cells bind their memory differently; taken together as mode "
+        f"{mode} on {shown}"
+    )
+    return Binding(mode, nodes)
+
+
+def resolve_pins(
+    vm: Vm,
+    pcpus: frozenset[int] | None,
+    host: Host | None,
+    notes: list[str],
+    field: str = "hard_nodes",
+) -> Vm:
+    """Return `vm` with pCPUs that its vCPUs must (or should) run on as the nodes of `field`.
+
+    A set that covers every node of the host wholly restricts nothing and becomes None. Without
+    a host the pins are left out, for its caller to tell; None is any pCPU.
+
+    Raises
+    ------
+    InputError
+        If `host` has none of the pCPUs.
+    """
+    if pcpus is None or host is None:
+        return vm
+    given: dict[str, Any] = {field: _nodes(vm, field, pcpus, host, notes)}
+    return replace(vm, **given)
+
+
+def _nodes(
+    vm: Vm, field: str, pcpus: frozenset[int], host: Host, notes: list[str]
+) -> frozenset[int] | None:
+    has = {node.id: frozenset(pcpu.id for pcpu in node.pcpus) for node in host.nodes if node.pcpus}
+    nodes = frozenset(node for node, own in has.items() if own & pcpus)
+    if not nodes:
+        reason = f"host {host.name!r} has none of the pCPUs {format_ids(pcpus)}"
+        raise InputError(f"VM {vm.name!r}", field, reason)
+    missing = pcpus - frozenset[int]().union(*has.values())
+    if missing:
+        notes.append(
+            f"VM {vm.name!r}: pCPUs {format_ids(missing)} it is pinned to are not on host "
+            f"{host.name!r}"
+        )
+    partly = frozenset(node for node in nodes if not has[node] <= pcpus)
+    if partly:
+        notes.append(
+            f"VM {vm.name!r}: its pCPUs {format_ids(pcpus)} are only a part of node(s) "
+            f"{format_ids(partly)}; whole nodes were taken"
+        )
+    return None if nodes == has.keys() and not partly else nodes
+
+
+def changed_pins(thing: str, was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:
+    """Return a remark on what of a source was pinned by hand and is something else now.
+
+    Parameters
+    ----------
+    thing
+        The VM.
+    was
+        What is pinned, the text the source has for it (None: nothing), and the new one.
+    """
+    changes = [f"{what} from {a} to {b}" for what, a, b in was if a and not _same(a, b)]
+    return (f"{thing}: pinned by hand, changed: {shown(changes, _SHOWN_MAX)}",) if changes else ()
+
+
+def _same(old: str, new: str) -> bool:
+    """Whether two texts mean the same: lists of ids, or words."""
+    if old == new:
+        return True
+    try:
+        old_ids, new_ids = (parse_ids(text, thing="pins", field="") for text in (old, new))
+    except InputError:
+        return False
+    return old_ids == new_ids

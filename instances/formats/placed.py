@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from numaplace.instances.formats.memory_binding import Binding
-from numaplace.instances.pci_address import parse_pci_address
+from numaplace.instances.formats.guest import Binding
+from numaplace.instances.pci import parse_pci_address
 from numaplace.instances.ranges import format_ids
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance

@@ -11,7 +11,7 @@ import pytest
 
 from numaplace import __version__
 from numaplace.instances.formats.document.io import read_instance, read_plan, read_told_plan
-from numaplace.instances.formats.document.provenance import instance_digest
+from numaplace.instances.formats.document.plain import instance_digest
 from numaplace.tests.cli.conftest import Run, document
 
 GIANT = {"name": "giant", "vcpus": 64, "memory_mib": 1024}

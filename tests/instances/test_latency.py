@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from numaplace.instances.latency import complete_latency
+from numaplace.instances.hostparts import complete_latency
 from numaplace.models.topology import NumaNode, PCpu
 
 DISTANCES = ((10, 21, 17, 28), (21, 10, 28, 17), (17, 28, 10, 28), (28, 17, 28, 10))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from numaplace.instances.pci_address import parse_pci_address, parse_pci_functions, pci_address
+from numaplace.instances.pci import parse_pci_address, parse_pci_functions, pci_address
 from numaplace.models.errors import InputError
 
 

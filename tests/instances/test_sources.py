@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.import_source import ImportSource, parse_source, vm_sources
+from numaplace.instances.import_source import ImportSource, parse_source, source_files, vm_sources
 from numaplace.instances.importer import import_instance
-from numaplace.instances.sources import source_files
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.test_importer import NUMACTL
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from numaplace.instances.files import read_text, write_text
-from numaplace.instances.formats.document.faults import Source
 from numaplace.instances.formats.document.json_text import dump_json, json_line, parse_json
 from numaplace.instances.formats.document.plain import instance_to_dict, plain, plan_to_dict
-from numaplace.instances.formats.document.read import read_document
+from numaplace.instances.formats.document.read import Source, read_document
 from numaplace.instances.formats.document.short import INSTANCE_FORMAT, PLAN_FORMAT
 from numaplace.instances.formats.document.yaml_text import dump_yaml, parse_yaml, yaml_line
 from numaplace.models.errors import InputError

@@ -6,8 +6,10 @@ the short form where it says the same: a file holds what a person would have wri
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -117,3 +119,10 @@ def _counted(node: NumaNode) -> Cores:
     llcs = {pcpu.llc for pcpu in node.pcpus}
     shared = None if None in llcs else -(-node.cores // len(llcs))
     return Cores(node.cores, min(8, node.threads // node.cores), shared)
+
+
+def instance_digest(instance: Instance) -> str:
+    """Return the SHA-256 of an instance's canonical JSON; name and comment do not count."""
+    document = instance_to_dict(replace(instance, name="", comment=""))
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -17,8 +17,14 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.hwloc.objects import HwlocObjects, HwlocUnit, find_objects, mask_of
-from numaplace.instances.formats.hwloc.pci import Pci, fold_virtual
+from numaplace.instances.formats.hwloc.objects import (
+    HwlocObjects,
+    HwlocUnit,
+    Pci,
+    find_objects,
+    fold_virtual,
+    mask_of,
+)
 from numaplace.instances.formats.hwloc.values import NodeIndex, read_distances, read_memattrs
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (

@@ -32,7 +32,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.guest import guest_vm, note_plugged
+from numaplace.instances.formats.guest import guest_vm, note_plugged, resolve_pins
 from numaplace.instances.formats.libvirt.numa import (
     guest_cells,
     memory_binding,
@@ -41,9 +41,8 @@ from numaplace.instances.formats.libvirt.numa import (
     placed_cells,
 )
 from numaplace.instances.formats.libvirt.size import KIB, MIB, text_bytes, to_mib
-from numaplace.instances.formats.pins import resolve_pins
 from numaplace.instances.formats.xen.c_number import parse_c_whole
-from numaplace.instances.pci_address import pci_address
+from numaplace.instances.pci import pci_address
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.xmlfile import (
     at_element,

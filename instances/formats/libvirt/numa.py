@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
-from numaplace.instances.formats.guest import missing_vcpus
+from numaplace.instances.formats.guest import UNBOUND, Binding, join_bindings, missing_vcpus
 from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes, to_mib
-from numaplace.instances.formats.memory_binding import UNBOUND, Binding, join_bindings
 from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.xmlfile import attribute, child, error_at, place_of, whole_attribute
 from numaplace.models.units import PageSize

@@ -20,6 +20,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape
 
 from numaplace.instances.formats.format import AffinityKind, VmPart
+from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.libvirt.domain import WRAPPER, in_one
 from numaplace.instances.formats.libvirt.size import KIB, MIB, to_mib
 from numaplace.instances.formats.libvirt.write_numa import (
@@ -27,11 +28,10 @@ from numaplace.instances.formats.libvirt.write_numa import (
     apply_memory_binding,
     span_bytes,
 )
-from numaplace.instances.formats.pins import changed_pins
 from numaplace.instances.formats.placed import PlacedVm
 from numaplace.instances.formats.write_placed import PAGE_KIB, exchanged_devices, other_pcpus
 from numaplace.instances.formats.xen.c_number import parse_c_whole
-from numaplace.instances.pci_address import pci_address
+from numaplace.instances.pci import pci_address
 from numaplace.instances.ranges import format_ids, parse_ids
 from numaplace.instances.reading import Reading
 from numaplace.instances.xmlspans import NewElement, Span, XmlText

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
+from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.libvirt.size import MIB, size_bytes
-from numaplace.instances.formats.pins import changed_pins
 from numaplace.instances.formats.placed import PlacedVm
 from numaplace.instances.formats.write_placed import amounts_note, guest_distances
 from numaplace.instances.ranges import format_ids, parse_ids

@@ -17,20 +17,18 @@ from pathlib import Path
 
 from numaplace.instances.files import STDIN
 from numaplace.instances.filetree import Archive, Below, FileTree, Folder
-from numaplace.instances.formats.linux.sysfs_node import (
+from numaplace.instances.formats.linux.sysfs_parts import (
     NODE,
+    numbered,
     read_access,
+    read_devices,
     read_distances,
     read_free,
     read_gpu_nodes,
-    read_memory_mib,
-    read_node,
-)
-from numaplace.instances.formats.linux.sysfs_pci import read_devices
-from numaplace.instances.formats.linux.sysfs_text import (
-    numbered,
     read_list,
     read_list_or_mask,
+    read_memory_mib,
+    read_node,
     read_whole,
 )
 from numaplace.instances.hostmemory import HostReading

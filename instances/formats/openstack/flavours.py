@@ -35,8 +35,7 @@ from pathlib import Path
 from numaplace.instances.files import read_text
 from numaplace.instances.formats.document.json_text import json_line, parse_json
 from numaplace.instances.formats.document.yaml_text import parse_yaml, yaml_line
-from numaplace.instances.formats.guest import guest_vm
-from numaplace.instances.formats.memory_binding import UNBOUND, Binding
+from numaplace.instances.formats.guest import UNBOUND, Binding, guest_vm
 from numaplace.instances.formats.openstack.nova_specs import (
     Specs,
     cpu_policies,

@@ -26,12 +26,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from numaplace.instances.formats.guest import guest_vm, note_plugged
-from numaplace.instances.formats.memory_binding import join_bindings
-from numaplace.instances.formats.pins import resolve_pins
+from numaplace.instances.formats.guest import guest_vm, join_bindings, note_plugged, resolve_pins
 from numaplace.instances.formats.proxmox.conf_text import Conf, read_conf
 from numaplace.instances.formats.proxmox.numa import ConfCell, guest_cells
-from numaplace.instances.pci_address import one_function
+from numaplace.instances.pci import one_function
 from numaplace.instances.ranges import parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import check_int

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from numaplace.instances.formats.guest import missing_vcpus
-from numaplace.instances.formats.memory_binding import Binding
+from numaplace.instances.formats.guest import Binding, missing_vcpus
 from numaplace.instances.formats.proxmox.conf_text import Conf
 from numaplace.instances.ranges import format_ids, parse_whole
 from numaplace.instances.reading import located

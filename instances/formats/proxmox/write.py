@@ -20,11 +20,11 @@ import re
 from collections.abc import Iterable
 
 from numaplace.instances.formats.format import AffinityKind
-from numaplace.instances.formats.pins import changed_pins
+from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.placed import NumberedCell, PlacedVm
 from numaplace.instances.formats.proxmox.numa import NUMA_MAX, POLICIES
 from numaplace.instances.formats.write_placed import amounts_note, exchanged_devices
-from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.pci import parse_pci_functions
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
 from numaplace.models.units import PageSize

@@ -19,14 +19,14 @@ since 4.12 ``cpus`` alone does not say so: automatic placement then chooses node
 from __future__ import annotations
 
 from numaplace.instances.formats.format import AffinityKind
-from numaplace.instances.formats.pins import changed_pins
+from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.placed import PlacedVm
 from numaplace.instances.formats.write_placed import exchanged_devices, guest_distances, node_sums
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.write_text import XlText
 from numaplace.instances.formats.xen.xl_cfg import bdf_of
 from numaplace.instances.formats.xen.xl_text import XlValue
-from numaplace.instances.pci_address import parse_pci_functions
+from numaplace.instances.pci import parse_pci_functions
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
 from numaplace.models.topology import MIB_MAX

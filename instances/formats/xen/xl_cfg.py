@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from numaplace.instances.files import STDIN, read_text
-from numaplace.instances.formats.guest import guest_vm, note_plugged
-from numaplace.instances.formats.pins import resolve_pins
+from numaplace.instances.formats.guest import guest_vm, note_plugged, resolve_pins
 from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.xl_cpus import (
     Affinity,
@@ -40,7 +39,7 @@ from numaplace.instances.formats.xen.xl_cpus import (
 )
 from numaplace.instances.formats.xen.xl_text import XlSetting, XlValue, parse_xl_text
 from numaplace.instances.formats.xen.xl_vnuma import VirtualNode, parse_vnuma
-from numaplace.instances.pci_address import one_function
+from numaplace.instances.pci import one_function
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError

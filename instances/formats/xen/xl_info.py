@@ -17,7 +17,7 @@ from pathlib import Path
 from numaplace.instances.files import read_text
 from numaplace.instances.hostmemory import Free, HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
-from numaplace.instances.pci_address import parse_pci_address
+from numaplace.instances.pci import parse_pci_address
 from numaplace.instances.ranges import format_ids, parse_whole
 from numaplace.instances.reading import located, naming_file
 from numaplace.models.errors import InputError, check_int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from numaplace.instances.formats.placement import placement_of
+from numaplace.instances.formats.found import placement_of
 from numaplace.instances.formats.registry import VM_FORMATS
 from numaplace.instances.reading import Reading
 from numaplace.models.instance import Instance

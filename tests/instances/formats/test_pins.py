@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from numaplace.instances.formats.pins import resolve_pins
+from numaplace.instances.formats.guest import resolve_pins
 from numaplace.models.errors import InputError
 from numaplace.models.vm import Vm
 from numaplace.tests.instances.formats.vm_files import small_host
