@@ -102,21 +102,21 @@ def write_vm(
     placed = placed_vm(instance, plan, vm)
     affinity = affinity or (AffinityKind.BOTH if format.soft else AffinityKind.HARD)
     notes = list(placed.notes)
+    heading = ""
     if affinity is AffinityKind.SOFT and not format.soft:
         reason = f"{format.system} has no soft affinity: use --affinity hard"
         raise placed.error("affinity", reason)
     if affinity is AffinityKind.BOTH and not format.soft:
-        reason = f"{format.system} has no soft affinity; the hard one is written"
-        notes.append(f"{placed.thing}: {reason}")
+        notes.append(f"{format.system} has no soft affinity; the hard one is written")
     if source is None and format.parts:
-        notes.append(f"{placed.thing}: the {format.new} has no disks and no network")
+        notes.append(f"the {format.new} has no disks and no network")
+    if format.head and (now := _elsewhere(instance, plan, vm)):
+        reason = f"runs on host {now!r}: migrate it to {placed.host.name!r} before these commands"
+        heading = f"# {placed.thing} {reason}\n"
+        notes.insert(0, reason)
     written = format.write(placed, affinity, source, file or format.new)
-    now = _elsewhere(instance, plan, vm)
-    if not format.head or now is None:
-        return Reading(written.item, (*notes, *written.notes))
-    reason = f"runs on host {now!r}: migrate it to {placed.host.name!r} before these commands"
-    text = f"# {placed.thing} {reason}\n{written.item}"
-    return Reading(text, (f"{placed.thing}: {reason}", *notes, *written.notes))
+    told = tuple(f"{placed.thing}: {note}" for note in (*notes, *written.notes))
+    return Reading(heading + written.item, told)
 
 
 def _elsewhere(instance: Instance, plan: Plan, vm: Vm) -> str | None:

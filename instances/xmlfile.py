@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from numaplace.instances.ranges import parse_whole
+from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.models.errors import InputError
 from numaplace.models.topology import ID_MAX
 
@@ -19,11 +19,16 @@ DEPTH_MAX = 200
 ELEMENTS_MAX = 500_000
 
 
-class _Located(Element):
-    """An element with its file and line."""
+class Located(Element):
+    """An element with its file, its line, and the offsets in bytes of its tags.
+
+    `start` is that of its first byte, `close` that of its end tag (of ``<a/>`` the same).
+    """
 
     file: str = ""
     line: int = 0
+    start: int = 0
+    close: int = 0
 
 
 class _Builder:
@@ -33,14 +38,14 @@ class _Builder:
         self.file = file
         self.parser: Any = None
         self.root: Element | None = None
-        self.open: list[Element] = []
+        self.open: list[Located] = []
         self.last: Element | None = None
         self.count = 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> Element:
-        element = _Located(tag, attributes)
-        element.file = self.file
-        element.line = self.parser.CurrentLineNumber
+        element = Located(tag, attributes)
+        element.file, element.line = self.file, self.parser.CurrentLineNumber
+        element.start = self.parser.CurrentByteIndex
         self.count += 1
         if self.count > ELEMENTS_MAX:
             raise error_at(element, "", f"is one element more than {ELEMENTS_MAX}, the most read")
@@ -55,8 +60,9 @@ class _Builder:
         return element
 
     def end(self, tag: str) -> Element:
-        self.last = self.open.pop()
-        return self.last
+        self.last = element = self.open.pop()
+        element.close = self.parser.CurrentByteIndex
+        return element
 
     def data(self, text: str) -> None:
         if self.last is not None:
@@ -114,7 +120,7 @@ def parse_xml(text: str, file: str, *, roots: tuple[str, ...] = ()) -> Element:
 
 def line_of(element: Element) -> int | None:
     """Line an element starts on; None if it was not read by `parse_xml`."""
-    return element.line if isinstance(element, _Located) else None
+    return element.line if isinstance(element, Located) else None
 
 
 @contextmanager
@@ -128,12 +134,9 @@ def at_element(element: Element) -> Iterator[None]:
 
 def place_of(element: Element, field: str) -> dict[str, Any]:
     """Return what the parsers of `ranges` want to know of where a text stands, as keywords."""
-    more = {"file": _file_of(element), "line": line_of(element)}
-    return {"thing": f"<{element.tag:.80}>", "field": field, **more}
-
-
-def _file_of(element: Element) -> str | None:
-    return element.file if isinstance(element, _Located) else None
+    file = element.file if isinstance(element, Located) else None
+    thing = f"<{element.tag:.80}>"
+    return {"thing": thing, "field": field, "file": file, "line": line_of(element)}
 
 
 def error_at(element: Element, field: str, reason: str) -> InputError:
@@ -160,6 +163,11 @@ def attribute(element: Element, name: str) -> str:
 def whole_attribute(element: Element, name: str, low: int = 0, high: int = ID_MAX) -> int:
     """Return an attribute that is a whole number in ``[low, high]``; `InputError` otherwise."""
     return _whole(element, name, attribute(element, name), low, high)
+
+
+def ids_attribute(element: Element, name: str) -> frozenset[int]:
+    """Return the ids that an attribute lists (``1-4,^3``); `InputError` for what is no list."""
+    return parse_ids(attribute(element, name), **place_of(element, name))
 
 
 def real_attribute(element: Element, name: str, low: float, high: float) -> float:

@@ -9,56 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
 
-from defusedxml.ElementTree import DefusedXMLParser
-
-from numaplace.instances.xmlfile import parse_xml
-from numaplace.models.errors import InputError
+from numaplace.instances.xmlfile import Located, parse_xml
 
 _ATTRIBUTE = re.compile(rb"(\s+)([^\s=/>\"']+)(\s*=\s*)(\"[^\"]*\"|'[^']*')")
 _TAG_END = re.compile(rb"(?:[^>\"']|\"[^\"]*\"|'[^']*')*>")
 
 
-@dataclass(eq=False)
-class Span:
-    """An element of the text.
+class Span(NamedTuple):
+    """Offsets of an element in bytes: its first, behind its start tag, its end tag, behind it.
 
-    Parameters
-    ----------
-    tag, attributes, text
-        As in the tree; `text` is what stands directly in it, stripped.
-    start, inner, close, end
-        Offsets in bytes: of its first byte, behind its start tag, of its end tag, and behind it.
-        For ``<a/>`` the last three are equal.
-    line
-        Line of its start tag.
+    For ``<a/>`` the last three are equal.
     """
 
-    tag: str
-    attributes: dict[str, str]
     start: int
     inner: int
     close: int
     end: int
-    line: int
-    text: str = ""
-    children: list[Span] = field(default_factory=list)
-
-    def all(self, path: str) -> Iterator[Span]:
-        """Elements below it at a path like ``cputune/vcpupin``."""
-        first, _, rest = path.partition("/")
-        for child in self.children:
-            if child.tag == first:
-                if rest:
-                    yield from child.all(rest)
-                else:
-                    yield child
-
-    def find(self, path: str) -> Span | None:
-        """The first element at a path, None if there is none."""
-        return next(self.all(path), None)
 
 
 @dataclass(frozen=True)
@@ -86,56 +56,54 @@ def _quoted(value: object) -> str:
 
 
 class XmlText:
-    """XML text and the changes to it; `result` applies them.
-
-    Parameters
-    ----------
-    text, file
-        As for `xmlfile.parse_xml`, which refuses what is unsafe.
-    """
+    """XML text, its `root` as `xmlfile.parse_xml` reads it, and changes, which `result` applies."""
 
     def __init__(self, text: str, file: str) -> None:
-        parse_xml(text, file)
-        self.file = file
+        self.root = parse_xml(text, file)
         self.data = text.encode("utf-8")
-        self.root = _spans(text, self.data)
         self.newline = "\r\n" if b"\r\n" in self.data else "\n"
         self._edits: list[tuple[int, int, bytes]] = []
-        self._added: dict[Span, list[NewElement]] = {}
-        self._attributes: dict[Span, dict[str, str | None]] = {}
+        self._added: dict[Element, list[NewElement]] = {}
+        self._attributes: dict[Element, dict[str, str | None]] = {}
 
-    def error(self, span: Span, name: str, reason: str) -> InputError:
-        """Make an error that names an element, its file and its line."""
-        return InputError(f"<{span.tag:.80}>", name, reason, file=self.file, line=span.line)
+    def span(self, element: Element) -> Span:
+        """Return where an element is."""
+        assert isinstance(element, Located)
+        tag = _TAG_END.match(self.data, element.start)
+        inner = tag.end() if tag else element.start
+        if self.data[inner - 2 : inner] == b"/>":
+            return Span(element.start, inner, inner, inner)
+        return Span(element.start, inner, element.close, self.data.index(b">", element.close) + 1)
 
-    def set_attributes(self, span: Span, **values: object) -> None:
+    def set_attributes(self, element: Element, **values: object) -> None:
         """Set attributes of an element, or take away those that are None."""
-        changes = self._attributes.setdefault(span, {})
+        changes = self._attributes.setdefault(element, {})
         for name, value in values.items():
-            if span.attributes.get(name) != (None if value is None else str(value)):
-                changes[name] = None if value is None else str(value)
+            text = None if value is None else str(value)
+            if element.get(name) != text:
+                changes[name] = text
 
-    def set_text(self, span: Span, text: str) -> None:
+    def set_text(self, element: Element, text: str) -> None:
         """Set the text of an element without children."""
-        if span.text == text:
+        if (element.text or "").strip() == text:
             return
-        if span.inner == span.end:  # <a/>
-            head = self.data[span.start : span.end].rstrip(b">").rstrip(b"/").rstrip()
-            tag = span.tag.encode()
-            whole = head + b">" + escape(text).encode() + b"</" + tag + b">"
-            self._edits.append((span.start, span.end, whole))
+        start, inner, close, end = self.span(element)
+        if inner == end:  # <a/>
+            head = self.data[start:end].rstrip(b">").rstrip(b"/").rstrip().decode()
+            whole = f"{head}>{escape(text)}</{element.tag}>"
+            self._edits.append((start, end, whole.encode()))
         else:
-            self._edits.append((span.inner, span.close, escape(text).encode()))
+            self._edits.append((inner, close, escape(text).encode()))
 
-    def remove(self, span: Span) -> None:
+    def remove(self, element: Element) -> None:
         """Take an element away, and its line if nothing else is on it."""
-        start = span.start
+        start, _, _, end = self.span(element)
         before = self.data[:start].rstrip(b" \t")
         if before.endswith(b"\n"):
             start = len(before) - (2 if before.endswith(b"\r\n") else 1)
-        self._edits.append((start, span.end, b""))
+        self._edits.append((start, end, b""))
 
-    def add(self, parent: Span, element: NewElement) -> None:
+    def add(self, parent: Element, element: NewElement) -> None:
         """Add an element behind the last one of its tag in `parent`, else at its end."""
         self._added.setdefault(parent, []).append(element)
 
@@ -144,16 +112,14 @@ class XmlText:
         parent = self.root.find(tag)
         if parent is None:
             self.add(self.root, NewElement(tag, children=elements))
-            return
-        for element in elements:
-            self.add(parent, element)
+        else:
+            self._added.setdefault(parent, []).extend(elements)
 
     def result(self) -> str:
         """Return the text with all changes."""
         edits = list(self._edits)
-        for span, changes in self._attributes.items():
-            if changes:
-                edits += self._attribute_edits(span, changes)
+        for element, changes in self._attributes.items():
+            edits += self._attribute_edits(element, changes)
         for parent, elements in self._added.items():
             edits += self._insertions(parent, elements)
         parts: list[bytes] = []
@@ -164,10 +130,9 @@ class XmlText:
         return b"".join([*parts, self.data[position:]]).decode("utf-8")
 
     def _attribute_edits(
-        self, span: Span, changes: Mapping[str, str | None]
+        self, element: Element, changes: Mapping[str, str | None]
     ) -> Iterator[tuple[int, int, bytes]]:
-        head = len(span.tag) + 1 if span.tag.isascii() else len(span.tag.encode()) + 1
-        end = span.start + head
+        end = self.span(element).start + 1 + len(element.tag.encode())
         left = dict(changes)
         while match := _ATTRIBUTE.match(self.data, end):
             end = match.end()
@@ -186,28 +151,27 @@ class XmlText:
             yield end, end, new.encode()
 
     def _insertions(
-        self, parent: Span, elements: Sequence[NewElement]
+        self, parent: Element, elements: Sequence[NewElement]
     ) -> Iterator[tuple[int, int, bytes]]:
-        outer = self._indent(parent.start)
-        inner = self._indent(parent.children[0].start) if parent.children else outer + "  "
+        start, behind_tag, close, end = self.span(parent)
+        children = [(child.tag, self.span(child)) for child in parent]
+        outer = self._indent(start)
+        inner = self._indent(children[0][1].start) if children else outer + "  "
         step = inner[len(outer) :] if inner.startswith(outer) and inner != outer else "  "
         behind: dict[int, list[str]] = {}
-        last = parent.children[-1].end if parent.children else parent.inner
+        last = children[-1][1].end if children else behind_tag
         for element in elements:
-            same = [child.end for child in parent.children if child.tag == element.tag]
+            same = [span.end for tag, span in children if tag == element.tag]
             lines = [self.newline + inner + line for line in element.lines(step)]
             behind.setdefault(max(same, default=last), []).extend(lines)
-        if parent.inner == parent.end:  # <a/>
+        if behind_tag == end:  # <a/>
             body = "".join(line for lines in behind.values() for line in lines)
-            stop = parent.start + self.data[parent.start : parent.end].rindex(b"/")
-            while self.data[stop - 1 : stop].isspace():
-                stop -= 1
-            close = f">{body}{self.newline}{outer}</{parent.tag}>"
-            yield stop, parent.end, close.encode()
+            stop = start + len(self.data[start:end].rstrip(b">").rstrip(b"/").rstrip())
+            yield stop, end, f">{body}{self.newline}{outer}</{parent.tag}>".encode()
             return
         for place, lines in behind.items():
             text = "".join(lines)
-            tail = self.data[place : parent.close]
+            tail = self.data[place:close]
             if place == last and not tail.strip() and b"\n" not in tail:
                 text += self.newline + outer
             yield place, place, text.encode()
@@ -216,50 +180,3 @@ class XmlText:
         """White space in front of an element if it begins its line."""
         line = self.data[self.data.rfind(b"\n", 0, start) + 1 : start].decode()
         return line if not line.strip() else line[: len(line) - len(line.lstrip())]
-
-
-class _Locator:
-    """Notes where elements begin and end; the text has been parsed safely before."""
-
-    def __init__(self, text: bytes) -> None:
-        self.bytes = text
-        self.parser: Any = None
-        self.open: list[Span] = []
-        self.root: Span | None = None
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        begin: int = self.parser.CurrentByteIndex
-        match = _TAG_END.match(self.bytes, begin)
-        inner = match.end() if match else begin
-        line: int = self.parser.CurrentLineNumber
-        span = Span(tag, dict(attributes), begin, inner, inner, inner, line)
-        if self.open:
-            self.open[-1].children.append(span)
-        else:
-            self.root = span
-        self.open.append(span)
-
-    def end(self, tag: str) -> None:
-        span = self.open.pop()
-        span.text = span.text.strip()
-        if self.bytes[span.inner - 2 : span.inner] != b"/>":
-            span.close = self.parser.CurrentByteIndex
-            span.end = self.bytes.index(b">", span.close) + 1
-
-    def data(self, text: str) -> None:
-        if self.open:
-            self.open[-1].text += text
-
-    def close(self) -> None:
-        """Nothing is left to do."""
-
-
-def _spans(text: str, data: bytes) -> Span:
-    locator = _Locator(data)
-    parser = DefusedXMLParser(target=locator, forbid_dtd=False, forbid_entities=True)
-    locator.parser = parser.parser
-    parser.feed(text)
-    parser.close()
-    if locator.root is None:
-        raise InputError("XML", "", "holds no element")
-    return locator.root

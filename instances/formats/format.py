@@ -78,6 +78,7 @@ class Format:
         Name among the formats that plans are written as, if it is another.
     write
         Takes a VM, its affinity, its text so far (None: there is none) and what that is called.
+        Its remarks are about the VM; whoever calls it puts the name in front of them.
     parts
         Finds the VMs in a text that is to be edited.
     suffix

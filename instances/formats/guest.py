@@ -208,18 +208,13 @@ def _nodes(
     return None if nodes == has.keys() and not partly else nodes
 
 
-def changed_pins(thing: str, was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:
+def changed_pins(was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:
     """Return a remark on what of a source was pinned by hand and is something else now.
 
-    Parameters
-    ----------
-    thing
-        The VM.
-    was
-        What is pinned, the text the source has for it (None: nothing), and the new one.
+    `was` is what is pinned, the text the source has for it (None: nothing), and the new one.
     """
     changes = [f"{what} from {a} to {b}" for what, a, b in was if a and not _same(a, b)]
-    return (f"{thing}: pinned by hand, changed: {shown(changes, _SHOWN_MAX)}",) if changes else ()
+    return (f"pinned by hand, changed: {shown(changes, _SHOWN_MAX)}",) if changes else ()
 
 
 def _same(old: str, new: str) -> bool:

@@ -137,7 +137,7 @@ class PlacedVm:
     def keeps_note(self, now_mib: int) -> str:
         """Remark on a guest that stays smaller than the plan needs."""
         reason = f"the plan has room for all {self.target_mib} MiB of it"
-        return f"{self.thing}: keeps the {now_mib} MiB it has now; {reason}"
+        return f"keeps the {now_mib} MiB it has now; {reason}"
 
     def error(self, field: str, reason: str) -> InputError:
         """Make an error about this VM."""
@@ -176,10 +176,9 @@ def placed_vm(instance: Instance, plan: Plan, vm: Vm) -> PlacedVm:
     addresses, notes = _addresses(vm, placement, host)
     own_mib = sum(placement.memory_by_node().values())
     if shared_mib:
-        notes.append(f"VM {vm.name!r}: where its {shared_mib} MiB of shared pages lie is left out")
+        notes.append(f"where its {shared_mib} MiB of shared pages lie is left out")
     if own_mib + shared_mib < vm.memory_mib and len(cells) > 1:
-        reason = "which of its cells ballooning takes memory from is left out"
-        notes.append(f"VM {vm.name!r}: {reason}")
+        notes.append("which of its cells ballooning takes memory from is left out")
     return PlacedVm(vm, host, cells, own_mib + shared_mib, free, addresses, tuple(notes))
 
 
@@ -271,7 +270,7 @@ def _addresses(vm: Vm, placement: Placement, host: Host) -> tuple[tuple[str, ...
     for taken in placement.devices:
         if functions[taken.address] > 1:
             notes.append(
-                f"VM {vm.name!r}: takes {taken.functions} functions of device {taken.address}; "
+                f"takes {taken.functions} functions of device {taken.address}; "
                 "which of them is not in the plan, add them yourself"
             )
             continue

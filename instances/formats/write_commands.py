@@ -38,7 +38,7 @@ def write_xl_commands(
     if placed.ballooned:
         lines.append(f"xl mem-set {dashes}{domain} {placed.target_mib}")
     reason = "Xen does not move memory that a domain has already"
-    return _told(lines, [*_kept_memory(placed), f"{placed.thing}: {reason}"])
+    return _told(lines, [*_kept_memory(placed), reason])
 
 
 def _kept_memory(placed: PlacedVm) -> list[str]:
@@ -46,7 +46,7 @@ def _kept_memory(placed: PlacedVm) -> list[str]:
     if placed.ballooned or not placed.vm.balloon_mib:
         return []
     reason = f"keeps the memory it has now; the plan has room for all {placed.target_mib} MiB of it"
-    return [f"{placed.thing}: {reason}"]
+    return [reason]
 
 
 def _told(lines: list[str], notes: list[str]) -> Reading[str]:
@@ -82,12 +82,12 @@ def write_virsh_commands(
     notes = [*told]
     lines.append(f"virsh emulatorpin {domain} --cpulist {others} --live --config")
     if placed.shows_cells:
-        notes.append(f"{placed.thing}: virsh cannot bind guest cells; edit its XML for that")
+        notes.append("virsh cannot bind guest cells; edit its XML for that")
     else:
         binding = placed.binding(placed.memory_nodes)
         nodes = format_ids(placed.memory_nodes)
         lines.append(f"virsh numatune {domain} --mode {binding.mode} --nodeset {nodes} --config")
-        notes.append(f"{placed.thing}: its memory is bound from its next start on")
+        notes.append("its memory is bound from its next start on")
     if placed.ballooned and placed.vm.page_size is PageSize.SMALL:
         lines.append(f"virsh setmem {domain} --size {placed.target_mib}MiB --live --config")
     return _told(lines, [*notes, *_kept_memory(placed)])

@@ -19,11 +19,7 @@ def exchanged_devices(
 
     A device that the plan does not take becomes one of the same kind that it does, so that all the
     source says of it stays. For VMs without requests the source's devices are left alone.
-
-    Raises
-    ------
-    InputError
-        If the source passes through a device that the plan neither takes nor exchanges.
+    `InputError` if it passes through one that the plan neither takes nor exchanges.
     """
     if not placed.vm.devices:
         return {}, ()
@@ -50,7 +46,7 @@ def amounts_note(placed: PlacedVm, cells: Sequence[NumberedCell], what: str) -> 
         return ()
     told = ", ".join(f"{mib} MiB on {node}" for node, mib in sorted(node_sums(cells).items()))
     reason = f"cannot say how much memory lies on each of nodes {format_ids(nodes)}"
-    return (f"{placed.thing}: {what} {reason} (planned: {told})",)
+    return (f"{what} {reason} (planned: {told})",)
 
 
 def node_sums(cells: Sequence[NumberedCell]) -> dict[int, int]:
@@ -105,4 +101,4 @@ def other_pcpus(
             pcpus |= whole & placed.free_pcpus or whole & placed.all_pcpus or whole
             reason = f"its pages are allocated by threads on node {node.id}: they may run there"
             notes.append(f"{reason}, too")
-    return pcpus, tuple(f"{placed.thing}: {note}" for note in notes)
+    return pcpus, tuple(notes)

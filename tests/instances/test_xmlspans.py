@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numaplace.instances.xmlfile import parse_xml
-from numaplace.instances.xmlspans import NewElement, Span, XmlText
+from numaplace.instances.xmlspans import NewElement, XmlText
 from numaplace.models.errors import InputError
 from numaplace.tests.instances.formats.vm_files import VMS
 
@@ -28,7 +29,7 @@ TEXT = """<?xml version='1.0' encoding='UTF-8'?>
 """
 
 
-def found(xml: XmlText, path: str) -> Span:
+def found(xml: XmlText, path: str) -> Element:
     span = xml.root.find(path)
     assert span is not None
     return span
@@ -59,7 +60,7 @@ def test_texts_change_in_place() -> None:
 def test_elements_come_and_go() -> None:
     """New ones stand behind those of the same tag, indented as their neighbours."""
     xml = XmlText(TEXT, "f")
-    xml.remove(list(xml.root.all("cputune/vcpupin"))[1])
+    xml.remove(list(xml.root.iterfind("cputune/vcpupin"))[1])
     xml.remove(found(xml, "name"))
     xml.add(found(xml, "cputune"), NewElement("vcpupin", {"vcpu": 2}))
     xml.add(found(xml, "cpu"), NewElement("numa", children=(NewElement("cell", {"id": 0}),)))

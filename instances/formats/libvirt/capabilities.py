@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
-from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes
+from numaplace.instances.formats.libvirt.size import KIB, MIB, attribute_bytes, text_bytes
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import (
     THREADS_MAX,
@@ -24,15 +24,15 @@ from numaplace.instances.hostparts import (
     sized_node,
     without_base,
 )
-from numaplace.instances.ranges import IDS_MAX, format_ids, parse_ids
+from numaplace.instances.ranges import IDS_MAX, format_ids
 from numaplace.instances.reading import naming_file
 from numaplace.instances.xmlfile import (
     at_element,
     attribute,
     child,
     error_at,
+    ids_attribute,
     parse_xml,
-    place_of,
     real_attribute,
     whole_attribute,
     whole_text,
@@ -103,16 +103,12 @@ def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list
     counts: dict[int, int] = {}
     for pages in element.findall("pages"):
         whole_attribute(pages, "size", 1, _KIB_MAX)
-        counts[_size(pages, "size") // KIB] = whole_text(pages, 0, _KIB_MAX)
+        counts[attribute_bytes(pages, "size") // KIB] = whole_text(pages, 0, _KIB_MAX)
     if element.find("cache") is not None:
         notes.append(f"cell {number}: memory-side caches are not modelled: left out")
     with at_element(element):
         node = sized_node(number, memory_mib, without_base(counts), notes)
     return _HostCell(node, tuple(_cpus(element, number, caches, told, notes)))
-
-
-def _size(element: Element, name: str) -> int:
-    return size_bytes(element, element.get("unit"), attribute(element, name), name)
 
 
 def _cpus(
@@ -145,16 +141,12 @@ def _cpu(element: Element, node: int, caches: dict[int, Hashable]) -> CpuFacts:
         core = ("core", node, socket, group, whole_attribute(element, "core_id"))
     siblings = element.get("siblings")
     if siblings is not None:  # core_id may repeat within a package, siblings never lie
-        threads = _ids(element, "siblings", siblings)
+        threads = ids_attribute(element, "siblings")
         if number not in threads or len(threads) > THREADS_MAX:
             reason = f"{siblings!r:.60} is no list of the threads of one core with CPU {number}"
             raise error_at(element, "siblings", reason)
         core = ("siblings", min(threads))
     return CpuFacts(number, node, core, socket, caches.get(number))
-
-
-def _ids(element: Element, name: str, text: str) -> frozenset[int]:
-    return parse_ids(text, **place_of(element, name))
 
 
 def _cache_banks(host: Element) -> dict[int, Hashable]:
@@ -170,7 +162,7 @@ def _cache_banks(host: Element) -> dict[int, Hashable]:
     for level, bank in banks:
         if level == last:
             key = whole_attribute(bank, "id")
-            cpus = _ids(bank, "cpus", attribute(bank, "cpus"))
+            cpus = ids_attribute(bank, "cpus")
             if (named := named + len(cpus)) > IDS_MAX:
                 raise error_at(bank, "cpus", f"are more than {IDS_MAX} with those before")
             caches.update(dict.fromkeys(cpus, key))
@@ -208,7 +200,7 @@ def _interconnects(topology: Element, ids: set[int], notes: list[str]) -> tuple[
         if element.tag == "latency":
             latency[pair] = real_attribute(element, "value", 0, DISTANCE_MAX)
         else:
-            bandwidth[pair] = _size(element, "value") / MIB
+            bandwidth[pair] = attribute_bytes(element, "value") / MIB
     if left_out:
         notes.append(f"{left_out} interconnects to memory-side caches are left out")
     return latency, bandwidth

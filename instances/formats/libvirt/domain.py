@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -83,14 +84,9 @@ def sniff(head: str, path: Path) -> bool:
 
 
 def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
-    """Return the domains of a file as VMs.
+    """Return the domains of a file as VMs; `host`, where they are to run, turns pCPUs into nodes.
 
-    `host`, where they are to run, turns pCPUs into nodes; without it they are left out.
-
-    Raises
-    ------
-    InputError
-        With file and line, for what libvirt would refuse or a `Vm` cannot say.
+    `InputError` with file and line, for what libvirt would refuse or a `Vm` cannot say.
     """
     domains = domains_of(read_text(path), str(path))
     vms: dict[str, Vm] = {}
@@ -113,6 +109,11 @@ def domains_of(text: str, file: str) -> list[Element]:
         if _NEXT_ROOT.search(text) is None:
             raise
         root = parse_xml(in_one(text), file)
+    return domains_in(root)
+
+
+def domains_in(root: Element) -> list[Element]:
+    """The element itself if it is a domain, else those in it and in what it holds."""
     domains = [root] if root.tag == "domain" else root.findall("domain")
     for wrapper in () if root.tag == "domain" else root:
         domains += wrapper.findall("domain") if wrapper.tag != "domain" else ()
@@ -149,7 +150,7 @@ def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
         least_mib=_least_mib(name, domain, memory, notes),
         pages=page_size(name, domain, guest, notes),
         binding=memory_binding(name, domain, guest, notes),
-        devices=_devices(domain),
+        devices=tuple(map(DeviceRequest, pci_devices(domain))),
     )
     notes += [
         f"VM {name!r}: {reason}"
@@ -173,14 +174,18 @@ def _vcpus(name: str, domain: Element, notes: list[str]) -> int:
         note_plugged(name, whole_attribute(vcpu, "current", 1, vcpus), vcpus, notes)
     topology = domain.find("cpu/topology")
     if topology is not None:
-        product = 1
-        for part in ("sockets", "dies", "clusters", "cores", "threads"):
-            if part in ("sockets", "cores", "threads") or part in topology.attrib:
-                product *= whole_attribute(topology, part, 1, VCPUS_MAX)
+        product = topology_vcpus(topology)
         if product != vcpus:
             reason = f"makes {product} vCPUs (sockets, cores, threads...), <vcpu> is {vcpus}"
             raise error_at(topology, "", reason)
     return vcpus
+
+
+def topology_vcpus(topology: Element) -> int:
+    """Return how many vCPUs a ``cpu/topology`` makes."""
+    more = [part for part in ("dies", "clusters") if part in topology.attrib]
+    parts = ("sockets", "cores", "threads", *more)
+    return prod(whole_attribute(topology, part, 1, VCPUS_MAX) for part in parts)
 
 
 def _least_mib(name: str, domain: Element, memory: int, notes: list[str]) -> int | None:
@@ -223,28 +228,20 @@ def _devices_left_out(domain: Element) -> Iterator[str]:
         yield f"{what.strip()} is left out: ask for it with 'devices' if its node matters"
 
 
-def _devices(domain: Element) -> tuple[DeviceRequest, ...]:
-    """PCI devices of the host that are passed through."""
-    sources = [
-        child(element, "source")
-        for element in domain.iterfind("devices/hostdev")
-        if element.get("type") == "pci"
-    ]
-    sources += [
-        child(element, "source")
-        for element in domain.iterfind("devices/interface")
-        if element.get("type") == "hostdev"
-    ]
-    requests: dict[str, DeviceRequest] = {}
-    for source in sources:
-        address = child(source, "address")
-        limits = {"domain": 0xFFFFFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
-        numbers = [_number(address, part, high) for part, high in limits.items()]
-        text = pci_address(*numbers)
-        if text in requests:
-            raise error_at(address, "", f"PCI device {text} is passed through twice")
-        requests[text] = DeviceRequest(text)
-    return tuple(requests.values())
+def pci_devices(domain: Element) -> dict[str, Element]:
+    """PCI devices of the host that are passed through: the element of each, by address."""
+    found: dict[str, Element] = {}
+    for path, kind in (("devices/hostdev", "pci"), ("devices/interface", "hostdev")):
+        for device in domain.iterfind(path):
+            if device.get("type") != kind:
+                continue
+            address = child(child(device, "source"), "address")
+            limits = {"domain": 0xFFFFFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
+            text = pci_address(*(_number(address, part, high) for part, high in limits.items()))
+            if text in found:
+                raise error_at(address, "", f"PCI device {text} is passed through twice")
+            found[text] = address
+    return found
 
 
 def _number(address: Element, part: str, high: int) -> int:

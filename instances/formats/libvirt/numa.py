@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.formats.guest import UNBOUND, Binding, join_bindings, missing_vcpus
-from numaplace.instances.formats.libvirt.size import KIB, MIB, size_bytes, text_bytes, to_mib
-from numaplace.instances.ranges import format_ids, parse_ids
-from numaplace.instances.xmlfile import attribute, child, error_at, place_of, whole_attribute
+from numaplace.instances.formats.libvirt.size import KIB, MIB, attribute_bytes, text_bytes, to_mib
+from numaplace.instances.ranges import format_ids
+from numaplace.instances.xmlfile import attribute, child, error_at, ids_attribute, whole_attribute
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CELLS_MAX, VCPUS_MAX, Cell, MemoryMode
 
@@ -33,32 +33,62 @@ class GuestCell:
 
 def id_list(element: Element, name: str) -> frozenset[int]:
     """Return the ids an attribute lists (``1-4,^3``); `InputError` if it lists none."""
-    ids = parse_ids(attribute(element, name), **place_of(element, name))
+    ids = ids_attribute(element, name)
     if not ids:
         raise error_at(element, name, "names none")
     return ids
 
 
-def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tuple[GuestCell, ...]:
-    """Return the cells of ``cpu/numa`` by id; vCPUs that none names are in the first.
-
-    Cells may be without vCPUs.
-
-    Raises
-    ------
-    InputError
-        For ids or vCPUs that occur twice or do not exist.
-    """
-    cells: dict[int, GuestCell] = {}
+def cell_elements(domain: Element) -> dict[int, Element]:
+    """Return the cells of ``cpu/numa`` by id; without ids by order, as libvirt numbers them."""
+    cells: dict[int, Element] = {}
     for order, element in enumerate(domain.iterfind("cpu/numa/cell")):
         number = whole_attribute(element, "id") if "id" in element.attrib else order
         if number in cells:
             raise error_at(element, "id", f"{number} occurs twice")
         if len(cells) == CELLS_MAX:
             raise error_at(element, "", f"is one cell more than {CELLS_MAX}, the most that is read")
+        cells[number] = element
+    return cells
+
+
+def by_number(domain: Element, path: str, name: str, twice: str) -> dict[int, Element]:
+    """Return elements at a path by the number in their attribute `name`, which none repeats."""
+    found: dict[int, Element] = {}
+    for element in domain.iterfind(path):
+        number = whole_attribute(element, name, high=VCPUS_MAX)
+        if number in found:
+            raise error_at(element, name, f"{number} {twice}")
+        found[number] = element
+    return found
+
+
+def memnodes(domain: Element) -> dict[int, Element]:
+    """Return what binds memory of guest cells, by the cell's id."""
+    return by_number(domain, "numatune/memnode", "cellid", "occurs twice")
+
+
+def vcpu_pins(domain: Element) -> dict[int, Element]:
+    """Return what pins a vCPU, by vCPU."""
+    return by_number(domain, "cputune/vcpupin", "vcpu", "is pinned twice")
+
+
+def common_pin(domain: Element) -> Element | None:
+    """Return the ``vcpu`` whose cpuset holds for every vCPU without a pin of its own."""
+    vcpu = domain.find("vcpu")
+    counts = vcpu is not None and "cpuset" in vcpu.attrib and vcpu.get("placement") != "auto"
+    return vcpu if counts else None
+
+
+def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tuple[GuestCell, ...]:
+    """Return the cells of ``cpu/numa`` by id; vCPUs that none names are in the first.
+
+    Cells may be without vCPUs. `InputError` for ids or vCPUs that occur twice or do not exist.
+    """
+    cells: dict[int, GuestCell] = {}
+    for number, element in cell_elements(domain).items():
         own = id_list(element, "cpus") if element.get("cpus") else frozenset[int]()
-        size = size_bytes(element, element.get("unit"), attribute(element, "memory"), "memory")
-        cells[number] = GuestCell(number, own, size, element)
+        cells[number] = GuestCell(number, own, attribute_bytes(element, "memory"), element)
     listed = list(cells.values())
     missing = missing_vcpus(
         [cell.vcpus for cell in listed],
@@ -79,17 +109,9 @@ def placed_cells(
 ) -> tuple[tuple[Cell, ...], int]:
     """Return cells with memory devices (DIMMs) added to theirs, and the domain's memory in bytes.
 
-    Memory of a cell without vCPUs counts with the last cell before it that has some.
-
-    Parameters
-    ----------
-    memory
-        What ``<memory>`` says in bytes; libvirt goes by the sum of the cells and devices.
-
-    Raises
-    ------
-    InputError
-        If there is neither memory nor a cell, or a device's cell does not exist.
+    Memory of a cell without vCPUs counts with the last cell before it that has some. `memory` is
+    what ``<memory>`` says in bytes; libvirt goes by the sum of the cells and devices. `InputError`
+    if there is neither memory nor a cell, or a device's cell does not exist.
     """
     extra: dict[int, int] = {}
     devices = 0
@@ -131,31 +153,22 @@ def placed_cells(
 def memory_binding(
     name: str, domain: Element, cells: tuple[GuestCell, ...], notes: list[str]
 ) -> Binding:
-    """Return what ``numatune`` says of the memory, cells joined.
-
-    Raises
-    ------
-    InputError
-        For unknown modes or cells, or cells bound twice.
-    """
+    """Return what ``numatune`` says of the memory, cells joined."""
     memory = domain.find("numatune/memory")
-    general = None if memory is None else _binding(name, memory, "strict", notes)
+    general = None if memory is None else _binding(name, memory, notes)
     bound: dict[int, Binding] = {}
-    for element in domain.iterfind("numatune/memnode"):
-        number = whole_attribute(element, "cellid")
-        if number in bound:
-            raise error_at(element, "cellid", f"{number} occurs twice")
+    for number, element in memnodes(domain).items():
         if number not in {cell.id for cell in cells}:
             raise error_at(element, "cellid", f"guest NUMA cell {number} does not exist")
         attribute(element, "nodeset")
-        bound[number] = _binding(name, element, "strict", notes)
+        bound[number] = _binding(name, element, notes)
     if not bound:
         return general or UNBOUND
     return join_bindings(name, [bound.get(cell.id, general) for cell in cells], notes)
 
 
-def _binding(name: str, element: Element, default: str, notes: list[str]) -> Binding:
-    word = element.get("mode", default)
+def _binding(name: str, element: Element, notes: list[str]) -> Binding:
+    word = element.get("mode", "strict")
     if word not in _MODES:
         raise error_at(element, "mode", f"{word!r:.20} is none of {', '.join(_MODES)}")
     if word == "restrictive":
@@ -170,13 +183,7 @@ def _binding(name: str, element: Element, default: str, notes: list[str]) -> Bin
 def page_size(
     name: str, domain: Element, cells: tuple[GuestCell, ...], notes: list[str]
 ) -> PageSize:
-    """Return the size of the pages that back the memory.
-
-    Raises
-    ------
-    InputError
-        For sizes other than 4K, 2M and 1G, and for several sizes in one VM.
-    """
+    """Return the size of the pages that back the memory; `InputError` for other or several ones."""
     huge = domain.find("memoryBacking/hugepages")
     if huge is None:
         return PageSize.SMALL
@@ -187,7 +194,7 @@ def page_size(
     sizes: set[PageSize] = set()
     covered: set[int] = set()
     for page in pages:
-        size = size_bytes(page, page.get("unit"), attribute(page, "size"), "size")
+        size = attribute_bytes(page, "size")
         if size not in _PAGES:
             raise error_at(page, "size", f"{size // KIB} KiB is none of 4K, 2M and 1G")
         sizes.add(_PAGES[size])
@@ -200,24 +207,11 @@ def page_size(
 
 
 def pinned_pcpus(domain: Element, vcpus: int) -> frozenset[int] | None:
-    """PCPUs that the vCPUs are pinned to, all together; None if some vCPU may run anywhere.
-
-    ``vcpu@cpuset`` holds for every vCPU without a ``vcpupin``.
-
-    Raises
-    ------
-    InputError
-        For vCPUs that do not exist or are pinned twice.
-    """
-    vcpu = domain.find("vcpu")
-    common: frozenset[int] | None = None
-    if vcpu is not None and "cpuset" in vcpu.attrib and vcpu.get("placement") != "auto":
-        common = id_list(vcpu, "cpuset")
+    """PCPUs that the vCPUs are pinned to, all together; None if some vCPU may run anywhere."""
+    vcpu = common_pin(domain)
+    common = None if vcpu is None else id_list(vcpu, "cpuset")
     pins: dict[int, frozenset[int]] = {}
-    for element in domain.iterfind("cputune/vcpupin"):
-        number = whole_attribute(element, "vcpu", high=VCPUS_MAX)
-        if number in pins:
-            raise error_at(element, "vcpu", f"{number} is pinned twice")
+    for number, element in vcpu_pins(domain).items():
         if number >= vcpus:
             raise error_at(element, "vcpu", f"vCPU {number} does not exist, <vcpu> is {vcpus}")
         pins[number] = id_list(element, "cpuset")

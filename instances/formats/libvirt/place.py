@@ -8,11 +8,16 @@ from xml.etree.ElementTree import Element
 from numaplace.instances.files import read_text
 from numaplace.instances.formats.found import Found, FoundCell, own_pcpus
 from numaplace.instances.formats.libvirt.domain import domains_of, read_vms
-from numaplace.instances.formats.libvirt.numa import guest_cells
+from numaplace.instances.formats.libvirt.numa import (
+    common_pin,
+    guest_cells,
+    id_list,
+    memnodes,
+    vcpu_pins,
+)
 from numaplace.instances.formats.libvirt.size import text_bytes, to_mib
-from numaplace.instances.ranges import parse_ids
 from numaplace.instances.reading import located
-from numaplace.instances.xmlfile import line_of
+from numaplace.instances.xmlfile import ids_attribute, line_of
 from numaplace.models.topology import Host
 from numaplace.models.vm import Vm
 
@@ -28,39 +33,27 @@ def place(path: Path, host: Host) -> list[Found]:
 
 
 def _found(vm: Vm, domain: Element) -> Found:
-    vcpu = domain.find("vcpu")
-    auto = vcpu is None or vcpu.get("placement") == "auto"
-    common = None if vcpu is None or auto else vcpu.get("cpuset")
-    texts = [common] * vm.vcpus
-    for pin in domain.iterfind("cputune/vcpupin"):
-        texts[int(pin.get("vcpu", "0"))] = pin.get("cpuset")
-    told = [text for text in texts if text]
+    common, pins = common_pin(domain), vcpu_pins(domain)
+    told = [pins.get(number, common) for number in range(vm.vcpus)]
+    pinned = [element for element in told if element is not None and element.get("cpuset")]
     memory = domain.find("numatune/memory")
-    stated = None if memory is None else memory.get("nodeset")
     current = domain.find("currentMemory")
     now_mib = 0 if current is None else to_mib(text_bytes(current))
     return Found(
         vm,
         min(now_mib or vm.memory_mib, vm.memory_mib),
-        tuple(_ids(vm, text, "vcpupin") for text in told) if len(told) == vm.vcpus else (),
-        own_pcpus(told, vm.vcpus),
+        tuple(ids_attribute(e, "cpuset") for e in pinned) if len(pinned) == vm.vcpus else (),
+        own_pcpus([element.get("cpuset", "") for element in pinned], vm.vcpus),
         _cells(vm, domain),
-        None if stated is None else _ids(vm, stated, "nodeset"),
+        None if memory is None or "nodeset" not in memory.attrib else id_list(memory, "nodeset"),
     )
 
 
 def _cells(vm: Vm, domain: Element) -> tuple[FoundCell, ...]:
     """Guest cells by id, with the nodes of their ``memnode``."""
-    bound = {
-        int(node.get("cellid", "0")): _ids(vm, node.get("nodeset"), "memnode")
-        for node in domain.iterfind("numatune/memnode")
-    }
+    bound = {number: id_list(node, "nodeset") for number, node in memnodes(domain).items()}
     cells = [cell for cell in guest_cells(vm.name, domain, vm.vcpus, []) if cell.vcpus]
     return tuple(
         FoundCell(tuple(sorted(cell.vcpus)), size.memory_mib, bound.get(cell.id))
         for cell, size in zip(cells, vm.cells, strict=True)
     )
-
-
-def _ids(vm: Vm, text: str | None, field: str) -> frozenset[int]:
-    return parse_ids(text or "", thing=f"VM {vm.name!r:.80}", field=field)

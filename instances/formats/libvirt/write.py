@@ -17,24 +17,27 @@ Everything else of a given file stays as it is, to the byte.
 
 from __future__ import annotations
 
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from numaplace.instances.formats.format import AffinityKind, VmPart
 from numaplace.instances.formats.guest import changed_pins
-from numaplace.instances.formats.libvirt.domain import WRAPPER, in_one
-from numaplace.instances.formats.libvirt.size import KIB, MIB, to_mib
-from numaplace.instances.formats.libvirt.write_numa import (
-    apply_cells,
-    apply_memory_binding,
-    span_bytes,
+from numaplace.instances.formats.libvirt.domain import (
+    WRAPPER,
+    domains_in,
+    in_one,
+    pci_devices,
+    topology_vcpus,
 )
+from numaplace.instances.formats.libvirt.numa import common_pin, vcpu_pins
+from numaplace.instances.formats.libvirt.size import KIB, MIB, attribute_bytes, text_bytes, to_mib
+from numaplace.instances.formats.libvirt.write_numa import apply_cells, apply_memory_binding
 from numaplace.instances.formats.placed import PlacedVm
 from numaplace.instances.formats.write_placed import PAGE_KIB, exchanged_devices, other_pcpus
-from numaplace.instances.formats.xen.c_number import parse_c_whole
-from numaplace.instances.pci import pci_address
-from numaplace.instances.ranges import format_ids, parse_ids
+from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
-from numaplace.instances.xmlspans import NewElement, Span, XmlText
+from numaplace.instances.xmlfile import error_at, ids_attribute, line_of, whole_attribute
+from numaplace.instances.xmlspans import NewElement, XmlText
 from numaplace.models.errors import InputError
 from numaplace.models.units import PageSize
 
@@ -60,21 +63,18 @@ def write_libvirt(
 ) -> Reading[str]:
     """Return the domain XML of a planned VM: its `source`, edited, or a new one.
 
-    Raises
-    ------
-    InputError
-        If its domain cannot be made to run as planned.
+    `InputError` if its domain cannot be made to run as planned.
     """
     vm = placed.vm
     new = _SKELETON.format(name=escape(vm.name), memory=vm.memory_mib, vcpus=vm.vcpus)
     xml = XmlText(new if source is None else source, file)
     if xml.root.tag != "domain":
-        raise xml.error(xml.root, "", "is the root element, must be <domain>")
+        raise error_at(xml.root, "", "is the root element, must be <domain>")
     for path in _ONCE:
-        for span in list(xml.root.all(path))[1:]:
-            raise xml.error(span, "", "occurs twice")
+        for element in xml.root.findall(path)[1:]:
+            raise error_at(element, "", "occurs twice")
     _apply_vcpus(xml, placed)
-    notes = [*_apply_memory(xml, placed)]
+    notes = _apply_memory(xml, placed)
     notes += apply_cells(xml, placed)
     _apply_pages(xml, placed)
     notes += _apply_pins(xml, placed)
@@ -87,55 +87,52 @@ def _apply_vcpus(xml: XmlText, placed: PlacedVm) -> None:
     vcpus = placed.vm.vcpus
     topology = xml.root.find("cpu/topology")
     if topology is not None:
-        product = 1
-        for part in ("sockets", "dies", "clusters", "cores", "threads"):
-            product *= int(topology.attributes.get(part, "1"))
+        product = topology_vcpus(topology)
         if product != vcpus:
             reason = f"makes {product} vCPUs, {placed.thing} has {vcpus}"
-            raise xml.error(topology, "", reason)
+            raise error_at(topology, "", reason)
     vcpu = xml.root.find("vcpu")
     if vcpu is None:
         xml.add(xml.root, NewElement("vcpu", {"placement": "static"}, str(vcpus)))
         return
     xml.set_text(vcpu, str(vcpus))
-    if vcpu.attributes.get("placement") == "auto":
+    if vcpu.get("placement") == "auto":
         xml.set_attributes(vcpu, placement="static")
-    if "cpuset" in vcpu.attributes:
+    if "cpuset" in vcpu.attrib:
         xml.set_attributes(vcpu, cpuset=format_ids(placed.all_pcpus))
-    if int(vcpu.attributes.get("current", "0")) > vcpus:
+    if "current" in vcpu.attrib and whole_attribute(vcpu, "current") > vcpus:
         xml.set_attributes(vcpu, current=None)
 
 
-def _apply_memory(xml: XmlText, placed: PlacedVm) -> tuple[str, ...]:
+def _apply_memory(xml: XmlText, placed: PlacedVm) -> list[str]:
     extra = xml.root.find("devices/memory")
     if extra is not None:
-        reason = "memory devices (DIMMs) cannot be divided as the plan says"
-        raise xml.error(extra, "", reason)
+        raise error_at(extra, "", "memory devices (DIMMs) cannot be divided as the plan says")
     _set_size(xml, "memory", placed.vm.memory_mib, exact=placed.shows_cells)
     balloon = xml.root.find("devices/memballoon")
-    if placed.ballooned and balloon is not None and balloon.attributes.get("model") == "none":
+    if placed.ballooned and balloon is not None and balloon.get("model") == "none":
         reason = f"is 'none', but the plan balloons {placed.thing} to {placed.target_mib} MiB"
-        raise xml.error(balloon, "model", reason)
+        raise error_at(balloon, "model", reason)
     current = xml.root.find("currentMemory")
-    now_mib = 0 if current is None else to_mib(span_bytes(current))
+    now_mib = 0 if current is None else to_mib(text_bytes(current))
     if placed.keeps(now_mib):
-        return (placed.keeps_note(now_mib),)
+        return [placed.keeps_note(now_mib)]
     if placed.ballooned or current is not None:
         _set_size(xml, "currentMemory", placed.target_mib, exact=False)
-    return ()
+    return []
 
 
 def _set_size(xml: XmlText, tag: str, mib: int, *, exact: bool) -> None:
     """Set a size in MiB, unless it says so already (rounded up, if not `exact`)."""
-    span = xml.root.find(tag)
-    if span is None:
+    element = xml.root.find(tag)
+    if element is None:
         xml.add(xml.root, NewElement(tag, {"unit": "MiB"}, str(mib)))
         return
-    size = span_bytes(span)
+    size = text_bytes(element)
     if size == mib * MIB or (not exact and to_mib(size) == mib):
         return
-    xml.set_attributes(span, unit="MiB")
-    xml.set_text(span, str(mib))
+    xml.set_attributes(element, unit="MiB")
+    xml.set_text(element, str(mib))
 
 
 def _apply_pages(xml: XmlText, placed: PlacedVm) -> None:
@@ -146,9 +143,9 @@ def _apply_pages(xml: XmlText, placed: PlacedVm) -> None:
             xml.remove(huge)
         return
     if huge is not None:
-        old = list(huge.all("page"))
-        same = len(old) == 1 and "nodeset" not in old[0].attributes
-        if same and span_bytes(old[0], "size") == PAGE_KIB[size] * KIB:
+        old = huge.findall("page")
+        same = len(old) == 1 and "nodeset" not in old[0].attrib
+        if same and attribute_bytes(old[0], "size") == PAGE_KIB[size] * KIB:
             return
         xml.remove(huge)
     page = NewElement("page", {"size": PAGE_KIB[size], "unit": "KiB"})
@@ -156,69 +153,54 @@ def _apply_pages(xml: XmlText, placed: PlacedVm) -> None:
 
 
 def _apply_pins(xml: XmlText, placed: PlacedVm) -> list[str]:
-    tune = xml.root.find("cputune")
-    old = {} if tune is None else {int(s.attributes["vcpu"]): s for s in tune.all("vcpupin")}
+    old, common = vcpu_pins(xml.root), common_pin(xml.root)
     new: list[NewElement] = []
-    vcpu = xml.root.find("vcpu")
-    common = None if vcpu is None else vcpu.attributes.get("cpuset")
     was: list[tuple[str, str | None, str]] = []
     for number, pcpus in enumerate(placed.pins):
         pin = old.pop(number, None)
-        was.append((f"vCPU {number}", pin.attributes["cpuset"] if pin else common, pcpus))
+        before = common if pin is None else pin
+        was.append((f"vCPU {number}", None if before is None else before.get("cpuset"), pcpus))
         if pin is not None:
             xml.set_attributes(pin, cpuset=pcpus)
         else:
             new.append(NewElement("vcpupin", {"vcpu": number, "cpuset": pcpus}))
-    for span in old.values():
-        xml.remove(span)
+    for element in old.values():
+        xml.remove(element)
     notes = _emulator_pin(xml, placed, was, new)
     xml.put("cputune", *new)
-    for span in xml.root.all("cputune/iothreadpin"):
-        pinned = parse_ids(_cpuset(xml, span), thing="<iothreadpin>", field="cpuset")
-        held = format_ids(pinned - placed.free_pcpus)
+    for element in xml.root.iterfind("cputune/iothreadpin"):
+        held = format_ids(ids_attribute(element, "cpuset") - placed.free_pcpus)
         told = f"; dedicated vCPUs run on {held}" if held else ""
-        notes.append(f"{placed.thing}: pins of I/O threads stay as they are{told}")
+        notes.append(f"pins of I/O threads stay as they are{told}")
     return list(dict.fromkeys(notes))
-
-
-def _cpuset(xml: XmlText, span: Span) -> str:
-    if "cpuset" not in span.attributes:
-        raise xml.error(span, "cpuset", "attribute is missing")
-    return span.attributes["cpuset"]
 
 
 def _emulator_pin(
     xml: XmlText, placed: PlacedVm, was: list[tuple[str, str | None, str]], new: list[NewElement]
 ) -> list[str]:
     """Pin the emulator's threads; a pin by hand stays if those of the vCPUs do and it is free."""
-    span = xml.root.find("cputune/emulatorpin")
-    by_hand = None if span is None else _cpuset(xml, span)
-    told = parse_ids(by_hand or "", thing="<emulatorpin>", field="cpuset")
+    pin = xml.root.find("cputune/emulatorpin")
+    told = frozenset[int]() if pin is None else ids_attribute(pin, "cpuset")
     allocation = xml.root.find("memoryBacking/allocation")
-    at_once = allocation is not None and allocation.attributes.get("mode") == "immediate"
+    at_once = allocation is not None and allocation.get("mode") == "immediate"
     allocated = at_once or placed.vm.page_size is not PageSize.SMALL
     pcpus, notes = other_pcpus(placed, allocated=allocated)
-    if told and told <= placed.free_pcpus and not changed_pins(placed.thing, was) and not allocated:
+    if told and told <= placed.free_pcpus and not changed_pins(was) and not allocated:
         return []
     others = format_ids(pcpus)
-    if span is None:
+    if pin is None:
         new.append(NewElement("emulatorpin", {"cpuset": others}))
     else:
-        xml.set_attributes(span, cpuset=others)
-    return [*changed_pins(placed.thing, [("emulator threads", by_hand, others), *was]), *notes]
+        xml.set_attributes(pin, cpuset=others)
+    by_hand = None if pin is None else pin.get("cpuset")
+    return [*changed_pins([("emulator threads", by_hand, others), *was]), *notes]
 
 
 def _apply_devices(xml: XmlText, placed: PlacedVm) -> None:
-    spans: dict[str, Span] = {}
-    for element in ("hostdev", "interface"):
-        for device in xml.root.all(f"devices/{element}"):
-            kind = device.attributes.get("type")
-            address = device.find("source/address")
-            if address is not None and kind == ("pci" if element == "hostdev" else "hostdev"):
-                spans[_address_of(address)] = address
-    exchanged, added = exchanged_devices(placed, list(spans))
+    elements = pci_devices(xml.root)
+    exchanged, added = exchanged_devices(placed, list(elements))
     for old, new in exchanged.items():
-        xml.set_attributes(spans[old], **_address_attributes(new))
+        xml.set_attributes(elements[old], **_address_attributes(new))
     if added:
         xml.put("devices", *map(_hostdev, added))
 
@@ -227,15 +209,6 @@ def _hostdev(address: str) -> NewElement:
     source = NewElement("source", children=(NewElement("address", _address_attributes(address)),))
     kind = {"mode": "subsystem", "type": "pci", "managed": "yes"}
     return NewElement("hostdev", kind, children=(source,))
-
-
-def _address_of(span: Span) -> str:
-    values = [span.attributes.get(p, "0") for p in ("domain", "bus", "slot", "function")]
-    thing = f"<{span.tag}>"
-    numbers = [
-        parse_c_whole(value, thing=thing, field="", low=0, high=0xFFFFFFFF) for value in values
-    ]
-    return pci_address(*numbers)
 
 
 def _address_attributes(address: str) -> dict[str, str]:
@@ -254,10 +227,10 @@ def parts(text: str, file: str) -> list[VmPart]:
         xml, before = XmlText(in_one(text), file), len(WRAPPER)
     if xml.root.tag == "domain":
         return [VmPart(0, len(text))]
-    spans = list(xml.root.all("domain"))
-    spans += [s for each in xml.root.children if each.tag != "domain" for s in each.all("domain")]
-    starts, ends = (
-        [len(xml.data[:at].decode()) - before for at in places]
-        for places in ([span.start for span in spans], [span.end for span in spans])
-    )
-    return [VmPart(*part) for part in zip(starts, ends, (s.line for s in spans), strict=True)]
+
+    def part(domain: Element) -> VmPart:
+        span = xml.span(domain)
+        start, end = (len(xml.data[:at].decode()) - before for at in (span.start, span.end))
+        return VmPart(start, end, line_of(domain) or 1)
+
+    return [part(domain) for domain in domains_in(xml.root)]

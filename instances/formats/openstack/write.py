@@ -34,9 +34,9 @@ def write_openstack(
     if vm.page_size is not PageSize.SMALL:
         specs["hw:mem_page_size"] = str(PAGE_KIB[vm.page_size])
     specs |= _device_specs(placed, notes)
-    notes.append(f"{placed.thing}: Nova chooses host nodes itself; those of the plan are left out")
+    notes.append("Nova chooses host nodes itself; those of the plan are left out")
     if placed.ballooned:
-        notes.append(f"{placed.thing}: Nova does not balloon; all its memory is asked for")
+        notes.append("Nova does not balloon; all its memory is asked for")
     flavour = {"name": vm.name, "vcpus": vm.vcpus, "ram": vm.memory_mib, "properties": specs}
     return Reading(json.dumps(flavour, indent=2, ensure_ascii=False) + "\n", tuple(notes))
 
@@ -57,14 +57,12 @@ def _cell_specs(placed: PlacedVm, notes: list[str]) -> dict[str, str]:
                 f"into {len(cells)} cells: use guest_numa 'automatic'"
             )
             raise placed.error("guest_numa", reason)
-        notes.append(
-            f"{placed.thing}: Nova lets a guest without a topology of its own run on all nodes"
-        )
+        notes.append("Nova lets a guest without a topology of its own run on all nodes")
         return {}
     if any(cell.memory_nodes != {cell.node} for cell in cells):
-        notes.append(f"{placed.thing}: Nova keeps a cell's memory on the node of its vCPUs")
+        notes.append("Nova keeps a cell's memory on the node of its vCPUs")
     elif vm.memory_mode is not MemoryMode.STRICT:
-        notes.append(f"{placed.thing}: Nova is strict about memory, mode {vm.memory_mode} is not")
+        notes.append(f"Nova is strict about memory, mode {vm.memory_mode} is not")
     specs = {"hw:numa_nodes": str(len(cells))}
     for number, cell in enumerate(cells):
         specs[f"hw:numa_cpus.{number}"] = format_ids(cell.vcpus)
@@ -80,7 +78,7 @@ def _device_specs(placed: PlacedVm, notes: list[str]) -> dict[str, str]:
     if len(policies) > 1:
         reason = f"Nova has one PCI policy for all requests, not {' and '.join(policies)}"
         raise placed.error("devices", reason)
-    notes.append(f"{placed.thing}: its device requests need PCI aliases of the same names in Nova")
+    notes.append("its device requests need PCI aliases of the same names in Nova")
     alias = ",".join(f"{request.kind}:{request.count}" for request in requests)
     return {"pci_passthrough:alias": alias, "hw:pci_numa_affinity_policy": policies[0]}
 

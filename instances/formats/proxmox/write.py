@@ -121,8 +121,7 @@ def _apply_memory(conf: EditedConf, placed: PlacedVm) -> list[str]:
         conf.set("balloon", str(placed.target_mib))
         if conf.value("shares") == "0":
             conf.remove("shares")
-        reason = f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"
-        return [f"{placed.thing}: {reason}"]
+        return [f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"]
     least = int(conf.value("balloon") or "0")
     if placed.keeps(least):
         return [placed.keeps_note(least)]
@@ -146,9 +145,7 @@ def _apply_numa(conf: EditedConf, placed: PlacedVm) -> list[str]:
     for number, cells in enumerate(groups):
         conf.set(f"numa{number}", _numa_line(placed, cells))
         notes += amounts_note(placed, cells, "Proxmox")
-    notes += changed_pins(
-        placed.thing, ((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
-    )
+    notes += changed_pins((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
     if placed.vm.page_size is PageSize.SMALL:
         conf.remove("hugepages")
     else:
@@ -180,14 +177,13 @@ def _semicolons(ids: Iterable[int]) -> str:
 def _apply_affinity(conf: EditedConf, placed: PlacedVm) -> list[str]:
     was = conf.value("affinity")
     conf.set("affinity", _affinity_text(placed))
-    notes = changed_pins(placed.thing, [("affinity", was, conf.value("affinity") or "")])
+    notes = [*changed_pins([("affinity", was, conf.value("affinity") or "")])]
+    one = "Proxmox has one pCPU list for all threads"
     if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
-        reason = "Proxmox has one pCPU list for all threads; which vCPU holds which is left out"
-        return [*notes, f"{placed.thing}: {reason}"]
-    if len(set(placed.pcpus)) > 1:
-        reason = "Proxmox has one pCPU list for all threads; its cells are not kept apart"
-        return [*notes, f"{placed.thing}: {reason}"]
-    return list(notes)
+        notes.append(f"{one}; which vCPU holds which is left out")
+    elif len(set(placed.pcpus)) > 1:
+        notes.append(f"{one}; its cells are not kept apart")
+    return notes
 
 
 def _affinity_text(placed: PlacedVm) -> str:

@@ -57,7 +57,7 @@ def write_xl(
     notes += _memory_notes(placed, affinity)
     _apply_devices(text, placed)
     if placed.vm.page_size is not PageSize.SMALL:
-        notes.append(f"{placed.thing}: xl cannot ask for {placed.vm.page_size} pages")
+        notes.append(f"xl cannot ask for {placed.vm.page_size} pages")
     return Reading(text.result(), tuple(notes))
 
 
@@ -122,9 +122,9 @@ def _apply_affinity(text: XlText, placed: PlacedVm, affinity: AffinityKind) -> l
             text.remove(key)
         else:
             text.set(key, texts[0] if len(set(texts)) == 1 else texts)
-    notes = list(changed_pins(placed.thing, was))
+    notes = list(changed_pins(was))
     if affinity is AffinityKind.SOFT and placed.vm.cpu_policy is CpuPolicy.DEDICATED:
-        notes.append(f"{placed.thing}: its pCPUs are only wished for: others may run on them")
+        notes.append("its pCPUs are only wished for: others may run on them")
     return notes
 
 
@@ -155,12 +155,12 @@ def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
             )
         )
     text.set("vnuma", tuple(vnodes))
-    notes: list[str] = []
-    for number, cell in enumerate(placed.cells):
-        if len(cell.memory_nodes) > 1:
-            reason = f"a cell of vnuma has one node, the plan puts cell {number} on nodes"
-            notes.append(f"{placed.thing}: {reason} {format_ids(cell.memory_nodes)}")
-    return notes
+    reason = "a cell of vnuma has one node, the plan puts cell"
+    return [
+        f"{reason} {number} on nodes {format_ids(cell.memory_nodes)}"
+        for number, cell in enumerate(placed.cells)
+        if len(cell.memory_nodes) > 1
+    ]
 
 
 def _memory_notes(placed: PlacedVm, affinity: AffinityKind) -> list[str]:
@@ -183,7 +183,7 @@ def _memory_notes(placed: PlacedVm, affinity: AffinityKind) -> list[str]:
                 notes.append(f"{reason} (planned: {told})")
     if placed.vm.memory_mode is MemoryMode.STRICT:
         notes.append("Xen falls back to other nodes where memory is short")
-    return [f"{placed.thing}: {note}" for note in notes]
+    return notes
 
 
 def _apply_devices(text: XlText, placed: PlacedVm) -> None:
