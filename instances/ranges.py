@@ -12,6 +12,9 @@ IDS_MAX = 65536
 """The most ids that one list or mask may name."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}", re.ASCII)
+_C_WHOLE = re.compile(
+    r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]{1,30})|0([0-7]{0,30})|([1-9][0-9]{0,29}))\s*"
+)
 _TERM = re.compile(r"(\^?)\s*([0-9]{1,30})(?:\s*-\s*([0-9]{1,30}))?", re.ASCII)
 _WORD = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.ASCII | re.IGNORECASE)
 _INFINITE = "0xf...f"
@@ -38,6 +41,22 @@ def parse_whole(
         check_int(thing, field, value, low, high)
     except InputError as error:
         raise InputError(thing, field, error.reason, file=file, line=line) from None
+    return value
+
+
+def parse_c_whole(text: str, *, thing: str, field: str, low: int, high: int) -> int:
+    """Return a whole number as C's ``strtol`` reads it with base 0: 31, 0x1f and 037 are the same.
+
+    `InputError` if it is none, or not in ``[low, high]``.
+    """
+    match = _C_WHOLE.fullmatch(text)
+    if match is None:
+        raise InputError(thing, field, f"must be a whole number, not {text!r:.60}")
+    sign, *digits = match.groups()
+    told = zip(digits, (16, 8, 10), strict=True)
+    value = next(int(number or "0", base) for number, base in told if number is not None)
+    value = -value if sign == "-" else value
+    check_int(thing, field, value, low, high)
     return value
 
 

@@ -25,10 +25,7 @@ def write_xl_commands(
 ) -> Reading[str]:
     """Return lines of ``xl vcpu-pin`` and ``xl mem-set`` for a planned VM that runs.
 
-    Raises
-    ------
-    InputError
-        If xl would take its name for a number.
+    `InputError` if xl would take its name for a number.
     """
     domain = _name(placed, "a domain's id")
     dashes = "-- " if placed.vm.name.startswith("-") else ""
@@ -45,8 +42,7 @@ def _kept_memory(placed: PlacedVm) -> list[str]:
     """Remark on a VM that may be ballooned, but is not by the plan."""
     if placed.ballooned or not placed.vm.balloon_mib:
         return []
-    reason = f"keeps the memory it has now; the plan has room for all {placed.target_mib} MiB of it"
-    return [reason]
+    return [f"keeps the memory it has now; the plan has room for all {placed.target_mib} MiB of it"]
 
 
 def _told(lines: list[str], notes: list[str]) -> Reading[str]:
@@ -65,12 +61,8 @@ def write_virsh_commands(
     """Return lines of ``virsh vcpupin``, ``emulatorpin``, ``numatune`` and ``setmem``.
 
     Pins and memory size hold at once and after a restart, the binding of memory after a restart
-    only, as libvirt moves the memory of no running domain whose mode is strict.
-
-    Raises
-    ------
-    InputError
-        If virsh would take its name for a number.
+    only, as libvirt moves the memory of no running domain whose mode is strict. `InputError` if
+    virsh would take its name for a number.
     """
     domain = f"--domain {_name(placed, 'an id')}"
     lines = [

@@ -33,23 +33,29 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.found import Found, FoundCell, own_pcpus
 from numaplace.instances.formats.guest import guest_vm, note_plugged, resolve_pins
 from numaplace.instances.formats.libvirt.numa import (
+    common_pin,
     guest_cells,
+    id_list,
+    memnodes,
     memory_binding,
     page_size,
     pinned_pcpus,
     placed_cells,
+    vcpu_pins,
 )
 from numaplace.instances.formats.libvirt.size import KIB, MIB, text_bytes, to_mib
-from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.pci import pci_address
+from numaplace.instances.ranges import parse_c_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.instances.xmlfile import (
     at_element,
     attribute,
     child,
     error_at,
+    ids_attribute,
     line_of,
     parse_xml,
     whole_attribute,
@@ -248,3 +254,40 @@ def _number(address: Element, part: str, high: int) -> int:
     text = address.get("domain", "0") if part == "domain" else attribute(address, part)
     with at_element(address):
         return parse_c_whole(text, thing="<address>", field=part, low=0, high=high)
+
+
+def place(path: Path, host: Host) -> list[Found]:
+    """Return where each domain of a file runs."""
+    asked = read_vms(path).item
+    found: list[Found] = []
+    for vm, domain in zip(asked, domains_of(read_text(path), str(path)), strict=True):
+        with located(str(path), line_of(domain)):
+            found.append(_found(vm, domain))
+    return found
+
+
+def _found(vm: Vm, domain: Element) -> Found:
+    common, pins = common_pin(domain), vcpu_pins(domain)
+    told = [pins.get(number, common) for number in range(vm.vcpus)]
+    pinned = [element for element in told if element is not None and element.get("cpuset")]
+    memory = domain.find("numatune/memory")
+    current = domain.find("currentMemory")
+    now_mib = 0 if current is None else to_mib(text_bytes(current))
+    return Found(
+        vm,
+        min(now_mib or vm.memory_mib, vm.memory_mib),
+        tuple(ids_attribute(e, "cpuset") for e in pinned) if len(pinned) == vm.vcpus else (),
+        own_pcpus([element.get("cpuset", "") for element in pinned], vm.vcpus),
+        _cells(vm, domain),
+        None if memory is None or "nodeset" not in memory.attrib else id_list(memory, "nodeset"),
+    )
+
+
+def _cells(vm: Vm, domain: Element) -> tuple[FoundCell, ...]:
+    """Guest cells by id, with the nodes of their ``memnode``."""
+    bound = {number: id_list(node, "nodeset") for number, node in memnodes(domain).items()}
+    cells = [cell for cell in guest_cells(vm.name, domain, vm.vcpus, []) if cell.vcpus]
+    return tuple(
+        FoundCell(tuple(sorted(cell.vcpus)), size.memory_mib, bound.get(cell.id))
+        for cell, size in zip(cells, vm.cells, strict=True)
+    )

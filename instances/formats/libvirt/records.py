@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from numaplace.instances.formats import write_commands
-from numaplace.instances.formats.format import AppliedFile, Format, one_host
+from numaplace.instances.formats.format import Format, one_host
 from numaplace.instances.formats.libvirt import capabilities, domain, write
-from numaplace.instances.formats.libvirt.place import place
-
-
-def _join(files: Sequence[AppliedFile]) -> str:
-    return "<domains>\n" + "".join(file.text for file in files) + "</domains>\n"
-
 
 CAPABILITIES = Format(
     *("libvirt-capabilities", "virsh capabilities", capabilities.__doc__),
@@ -23,14 +15,14 @@ DOMAIN = Format(
     *("libvirt-domain", "libvirt's domain XML", f"{domain.__doc__}\n{write.__doc__}"),
     sniff=domain.sniff,
     read_vms=domain.read_vms,
-    place=place,
+    place=domain.place,
     written_as="libvirt",
     write=write.write_libvirt,
     parts=write.parts,
     suffix=".xml",
     system="libvirt",
     new="new domain",
-    join=_join,
+    join=write.join,
 )
 COMMANDS = Format(
     *("commands-virsh", "virsh commands for VMs that run", write_commands.__doc__),

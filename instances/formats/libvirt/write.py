@@ -17,10 +17,11 @@ Everything else of a given file stays as it is, to the byte.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from numaplace.instances.formats.format import AffinityKind, VmPart
+from numaplace.instances.formats.format import AffinityKind, AppliedFile, VmPart
 from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.libvirt.domain import (
     WRAPPER,
@@ -216,6 +217,11 @@ def _address_attributes(address: str) -> dict[str, str]:
     slot, function = rest.split(".")
     values = {"domain": domain, "bus": bus, "slot": slot, "function": function}
     return {name: f"0x{value}" for name, value in values.items()}
+
+
+def join(files: Sequence[AppliedFile]) -> str:
+    """Return domains as one document."""
+    return f"{WRAPPER}\n" + "".join(file.text for file in files) + "</domains>\n"
 
 
 def parts(text: str, file: str) -> list[VmPart]:

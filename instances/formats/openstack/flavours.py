@@ -63,13 +63,7 @@ def sniff(head: str, path: Path) -> bool:
 
 
 def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
-    """Return one VM for each flavour of a file.
-
-    Raises
-    ------
-    InputError
-        With file, line and flavour, for what Nova would refuse.
-    """
+    """Return one VM a flavour; `InputError` with file and line for what Nova would refuse."""
     text = read_text(path)
     file = str(path)
     as_json = text.lstrip()[:1] in ("{", "[")

@@ -73,13 +73,7 @@ class Specs:
 
 
 def split_properties(text: str, thing: str) -> dict[str, str]:
-    """Return the pairs of ``k='v', k2='v2'``, as the command line client prints them.
-
-    Raises
-    ------
-    InputError
-        For anything else, and for a key given twice.
-    """
+    """Return the pairs of ``k='v', k2='v2'``, as the command line client prints them."""
     pairs: dict[str, str] = {}
     position = 0
     while position < len(text.rstrip()):
@@ -140,12 +134,8 @@ def guest_cells(
     """Return the guest NUMA cells, none for a guest without a topology of its own.
 
     `implied` is whether other specs (dedicated CPUs, page size) make Nova give it one cell.
-
-    Raises
-    ------
-    InputError
-        For cells that are incomplete, overlap or do not add up, and where vCPUs or memory
-        cannot be split evenly (Nova refuses that too).
+    `InputError` for cells that are incomplete, overlap or do not add up, and where vCPUs or memory
+    cannot be split evenly (Nova refuses that too).
     """
     nodes = _whole(specs, "hw:numa_nodes", 1, CELLS_MAX)
     count = nodes or 1

@@ -21,13 +21,7 @@ from numaplace.models.vm import CpuPolicy, MemoryMode
 def write_openstack(
     placed: PlacedVm, affinity: AffinityKind, source: str | None, file: str
 ) -> Reading[str]:
-    """Return a flavour for a planned VM, as JSON.
-
-    Raises
-    ------
-    InputError
-        If Nova could not cut it as planned.
-    """
+    """Return a flavour for a planned VM, as JSON; `InputError` if Nova could not cut it so."""
     vm = placed.vm
     notes: list[str] = []
     specs = _cpu_specs(placed) | _cell_specs(placed, notes)

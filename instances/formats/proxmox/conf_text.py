@@ -16,7 +16,10 @@ _LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):\s*(.*?)\s*")
 
 def read_conf(path: Path) -> Conf:
     """Read a configuration; a VM without a name has that of its file."""
-    conf = _parse(read_text(path, limit_bytes=LIMIT_BYTES), str(path))
+    file = str(path)
+    conf = Conf(parse_conf(read_text(path, limit_bytes=LIMIT_BYTES), file), file)
+    if not conf.values:
+        raise conf.error("", "holds no 'key: value' line")
     conf.name = conf.text("name") or ("vm" if path == STDIN else path.stem)
     conf.thing = f"VM {conf.name!r:.80}"
     return conf
@@ -43,13 +46,14 @@ class Conf:
         """Make an error that names the key and its line."""
         return InputError(self.thing, key, reason, file=self.file, line=self.line(key))
 
-    def whole(self, key: str, low: int, high: int, default: int) -> int:
-        """Value of a key that is a whole number."""
+    def whole(self, key: str, low: int, high: int, prefix: str = "") -> int | None:
+        """Value of a key that is a whole number, maybe behind a prefix; None if not given."""
         text = self.text(key)
         if text is None:
-            return default
+            return None
         with located(self.file, self.line(key)):
-            return parse_whole(text, thing=self.thing, field=key, low=low, high=high)
+            plain = text.removeprefix(prefix)
+            return parse_whole(plain, thing=self.thing, field=key, low=low, high=high)
 
     def flag(self, key: str, default: bool) -> bool:
         """Value of a key that is 0 or 1."""
@@ -88,7 +92,8 @@ class Conf:
         return ids
 
 
-def _parse(text: str, file: str) -> Conf:
+def parse_conf(text: str, file: str) -> dict[str, tuple[str, int]]:
+    """Return the value of each key of a configuration, and the line it is on."""
     values: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith("["):
@@ -104,6 +109,4 @@ def _parse(text: str, file: str) -> Conf:
             reason = f"is given in line {values[key][1]} already"
             raise InputError("VM configuration", key, reason, file=file, line=number)
         values[key] = (value, number)
-    if not values:
-        raise InputError("VM configuration", "", "holds no 'key: value' line", file=file)
-    return Conf(values, file)
+    return values

@@ -22,18 +22,19 @@ from collections.abc import Iterable
 from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.placed import NumberedCell, PlacedVm
-from numaplace.instances.formats.proxmox.numa import NUMA_MAX, POLICIES
+from numaplace.instances.formats.proxmox.conf import NUMA_MAX, POLICIES, vcpus_of
+from numaplace.instances.formats.proxmox.conf_text import Conf, parse_conf
 from numaplace.instances.formats.write_placed import amounts_note, exchanged_devices
 from numaplace.instances.pci import parse_pci_functions
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
+from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy
 
 HOSTPCI_MAX = 16
 _POLICY_OF = {mode: policy for policy, mode in POLICIES.items()}
 _PAGES = {PageSize.HUGE_2M: "2", PageSize.HUGE_1G: "1024"}
-_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):[ \t]*(.*?)\s*")
 
 
 def write_proxmox(
@@ -41,15 +42,12 @@ def write_proxmox(
 ) -> Reading[str]:
     """Return the configuration of a planned VM: its `source`, edited, or a new one.
 
-    Raises
-    ------
-    InputError
-        If Proxmox would refuse or not do what the plan says.
+    `InputError` if Proxmox would refuse or not do what the plan says.
     """
-    conf = EditedConf(source or "")
+    conf = EditedConf(source or "", file)
     if source is None:
         conf.set("name", placed.vm.name)
-    if "memory" in (conf.value("hotplug") or "").split(","):
+    if "memory" in (conf.text("hotplug") or "").split(","):
         reason = f"{file}: memory hotplug does not go with cells of the plan's size"
         raise placed.error("hotplug", reason)
     _apply_vcpus(conf, placed)
@@ -57,15 +55,17 @@ def write_proxmox(
     notes += _apply_numa(conf, placed)
     notes += _apply_affinity(conf, placed)
     _apply_devices(conf, placed)
-    return Reading(conf.result(), tuple(notes))
+    return Reading("".join([*conf.lines, *conf.rest]), tuple(notes))
 
 
-class EditedConf:
-    """Lines of a configuration; keys are those before the first section."""
+class EditedConf(Conf):
+    """A configuration whose keys can be set; new ones stand before the first section."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: str) -> None:
+        super().__init__(parse_conf(text, file), file)
         self.newline = "\r\n" if "\r\n" in text else "\n"
-        lines = text.splitlines(keepends=True) if text else []
+        lines = [line + "\n" for line in text.split("\n")]
+        lines[-1] = lines[-1].removesuffix("\n")
         stop = next((i for i, line in enumerate(lines) if line.startswith("[")), len(lines))
         while stop and not lines[stop - 1].strip():
             stop -= 1  # empty lines belong to the section behind them
@@ -73,40 +73,23 @@ class EditedConf:
         if self.lines and not self.lines[-1].endswith("\n"):
             self.lines[-1] += self.newline
 
-    def _settings(self) -> dict[str, tuple[str, int]]:
-        """Value of each key, and which line it is on; the first counts."""
-        found = [(_LINE.fullmatch(line), at) for at, line in enumerate(self.lines)]
-        return {match[1]: (match[2], at) for match, at in reversed(found) if match}
-
-    def keys(self, prefix: str) -> list[str]:
-        """Keys like ``numa0``, in order of their lines."""
-        keys = [key for key in self._settings() if re.fullmatch(prefix + "[0-9]+", key)]
-        return keys[::-1]
-
-    def value(self, key: str) -> str | None:
-        """Value of a key, None if it has none."""
-        return self._settings().get(key, (None, 0))[0]
-
     def set(self, key: str, value: str) -> None:
         """Set a key; its line stays as it is if it says the same."""
-        old, at = self._settings().get(key, (None, len(self.lines)))
-        if old != value:
-            self.lines[at : at + 1] = [f"{key}: {value}{self.newline}"]
+        line = self.line(key) or len(self.lines) + 1
+        if self.text(key) != value:
+            self.lines[line - 1 : line] = [f"{key}: {value}{self.newline}"]
+            self.values[key] = (value, line)
 
     def remove(self, key: str) -> None:
         """Take a key away."""
-        if key in (settings := self._settings()):
-            del self.lines[settings[key][1]]
-
-    def result(self) -> str:
-        """Return the text with all changes."""
-        return "".join([*self.lines, *self.rest])
+        if key in self.values:
+            self.lines[self.values.pop(key)[1] - 1] = ""
 
 
 def _apply_vcpus(conf: EditedConf, placed: PlacedVm) -> None:
     vcpus = placed.vm.vcpus
-    old = int(conf.value("sockets") or "1") * int(conf.value("cores") or "1")
-    if old != vcpus or conf.value("cores") is None:
+    old = vcpus_of(conf)
+    if old != vcpus or conf.text("cores") is None:
         conf.set("sockets", "1")
         conf.set("cores", str(vcpus))
         if old != vcpus:
@@ -115,14 +98,14 @@ def _apply_vcpus(conf: EditedConf, placed: PlacedVm) -> None:
 
 def _apply_memory(conf: EditedConf, placed: PlacedVm) -> list[str]:
     memory = str(placed.vm.memory_mib)
-    if (conf.value("memory") or "").removeprefix("current=") != memory:
+    if (conf.text("memory") or "").removeprefix("current=") != memory:
         conf.set("memory", memory)
     if placed.ballooned:
         conf.set("balloon", str(placed.target_mib))
-        if conf.value("shares") == "0":
+        if conf.text("shares") == "0":
             conf.remove("shares")
         return [f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"]
-    least = int(conf.value("balloon") or "0")
+    least = conf.whole("balloon", 0, MIB_MAX) or 0
     if placed.keeps(least):
         return [placed.keeps_note(least)]
     if least not in (0, placed.target_mib):
@@ -138,14 +121,14 @@ def _apply_numa(conf: EditedConf, placed: PlacedVm) -> list[str]:
         raise placed.error("cells", reason)
     conf.set("numa", "1")
     wanted = {f"numa{number}" for number in range(len(groups))}
-    for key in conf.keys("numa"):
+    for key in conf.numbered("numa"):
         if key not in wanted:
             conf.remove(key)
-    was = [(key, _hostnodes(conf.value(key))) for key in sorted(wanted)]
+    was = [(key, _hostnodes(conf.text(key))) for key in sorted(wanted)]
     for number, cells in enumerate(groups):
         conf.set(f"numa{number}", _numa_line(placed, cells))
         notes += amounts_note(placed, cells, "Proxmox")
-    notes += changed_pins((key, old, _hostnodes(conf.value(key)) or "") for key, old in was)
+    notes += changed_pins((key, old, _hostnodes(conf.text(key)) or "") for key, old in was)
     if placed.vm.page_size is PageSize.SMALL:
         conf.remove("hugepages")
     else:
@@ -175,9 +158,9 @@ def _semicolons(ids: Iterable[int]) -> str:
 
 
 def _apply_affinity(conf: EditedConf, placed: PlacedVm) -> list[str]:
-    was = conf.value("affinity")
+    was = conf.text("affinity")
     conf.set("affinity", _affinity_text(placed))
-    notes = [*changed_pins([("affinity", was, conf.value("affinity") or "")])]
+    notes = [*changed_pins([("affinity", was, conf.text("affinity") or "")])]
     one = "Proxmox has one pCPU list for all threads"
     if placed.vm.cpu_policy is CpuPolicy.DEDICATED:
         notes.append(f"{one}; which vCPU holds which is left out")
@@ -196,8 +179,8 @@ def _affinity_text(placed: PlacedVm) -> str:
 
 def _apply_devices(conf: EditedConf, placed: PlacedVm) -> None:
     spelt: dict[str, tuple[str, str]] = {}
-    for key in conf.keys("hostpci"):
-        for item in (conf.value(key) or "").split(","):
+    for key in conf.numbered("hostpci"):
+        for item in (conf.text(key) or "").split(","):
             option, sign, value = item.partition("=")
             if sign and option.strip() not in ("", "host"):
                 continue
@@ -207,8 +190,8 @@ def _apply_devices(conf: EditedConf, placed: PlacedVm) -> None:
     exchanged, added = exchanged_devices(placed, list(spelt))
     for old, new in exchanged.items():
         key, word = spelt[old]
-        conf.set(key, (conf.value(key) or "").replace(word, new, 1))
-    used = {int(key[7:]) for key in conf.keys("hostpci")}
+        conf.set(key, (conf.text(key) or "").replace(word, new, 1))
+    used = {int(key[7:]) for key in conf.numbered("hostpci")}
     free = [number for number in range(HOSTPCI_MAX) if number not in used]
     if len(added) > len(free):
         raise placed.error("devices", f"Proxmox takes {HOSTPCI_MAX} PCI devices at most")

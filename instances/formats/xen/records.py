@@ -5,7 +5,6 @@ from __future__ import annotations
 from numaplace.instances.formats import write_commands
 from numaplace.instances.formats.format import Format, one_host, one_vm
 from numaplace.instances.formats.xen import write, xl_cfg, xl_info
-from numaplace.instances.formats.xen.place import place
 
 XL_INFO = Format(
     *("xl-info", "Xen's xl info -n", xl_info.__doc__),
@@ -16,7 +15,7 @@ XL_CFG = Format(
     *("xl-cfg", "Xen's xl.cfg", f"{xl_cfg.__doc__}\n{write.__doc__}"),
     sniff=xl_cfg.sniff,
     read_vms=xl_cfg.read_vms,
-    place=place,
+    place=xl_cfg.place,
     written_as="xl",
     write=write.write_xl,
     parts=one_vm,

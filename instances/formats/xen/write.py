@@ -22,12 +22,10 @@ from numaplace.instances.formats.format import AffinityKind
 from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.placed import PlacedVm
 from numaplace.instances.formats.write_placed import exchanged_devices, guest_distances, node_sums
-from numaplace.instances.formats.xen.c_number import parse_c_whole
-from numaplace.instances.formats.xen.write_text import XlText
-from numaplace.instances.formats.xen.xl_cfg import bdf_of
-from numaplace.instances.formats.xen.xl_text import XlValue
+from numaplace.instances.formats.xen.xl_cfg import bdf_of, vcpu_texts
+from numaplace.instances.formats.xen.xl_text import XlText, XlValue
 from numaplace.instances.pci import parse_pci_functions
-from numaplace.instances.ranges import format_ids
+from numaplace.instances.ranges import format_ids, parse_c_whole
 from numaplace.instances.reading import Reading
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
@@ -39,10 +37,7 @@ def write_xl(
 ) -> Reading[str]:
     """Return the xl configuration of a planned VM: its `source`, edited, or a new one.
 
-    Raises
-    ------
-    InputError
-        If Xen would refuse or not do what the plan says.
+    `InputError` if Xen would refuse or not do what the plan says.
     """
     text = XlText(source or "", file)
     if source is None:
@@ -130,8 +125,7 @@ def _apply_affinity(text: XlText, placed: PlacedVm, affinity: AffinityKind) -> l
 
 def _texts(text: XlText, key: str, vcpus: int) -> list[str | None]:
     """What a key says of each vCPU; None where it says nothing, or ``all``."""
-    value = text.value(key) or ()
-    each = [value] * vcpus if isinstance(value, str) else [str(item) for item in value[:vcpus]]
+    each = vcpu_texts(text.value(key), vcpus)
     return [None if word == "all" else word for word in each] + [None] * (vcpus - len(each))
 
 
@@ -143,18 +137,16 @@ def _apply_vnuma(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
         raise placed.error(
             "vnuma", f'Xen refuses it for {_kind(text).upper()} guests: give type = "hvm"'
         )
-    distances = guest_distances(placed)
-    vnodes: list[XlValue] = []
-    for cell, row in zip(placed.cells, distances, strict=True):
-        vnodes.append(
-            (
-                f"pnode={cell.main_node}",
-                f"size={cell.size_mib}",
-                f"vcpus={format_ids(cell.vcpus)}",
-                f"vdistances={','.join(map(str, row))}",
-            )
+    vnodes: tuple[XlValue, ...] = tuple(
+        (
+            f"pnode={cell.main_node}",
+            f"size={cell.size_mib}",
+            f"vcpus={format_ids(cell.vcpus)}",
+            f"vdistances={','.join(map(str, row))}",
         )
-    text.set("vnuma", tuple(vnodes))
+        for cell, row in zip(placed.cells, guest_distances(placed), strict=True)
+    )
+    text.set("vnuma", vnodes)
     reason = "a cell of vnuma has one node, the plan puts cell"
     return [
         f"{reason} {number} on nodes {format_ids(cell.memory_nodes)}"

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from numaplace.instances.files import STDIN, read_text
+from numaplace.instances.formats.found import Found, FoundCell, own_pcpus
 from numaplace.instances.formats.guest import guest_vm, note_plugged, resolve_pins
-from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.xl_cpus import (
     Affinity,
     check_size,
@@ -38,10 +38,10 @@ from numaplace.instances.formats.xen.xl_cpus import (
     restricts,
 )
 from numaplace.instances.formats.xen.xl_text import XlSetting, XlValue, parse_xl_text
-from numaplace.instances.formats.xen.xl_vnuma import VirtualNode, parse_vnuma
+from numaplace.instances.formats.xen.xl_vnuma import parse_vnuma
 from numaplace.instances.pci import one_function
-from numaplace.instances.ranges import format_ids
-from numaplace.instances.reading import Reading, located
+from numaplace.instances.ranges import format_ids, parse_c_whole
+from numaplace.instances.reading import Reading, located, naming_file
 from numaplace.models.errors import InputError
 from numaplace.models.topology import MIB_MAX, Host
 from numaplace.models.vm import VCPUS_MAX, Cell, DeviceRequest, Vm
@@ -67,16 +67,19 @@ def sniff(head: str, path: Path) -> bool:
 def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     """Return the VM of an xl configuration, which is read, never executed.
 
-    `host`, where they are to run, turns pCPUs into nodes; without it they are left out.
-
-    Raises
-    ------
-    InputError
-        With file and line, for what xl would refuse or warn about.
+    `host`, where it is to run, turns pCPUs into nodes; without it they are left out. `InputError`
+    with file and line, for what xl would refuse or warn about.
     """
+    notes: list[str] = []
+    _, vm, _ = _read(path, host, notes)
+    return Reading((vm,), tuple(notes))
+
+
+def _read(
+    path: Path, host: Host | None, notes: list[str]
+) -> tuple[_Config, Vm, tuple[FoundCell, ...]]:
     file = str(path)
     config = _Config(parse_xl_text(read_text(path, limit_bytes=LIMIT_BYTES), file), file)
-    notes: list[str] = []
     for key, setting in config.settings.items():
         if setting.earlier is not None:
             lines = f"lines {setting.earlier} and {setting.line}"
@@ -84,14 +87,37 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     name = config.text("name") or ("vm" if path == STDIN else path.stem)
     config.thing = f"VM {name!r:.80}"
     with located(file, config.line("vnuma")):
-        vnuma = parse_vnuma(config.items("vnuma"), config.thing)
+        vnuma = parse_vnuma(config.items("vnuma"), config.thing, notes)
     with located(file):
         vm = _vm(config, name, vnuma, notes)
     vm = _on_pnodes(config, _pinned(config, vm, host, notes), vnuma, notes)
     for key, reason in _LEFT_OUT.items():
         if key in config.settings:
             notes.append(f"VM {name!r}: {key!r} {reason}")
-    return Reading((vm,), tuple(notes))
+    return config, vm, vnuma
+
+
+@naming_file
+def place(path: Path, host: Host, *, soft: bool = False) -> list[Found]:
+    """Return where an xl configuration runs its VM, going by ``cpus_soft`` first if `soft`."""
+    config, asked, cells = _read(path, None, [])
+    keys = ("cpus_soft", "cpus") if soft else ("cpus", "cpus_soft")
+    for key in keys:
+        value = config.settings[key].value if key in config.settings else None
+        texts = vcpu_texts(value, asked.vcpus)
+        affinities = [parse_affinity(text, thing=config.thing, field=key) for text in texts]
+        if len(texts) == asked.vcpus and all(map(restricts, affinities)):
+            pins = tuple(pcpus_of(affinity, host) for affinity in affinities)
+            own = own_pcpus(texts, asked.vcpus) if key == keys[0] else ()
+            return [Found(asked, asked.memory_least_mib, pins, own, cells)]
+    return [Found(asked, asked.memory_least_mib, cells=cells)]
+
+
+def vcpu_texts(value: XlValue | None, vcpus: int) -> list[str]:
+    """Return what an affinity says of each vCPU: one text holds for all, a list for its first."""
+    if isinstance(value, str):
+        return [value] * vcpus
+    return [str(item) for item in (value or ())[:vcpus]]
 
 
 class _Config:
@@ -132,7 +158,7 @@ class _Config:
         return value
 
 
-def _vm(config: _Config, name: str, vnuma: tuple[VirtualNode, ...], notes: list[str]) -> Vm:
+def _vm(config: _Config, name: str, vnuma: tuple[FoundCell, ...], notes: list[str]) -> Vm:
     vcpus = config.whole("vcpus", 1, VCPUS_MAX) or 1
     most = config.whole("maxvcpus", 1, VCPUS_MAX)
     if most is not None and most < vcpus:
@@ -236,11 +262,9 @@ def _affinities(config: _Config, key: str, vcpus: int, notes: list[str]) -> list
     return list(affinities) if all(map(restricts, affinities)) else []
 
 
-def _on_pnodes(config: _Config, vm: Vm, vnuma: tuple[VirtualNode, ...], notes: list[str]) -> Vm:
+def _on_pnodes(config: _Config, vm: Vm, vnuma: tuple[FoundCell, ...], notes: list[str]) -> Vm:
     """Return the VM kept on the host nodes that its virtual nodes are built on."""
-    if any(node.has_distances for node in vnuma):
-        notes.append(f"{config.thing}: the guest's own distances (vdistances) are not kept")
-    pnodes = frozenset(node.pnode for node in vnuma if node.pnode is not None)
+    pnodes = frozenset[int]().union(*(cell.nodes or () for cell in vnuma))
     if not pnodes:
         return vm
     if vm.hard_nodes is None:

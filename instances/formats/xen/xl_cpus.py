@@ -43,11 +43,8 @@ Affinity = tuple[CpuTerm, ...]
 def parse_affinity(text: str, *, thing: str, field: str) -> Affinity:
     """Return the terms of one affinity.
 
-    Raises
-    ------
-    InputError
-        For what the grammar does not know, ``^all`` (as xl refuses it), reversed ranges, and
-        more than `TERMS_MAX` terms.
+    `InputError` for what the grammar does not know, ``^all`` (as xl refuses it), reversed ranges,
+    and more than `TERMS_MAX` terms.
     """
     words = [word.strip() for word in text.split(",", TERMS_MAX + 1)]
     if len(words) > TERMS_MAX:

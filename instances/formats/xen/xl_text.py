@@ -1,5 +1,7 @@
 """The syntax of xl configuration files: ``key = value`` with strings, numbers and nested lists.
 
+They are read, and changed so that all else stays as it is, comments too.
+
 Xen reads these files with a grammar of its own; they look like Python but are never executed,
 neither there nor here. What the grammar says (``libxlu_cfg``, xl.cfg(5)):
 
@@ -65,20 +67,14 @@ class _Token:
 
 
 def parse_xl_text(text: str, file: str) -> dict[str, XlSetting]:
-    """Return the settings of an xl configuration file by key; as `parse_xl_statements`."""
-    return parse_xl_statements(text, file)[0]
-
-
-def parse_xl_statements(text: str, file: str) -> tuple[dict[str, XlSetting], list[XlStatement]]:
-    """Return the settings of an xl configuration file by key, and where its statements are.
+    """Return the settings of an xl configuration file by key.
 
     Raises
     ------
     InputError
         With file and line, for anything the grammar does not know.
     """
-    parser = _Parser(_tokens(text, file), file)
-    return parser.settings(), parser.statements
+    return _Parser(_tokens(text, file), file).settings()
 
 
 def _tokens(text: str, file: str) -> list[_Token]:
@@ -104,9 +100,8 @@ def _lexical_error(text: str, position: int, file: str, line: int) -> InputError
     if text[position] in "'\"":
         reason = "a string is not closed on its line"
     else:
-        word = (
-            re.split(r"[\s;,\]]", text[position : position + 30], maxsplit=1)[0] or text[position]
-        )
+        ahead = text[position : position + 30]
+        word = re.split(r"[\s;,\]]", ahead, maxsplit=1)[0] or text[position]
         reason = f"{word!r} is neither key, number, quoted string nor list"
     return InputError("xl configuration", "", reason, file=file, line=line)
 
@@ -153,9 +148,8 @@ class _Parser:
     def _sum(self, earlier: XlValue, value: XlValue, key: _Token) -> XlValue:
         self.additions += 1
         if self.additions > ADDITIONS_MAX:
-            raise self._error(
-                key, f"is one '+=' more than {ADDITIONS_MAX}, the most read", key.text
-            )
+            reason = f"is one '+=' more than {ADDITIONS_MAX}, the most read"
+            raise self._error(key, reason, key.text)
         if isinstance(earlier, str) and isinstance(value, str):
             return earlier + value
         if isinstance(earlier, tuple) and isinstance(value, tuple):
@@ -177,17 +171,15 @@ class _Parser:
 
     def _list(self, opening: _Token, key: str, depth: int) -> XlValue:
         values: list[XlValue] = []
-        while True:
-            token = self._next_in_list(opening, key)
-            if token.text == "]":
-                return tuple(values)
+        while (token := self._next_in_list(opening, key)).text != "]":
             values.append(self._value(token, key, depth + 1))
             token = self._next_in_list(opening, key)
             if token.text == "]":
-                return tuple(values)
+                break
             if token.text != ",":
                 reason = f"{token.text!r:.60} stands where ',' or ']' is expected"
                 raise self._error(token, reason, key)
+        return tuple(values)
 
     def _next_in_list(self, opening: _Token, key: str) -> _Token:
         while self.position < len(self.tokens):
@@ -220,3 +212,75 @@ class _Parser:
 
     def _error(self, token: _Token, reason: str, key: str = "") -> InputError:
         return InputError("xl configuration", key, reason, file=self.file, line=token.line)
+
+
+class XlText:
+    """An xl configuration as `parse_xl_text` reads it and changes to it; `result` applies them."""
+
+    def __init__(self, text: str, file: str) -> None:
+        parser = _Parser(_tokens(text, file), file)
+        self.settings, self._statements = parser.settings(), parser.statements
+        self.text = text
+        self._new: dict[str, str | None] = {}
+
+    def value(self, key: str) -> XlValue | None:
+        """Value of a key in the text as it was given, None if it has none."""
+        return self.settings[key].value if key in self.settings else None
+
+    def set(self, key: str, value: XlValue) -> None:
+        """Set a key; its statement stays as it is if it says the same."""
+        if self.value(key) != value:
+            self._new[key] = f"{key} = {format_xl(value)}"
+
+    def set_number(self, key: str, number: int) -> None:
+        """Set a key to a number."""
+        old = self.value(key)
+        if not isinstance(old, str) or not re.fullmatch(rf"0*{number}", old) or old[0] == "0":
+            self._new[key] = f"{key} = {number}"
+
+    def remove(self, key: str) -> None:
+        """Take a key away."""
+        if key in self.settings:
+            self._new[key] = None
+
+    def result(self) -> str:
+        """Return the text with all changes; what is new stands at its end."""
+        parts: list[str] = []
+        position = 0
+        left = dict(self._new)
+        seen: set[str] = set()
+        for statement in self._statements:
+            if statement.key not in self._new:
+                continue
+            new = None if statement.key in seen else left.pop(statement.key)
+            seen.add(statement.key)
+            start, end = statement.start, statement.end
+            if new is None:
+                start, end = self._whole_line(start, end)
+            parts += [self.text[position:start], new or ""]
+            position = max(position, end)
+        text = "".join(parts) + self.text[position:]
+        added = [line for line in left.values() if line is not None]
+        newline = "\r\n" if "\r\n" in text else "\n"
+        if added and text and not text.endswith("\n"):
+            text += newline
+        return text + "".join(line.replace("\n", newline) + newline for line in added)
+
+    def _whole_line(self, start: int, end: int) -> tuple[int, int]:
+        """The line of a statement with its end, if nothing else is on it."""
+        first = self.text.rfind("\n", 0, start) + 1
+        if self.text[first:start].strip():
+            return start, end
+        match = re.compile(r"[ \t\r]*(\n|\Z)").match(self.text, end)
+        return (first, match.end()) if match else (start, end)
+
+
+def format_xl(value: XlValue) -> str:
+    """Return a value as xl reads it; lists of lists have a line for each."""
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    items = [format_xl(item) for item in value]
+    if any(isinstance(item, tuple) for item in value):
+        return "[\n" + "".join(f"    {item},\n" for item in items) + "]"
+    return f"[{', '.join(items)}]"

@@ -7,8 +7,8 @@ all virtual nodes).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from numaplace.instances.formats.found import FoundCell
+from numaplace.instances.formats.guest import missing_vcpus
 from numaplace.instances.formats.xen.xl_text import XlValue
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.models.errors import InputError, check_int
@@ -18,40 +18,33 @@ from numaplace.models.vm import CELLS_MAX, VCPUS_MAX
 _KEYS = ("pnode", "size", "vcpus", "vdistances")
 
 
-@dataclass(frozen=True, slots=True)
-class VirtualNode:
-    """One virtual node; `pnode` is None if the file does not bind it."""
+def parse_vnuma(nodes: tuple[XlValue, ...], thing: str, notes: list[str]) -> tuple[FoundCell, ...]:
+    """Return the virtual nodes of a guest called `thing` in messages.
 
-    vcpus: frozenset[int]
-    size_mib: int
-    pnode: int | None
-    has_distances: bool
-
-
-def parse_vnuma(nodes: tuple[XlValue, ...], thing: str) -> tuple[VirtualNode, ...]:
-    """Return the virtual nodes of a guest called `thing` in error messages.
-
-    Raises
-    ------
-    InputError
-        For a missing or impossible value, a vCPU in two nodes or in none, or pnodes given to
-        some nodes only.
+    `InputError` for a missing or impossible value, a vCPU in two nodes or in none, or pnodes given
+    to some nodes only.
     """
     check_int(thing, "number of virtual nodes", len(nodes), 0, CELLS_MAX)
-    parsed = tuple(
-        _virtual_node(f"{thing}, virtual node {index}", node, len(nodes))
-        for index, node in enumerate(nodes)
+    things = [f"{thing}, virtual node {index}" for index in range(len(nodes))]
+    options = [_options(*each) for each in zip(things, nodes, strict=True)]
+    cells = tuple(_cell(*each, len(nodes)) for each in zip(things, options, strict=True))
+    owned = [frozenset(cell.vcpus) for cell in cells]
+    highest = max((max(own) for own in owned), default=-1)
+    missing = missing_vcpus(
+        owned, highest + 1, "", lambda at, reason: InputError(things[at], "vcpus", reason)
     )
-    _check_vcpus(parsed, thing)
-    unbound = [index for index, node in enumerate(parsed) if node.pnode is None]
-    if unbound and len(unbound) < len(parsed):
+    if missing:
+        raise InputError(thing, "vcpus", f"vCPU {min(missing)} is in no virtual node")
+    unbound = [index for index, cell in enumerate(cells) if cell.nodes is None]
+    if unbound and len(unbound) < len(cells):
         reason = "is missing, other virtual nodes have it"
-        raise InputError(f"{thing}, virtual node {unbound[0]}", "pnode", reason)
-    return parsed
+        raise InputError(things[unbound[0]], "pnode", reason)
+    if any("vdistances" in each for each in options):
+        notes.append(f"{thing}: the guest's own distances (vdistances) are not kept")
+    return cells
 
 
-def _virtual_node(thing: str, node: XlValue, nodes: int) -> VirtualNode:
-    options = _options(thing, node)
+def _cell(thing: str, options: dict[str, str], nodes: int) -> FoundCell:
     for key in ("vcpus", "size"):
         if key not in options:
             raise InputError(thing, key, "is missing")
@@ -61,12 +54,10 @@ def _virtual_node(thing: str, node: XlValue, nodes: int) -> VirtualNode:
     pnode = options.get("pnode")
     if "vdistances" in options:
         _check_distances(thing, options["vdistances"], nodes)
-    return VirtualNode(
-        vcpus,
-        size_mib,
-        None if pnode is None else parse_whole(pnode, thing=thing, field="pnode", high=ID_MAX),
-        "vdistances" in options,
-    )
+    bound = None
+    if pnode is not None:
+        bound = frozenset({parse_whole(pnode, thing=thing, field="pnode", high=ID_MAX)})
+    return FoundCell(tuple(sorted(vcpus)), size_mib, bound)
 
 
 def _options(thing: str, node: XlValue) -> dict[str, str]:
@@ -92,16 +83,3 @@ def _check_distances(thing: str, text: str, nodes: int) -> None:
         raise InputError(thing, "vdistances", reason)
     for word in words:
         parse_whole(word, thing=thing, field="vdistances", low=10, high=255)
-
-
-def _check_vcpus(nodes: tuple[VirtualNode, ...], thing: str) -> None:
-    seen: set[int] = set()
-    for index, node in enumerate(nodes):
-        twice = node.vcpus & seen
-        if twice:
-            reason = f"vCPU {min(twice)} is in another virtual node too"
-            raise InputError(f"{thing}, virtual node {index}", "vcpus", reason)
-        seen |= node.vcpus
-    if seen and max(seen) != len(seen) - 1:
-        missing = min(set(range(len(seen))) - seen)
-        raise InputError(thing, "vcpus", f"vCPU {missing} is in no virtual node")

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numaplace.instances.formats.format import AffinityKind
-from numaplace.instances.formats.xen.write_text import XlText, format_xl
-from numaplace.instances.formats.xen.xl_text import XlValue, parse_xl_text
+from numaplace.instances.formats.xen.xl_text import XlText, XlValue, format_xl, parse_xl_text
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan, TakenDevice

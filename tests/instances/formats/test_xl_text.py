@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaplace.instances.formats.xen.c_number import parse_c_whole
 from numaplace.instances.formats.xen.xl_text import XlValue, parse_xl_text
+from numaplace.instances.ranges import parse_c_whole
 from numaplace.models.errors import InputError
 
 KEYS = st.from_regex(r"[a-z][_0-9a-z]{0,10}", fullmatch=True)
