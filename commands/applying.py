@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -54,21 +55,19 @@ def apply(
     reading = applying.apply_plan(
         problem, checked, kind, vms=vms, sources=source, affinity=affinity
     )
-    paths: list[Path] = []
+    read = [Path(instance), plan, *(file for path in source for file in source_files(path).item)]
+    files = reading.item
+    targets: AbstractContextManager[list[Path]] = nullcontext([])
     if out:
-        read = [
-            Path(instance),
-            plan,
-            *(file for path in source for file in source_files(path).item),
-        ]
-        paths = applying.target_paths(out, reading.item, read, overwrite=force)
-    for note in reading.notes:
-        output.remark(note)
-    hand_over(
-        lambda: None if out else print(applying.joined_text(reading.item, kind), end=""),
-        *((path, partial(str, file.text)) for path, file in zip(paths, reading.item, strict=False)),
-        overwrite=force,
-    )
+        targets = applying.target_paths(out, files, read, overwrite=force)
+    with targets as paths:
+        for note in reading.notes:
+            output.remark(note)
+        hand_over(
+            lambda: None if out else print(applying.joined_text(files, kind), end=""),
+            *((path, partial(str, file.text)) for path, file in zip(paths, files, strict=False)),
+            overwrite=force,
+        )
 
 
 def obeying(problem: Instance, path: Path) -> Plan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -92,6 +91,8 @@ def show(views: Sequence[RenderableType]) -> None:
 
 def print_json(value: object) -> None:
     """Print a value as JSON, with characters that act on a terminal in JSON's own escapes."""
+    import json
+
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if not text.isascii():
         text = "".join(

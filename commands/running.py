@@ -11,6 +11,7 @@ from typing import TypeVar
 from numaplace.commands.console import Console
 from numaplace.commands.interrupt import ABORTED, run_interruptibly
 from numaplace.commands.progress import ProgressLine
+from numaplace.models.errors import WriteError
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.solver.compare.solvers import Row, compare
@@ -49,6 +50,10 @@ def on_terminal(
             sys.stderr.flush()
             # Native threads are still at work: leave without waiting for them.
             os._exit(ABORTED)
+        except OSError as error:  # one without a file would be taken for standard output's
+            if error.filename is None:
+                raise WriteError("work", "", f"failed: {error.strerror or error}") from None
+            raise
 
 
 def watched(

@@ -121,9 +121,13 @@ def hand_over(show: Callable[[], None], *files: File, overwrite: bool, told: boo
     unshown = output.printed(show, hold=bool(wanted))
     failed: list[WriteError] = []
     for path, content in wanted:
-        data = content()
+        data: str | bytes = b""
         try:
+            data = content()
             write_bytes(path, data.encode() if isinstance(data, str) else data, overwrite=overwrite)
+        except OSError as refusal:  # what draws may need files of its own, on a disk that is full
+            reason = f"cannot be made ({(refusal.strerror or str(refusal)).lower()})"
+            failed.append(WriteError("file", "", reason, file=str(path)))
         except WriteError as fault:
             where = ""
             if isinstance(data, str) and unshown is None:

@@ -33,7 +33,6 @@ def demo(
     from numaplace.instances.formats.document.io import write_plan
 
     form.expect(ROW)
-    lookup.make_folder(out)
     params = SolveParams(time_limit_s=time)
 
     def write(name: str, instance: Instance, result: Result) -> None:
@@ -41,13 +40,14 @@ def demo(
             told = provenance(instance, result, params)
             write_plan(result.plan, out / name, told=told, overwrite=True)
 
-    rows = tour(
-        [lookup.named_instance(name) for name in INSTANCES],
-        params,
-        lambda name, data: files.write_bytes(out / name, data, overwrite=True),
-        write,
-        quiet=form.quiet or bool(form.columns) or not form.people,
-    )
+    with lookup.made_folder(out):
+        rows = tour(
+            [lookup.named_instance(name) for name in INSTANCES],
+            params,
+            lambda name, data: files.write_bytes(out / name, data, overwrite=True),
+            write,
+            quiet=form.quiet or bool(form.columns) or not form.people,
+        )
     form.answer(
         lambda: DEMO.plain((out, rows)),
         lambda: _views(sorted(out.iterdir())),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numaplace.instances.formats.format import AffinityKind, AppliedFile, Format
 from numaplace.instances.formats.placed import placed_vm
 from numaplace.instances.formats.registry import WRITTEN_FORMATS, holds_vms, named
 from numaplace.instances.import_source import source_files
-from numaplace.instances.lookup import check_writable, make_folder
+from numaplace.instances.lookup import check_writable, made_folder
 from numaplace.instances.reading import Reading, shown, together
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
@@ -214,12 +215,14 @@ def joined_text(files: Sequence[AppliedFile], kind: str) -> str:
     return files[0].text if len(files) == 1 else named(WRITTEN_FORMATS, kind).join(files)
 
 
+@contextmanager
 def target_paths(
     out: Path, files: Sequence[AppliedFile], read: Iterable[Path], *, overwrite: bool = False
-) -> list[Path]:
-    """Return where files go, in a folder that is made, after a look at whether all may be written.
+) -> Iterator[list[Path]]:
+    """Tell where files go, in a folder that is made, after a look at whether all may be written.
 
-    A single file goes to `out` itself if that has its suffix and is no folder.
+    A single file goes to `out` itself if that has its suffix and is no folder. A folder that was
+    made goes again if nothing is in it when what follows fails.
 
     Raises
     ------
@@ -230,8 +233,7 @@ def target_paths(
     if named and len(files) > 1:
         reason = f"is named like a file, and {len(files)} are to be written: name a folder"
         raise InputError("folder", "", reason, file=str(out))
-    if not named:
-        make_folder(out)
-    paths = [out if named else out / file.name for file in files]
-    check_writable(paths, inputs=read, overwrite=overwrite)
-    return paths
+    with nullcontext() if named else made_folder(out):
+        paths = [out if named else out / file.name for file in files]
+        check_writable(paths, inputs=read, overwrite=overwrite)
+        yield paths

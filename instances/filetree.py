@@ -13,12 +13,14 @@ import lzma
 import posixpath
 import re
 import stat
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from numaplace.models.errors import InputError
+
+if TYPE_CHECKING:
+    import tarfile
 
 FILE_MAX = 64 * 1024
 UNPACKED_MAX = 128 * 2**20
@@ -102,6 +104,8 @@ class Archive:
     """
 
     def __init__(self, path: Path, wanted: re.Pattern[str]) -> None:
+        import tarfile
+
         self.name = str(path)
         self._files: dict[str, bytes] = {}
         self._links: dict[str, str] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
@@ -189,13 +190,28 @@ def assumed_values(texts: Iterable[str]) -> dict[str, float]:
     return found
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder if there is none; `InputError` if that cannot be."""
+@contextmanager
+def made_folder(path: Path) -> Iterator[None]:
+    """Make a folder if there is none; it goes again if it is empty when what follows fails.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    new = [each for each in (path, *path.parents) if not os.path.lexists(each)]
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"cannot be made ({(error.strerror or 'not a folder').lower()})"
-        raise InputError("folder", "", reason, file=str(path)) from None
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot be made ({(error.strerror or 'not a folder').lower()})"
+            raise InputError("folder", "", reason, file=str(path)) from None
+        yield
+    except BaseException:
+        with suppress(OSError):  # it holds something
+            for each in new:
+                each.rmdir()
+        raise
 
 
 def _shape(key: str, text: str) -> HostShape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -182,6 +183,40 @@ def test_apply_prints_what_it_cannot_write(run: Run, files: Path) -> None:
     assert f"new/{LONG[:253]}.cfg: file: cannot be written (file name too long)" in done.stderr
     assert f'name = "{LONG[:253]}"' in done.stdout and "vm2" not in done.stdout
     assert sorted(path.name for path in (files / "new").iterdir()) == ["vm2.cfg", "vm3.cfg"]
+
+
+def test_apply_that_fails_leaves_no_folder(run: Run, files: Path) -> None:
+    """Neither the folder nor those above it that were made for it; one that was there stays."""
+    text = (files / "a.json").read_text().replace("vm1", LONG[:253])
+    (files / "a.json").write_text(text, encoding="utf-8")
+    assert run("solve", "a.json", "--out", "long.json").exit_code == 0
+    apply = ("apply", "a.json", "long.json", "--format", "xl", "--vm", LONG[:253], "--out")
+    (files / "old").mkdir()
+    for folder, left in (("above/new", False), ("old/new", True)):
+        assert run(*apply, folder).exit_code == 5
+        assert (files / Path(folder).parent).exists() is left
+        assert not (files / folder).exists()
+
+
+def test_a_picture_that_cannot_be_made_is_named(
+    run: Run, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What draws needs files of its own, such as a cache of fonts: standard output is not to blame.
+
+    So it is with the system's other refusals that name no file.
+    """
+
+    def refused(*_args: object, **_more: object) -> object:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numaplace.commands.shown.figure_bytes", refused)
+    done = run("show", "a.json", "--picture", "p.svg")
+    assert (done.exit_code, "vm1" in done.stdout) == (5, True)
+    assert "p.svg: file: cannot be made (no space left on device)" in done.stderr
+    monkeypatch.setattr("numaplace.commands.running.solve", refused)
+    done = run("solve", "a.json")
+    assert done.exit_code == 5
+    assert "numaplace: error: work: failed: No space left on device" in done.stderr
 
 
 # ---- what is read is not written over ------------------------------------------------------------
