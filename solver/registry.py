@@ -20,7 +20,7 @@ from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Vm
 from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
-from numaplace.solver.formulation.prepare import Prepared
+from numaplace.solver.formulation.empty_hosts import EmptyHosts
 from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
 from numaplace.solver.names import EXACT, SOLVER_NAMES
 from numaplace.solver.params import SolveParams
@@ -123,7 +123,7 @@ def _bounded(instance: Instance, result: Result, until: Deadline) -> Result:
     value = result.stage(Stage.VALUE)
     if value is not None:
         value_bound = import_module("numaplace.solver.value_bound").value_bound
-        most = max(value_bound(Prepared(instance, until)), value.objective)
+        most = max(value_bound(EmptyHosts(instance, until)), value.objective)
         result = replace(result, stages=(replace(value, bound=most), *result.stages[1:]))
     alone = _alone(instance, (vm for vm in instance.vms if vm.required and result.plan is None))
     reasons = tuple(f"VM {name!r}: {why}" for name, why in alone.items()) or result.reasons
@@ -133,8 +133,8 @@ def _bounded(instance: Instance, result: Result, until: Deadline) -> Result:
 
 def _alone(instance: Instance, vms: Iterable[Vm]) -> dict[str, str]:
     """Why those of some VMs that fit nowhere do not, even alone."""
-    prepared = Prepared(instance)
-    why = {vm.name: reason_alone(prepared, vm) for vm in vms}
+    empty = EmptyHosts(instance)
+    why = {vm.name: reason_alone(empty, vm) for vm in vms}
     return {name: reason for name, reason in why.items() if reason is not None}
 
 
@@ -158,7 +158,7 @@ def _usable(instance: Instance, hint: Plan) -> Plan | None:
 def _too_large(instance: Instance, solver: str, until: Deadline) -> bool:
     """Tell whether making the choices of an instance would take more time than there is."""
     try:
-        choices = Prepared(instance, until).num_choices
+        choices = EmptyHosts(instance, until).num_choices
     except OutOfTimeError:
         return True
     return choices > CHOICES_PER_S[solver] * until.left_s

@@ -23,7 +23,7 @@ from numaplace.models.result import (
 )
 from numaplace.solver.base import checked_cost, make_result, no_plan
 from numaplace.solver.deadline import Deadline, OutOfTimeError
-from numaplace.solver.formulation.prepare import Prepared
+from numaplace.solver.formulation.empty_hosts import EmptyHosts
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.solver.value_bound import value_bound
 
@@ -156,7 +156,7 @@ class Stages:
 
         A hint may have a VM where no plan in blocks can: then it tells nothing.
         """
-        most = value_bound(Prepared(self.instance, self.deadline))
+        most = value_bound(EmptyHosts(self.instance, self.deadline))
         hinted = self.best is not None and self.objective(Stage.VALUE) > most
         return self.instance.total_value_milli if hinted else most
 

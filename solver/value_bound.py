@@ -29,7 +29,7 @@ from numaplace.models.instance import Place
 from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.deadline import OutOfTimeError
-from numaplace.solver.formulation.prepare import Prepared
+from numaplace.solver.formulation.empty_hosts import EmptyHosts
 
 INSTANTS_MAX = 8
 ROUNDS = 3
@@ -62,12 +62,12 @@ class Knapsack:
     kinds: dict[tuple[int, Uses], int]
 
 
-def value_bound(prepared: Prepared) -> int:
+def value_bound(empty: EmptyHosts) -> int:
     """Return what no plan is worth more than, in thousandths; at least 0."""
-    instance = prepared.instance
+    instance = empty.instance
     try:
-        most = prepared.possible_value_milli
-        for knapsack in _knapsacks(prepared):
+        most = empty.possible_value_milli
+        for knapsack in _knapsacks(empty):
             most = min(most, knapsack_bound(knapsack))
     except OutOfTimeError:
         return instance.total_value_milli
@@ -80,13 +80,13 @@ def knapsack_bound(knapsack: Knapsack) -> int:
     return knapsack.free + _Priced(knapsack).bound()
 
 
-def _knapsacks(prepared: Prepared) -> list[Knapsack]:
+def _knapsacks(empty: EmptyHosts) -> list[Knapsack]:
     """Return the knapsacks of the instants at which most vCPUs are wanted."""
-    instance = prepared.instance
-    classes = Counter(prepared.like_host)
-    vms = [vm for vm in prepared.until.each(instance.vms) if prepared.possible(vm)]
-    rooms = tuple(_room(prepared, host, count, vms) for host, count in classes.items())
-    uses = {vm.name: _uses(prepared, vm, list(classes)) for vm in prepared.until.each(vms)}
+    instance = empty.instance
+    classes = Counter(empty.like_host)
+    vms = [vm for vm in empty.until.each(instance.vms) if empty.possible(vm)]
+    rooms = tuple(_room(empty, host, count, vms) for host, count in classes.items())
+    uses = {vm.name: _uses(empty, vm, list(classes)) for vm in empty.until.each(vms)}
     value = {vm.name: instance.value_milli(vm) for vm in vms}
     vcpus = {vm.name: vm.vcpus for vm in vms}
     fullest = sorted(
@@ -98,13 +98,13 @@ def _knapsacks(prepared: Prepared) -> list[Knapsack]:
             rooms,
             Counter((value[name], uses[name]) for name in value if name in alive),
         )
-        for alive in prepared.until.each(fullest[:INSTANTS_MAX])
+        for alive in empty.until.each(fullest[:INSTANTS_MAX])
     ]
 
 
-def _room(prepared: Prepared, host_index: int, count: int, vms: list[Vm]) -> dict[str, int]:
+def _room(empty: EmptyHosts, host_index: int, count: int, vms: list[Vm]) -> dict[str, int]:
     """What `count` hosts alike have together."""
-    places = prepared.instance.host_places[host_index]
+    places = empty.instance.host_places[host_index]
     host = places[0].host
     ratio = round(host.vcpu_overcommit * MILLI)
     room = {"vcpus": ratio * host.threads}
@@ -116,11 +116,11 @@ def _room(prepared: Prepared, host_index: int, count: int, vms: list[Vm]) -> dic
     return {name: count * amount for name, amount in room.items()}
 
 
-def _uses(prepared: Prepared, vm: Vm, classes: Collection[int]) -> Uses:
+def _uses(empty: EmptyHosts, vm: Vm, classes: Collection[int]) -> Uses:
     """What a VM takes at least on each class of hosts."""
-    instance, form = prepared.instance, prepared.instance.form(vm.name)
+    instance, form = empty.instance, empty.instance.form(vm.name)
     memory_mib = (form.blocks - form.balloon_blocks) * form.block_mib
-    allowed = {prepared.like_host[h] for h in prepared.hosts_to_try(vm) if prepared.fits(vm, h)}
+    allowed = {empty.like_host[h] for h in empty.hosts_to_try(vm) if empty.fits(vm, h)}
     found: list[tuple[tuple[str, int], ...] | None] = []
     for host_index in classes:
         if host_index not in allowed:

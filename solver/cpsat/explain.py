@@ -18,8 +18,8 @@ from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import Rule
 from numaplace.solver.cpsat.engine import Engine, Switch, new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
+from numaplace.solver.formulation.empty_hosts import EmptyHosts
 from numaplace.solver.formulation.model import Formulation
-from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
 from numaplace.solver.params import SolveParams
 
@@ -44,11 +44,11 @@ WORDS = {
 def explained(instance: Instance, result: Result, params: SolveParams) -> Result:
     """Add to a result why VMs are not placed, or why nothing is feasible."""
     until = params.until.share(1.0, TOTAL_S)
-    prepared = Prepared(instance)
+    empty = EmptyHosts(instance)
     if result.status is SolveStatus.INFEASIBLE:
         required = [vm for vm in instance.vms if vm.required]
         for vm in required:
-            alone = reason_alone(prepared, vm)
+            alone = reason_alone(empty, vm)
             if alone is not None:
                 return replace(result, reasons=(f"VM {vm.name!r}: {alone}",))
         try:
@@ -64,7 +64,7 @@ def explained(instance: Instance, result: Result, params: SolveParams) -> Result
     unplaced: dict[str, str] = {}
     for vm in instance.vms:
         if vm.name not in result.plan:
-            alone = reason_alone(prepared, vm)
+            alone = reason_alone(empty, vm)
             try:
                 unplaced[vm.name] = alone or (
                     UNDECIDED if undecided else _conflict(instance, placed, vm.name, until)

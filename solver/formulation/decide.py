@@ -7,7 +7,8 @@ from collections import defaultdict
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.formulation.extract import Decisions, pages_of
-from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, whole_cores
+from numaplace.solver.formulation.option import DeviceOption, Option, whole_cores
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.formulation.variables import Variables
 
 
@@ -48,7 +49,7 @@ def _options(
     """Match the cells of a placement with options of one shape."""
     form = prepared.instance.form(name)
     by_key = {
-        (o.shape, prepared.kind_of(o).vcpus, prepared.kind_of(o).blocks, o.place): o
+        (o.shape_index, o.cell.vcpus, o.cell.blocks, o.place_index): o
         for o in prepared.options[name]
     }
     for s, shape in enumerate(form.shapes):
@@ -82,8 +83,8 @@ def _add_pages(
     if prepared.fixed_pages(option):
         return lying == prepared.fixed_blocks(option)
     decisions.pages.update({(option, at): blocks for at, blocks in lying.items()})
-    allowed = {at.index for at in prepared.page_places(vm, prepared.place_of(option))}
-    complete = sum(lying.values()) == prepared.kind_of(option).blocks
+    allowed = {at.index for at in prepared.page_places(vm, option.place)}
+    complete = sum(lying.values()) == option.cell.blocks
     return lying.keys() <= allowed and (complete or vm.balloon_mib > 0)
 
 
@@ -91,7 +92,7 @@ def _add_cores(prepared: Prepared, decisions: Decisions, option: Option, cell: P
     held = set(cell.pcpus)
     vm = prepared.instance.vm(option.vm)
     half_used = 0
-    for g, group in enumerate(prepared.core_groups(prepared.place_of(option))):
+    for g, group in enumerate(prepared.core_groups(option.place)):
         used = [len(held.intersection(core)) for core in group.cores]
         amount = sum(map(bool, used)) if whole_cores(vm) else sum(used)
         half_used += sum(0 < threads < group.threads_per_core for threads in used)
@@ -124,7 +125,7 @@ def values_of(variables: Variables, decisions: Decisions) -> list[tuple[int, int
     prepared = variables.prepared
     taken = set(decisions.cells)
     placed = {option.vm for option in taken}
-    cuts = {(o.vm, o.shape, prepared.place_of(o).host_index) for o in taken}
+    cuts = {(o.vm, o.shape_index, o.place.host_index) for o in taken}
     values = [(var, int(name in placed)) for name, var in variables.placed.items()]
     values += [(var, int(option in taken)) for option, var in variables.cell.items()]
     values += [
@@ -157,14 +158,14 @@ def _ballooned(
     """Blocks of an option's cell that lie nowhere; none if it is not taken."""
     if option is None or option not in lying:
         return 0
-    return prepared.kind_of(option).blocks - sum(lying[option].values())
+    return option.cell.blocks - sum(lying[option].values())
 
 
 def nearest_device_options(prepared: Prepared, decisions: Decisions) -> dict[DeviceOption, int]:
     """Functions by device option: each function is served by the nearest cell of its VM."""
     homes: dict[str, set[int]] = defaultdict(set)
     for option in decisions.cells:
-        homes[option.vm].add(option.place)
+        homes[option.vm].add(option.place_index)
     found: dict[DeviceOption, int] = {}
     for (name, request, address), functions in decisions.devices.items():
         served = [

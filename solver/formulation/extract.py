@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
 from numaplace.models.vm import ThreadPolicy, Vm
+from numaplace.solver.formulation.option import Option, whole_cores
 from numaplace.solver.formulation.pin import PinRequest, pin_group
-from numaplace.solver.formulation.prepare import Option, Prepared, whole_cores
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.formulation.program import total_of
 from numaplace.solver.formulation.variables import Variables
 
@@ -70,8 +71,8 @@ def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
     instance = prepared.instance
     pcpus = _pin(prepared, decisions)
     cells: dict[str, list[PlacedCell]] = defaultdict(list)
-    for option in sorted(decisions.cells, key=lambda o: (o.kind, o.place)):
-        kind, place = prepared.kind_of(option), prepared.place_of(option)
+    for option in sorted(decisions.cells, key=lambda o: (o.type_index, o.place_index)):
+        kind, place = option.cell, option.place
         form = instance.form(option.vm)
         memory = tuple(
             (instance.places[at].node.id, blocks * form.block_mib)
@@ -87,7 +88,7 @@ def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
                 kind.blocks * form.block_mib,
             )
         )
-    host_of = {option.vm: prepared.place_of(option).host.name for option in decisions.cells}
+    host_of = {option.vm: option.place.host.name for option in decisions.cells}
     placements = {
         vm.name: Placement(host_of[vm.name], tuple(cells[vm.name]), _devices(vm, decisions.devices))
         for vm in instance.vms
@@ -106,7 +107,7 @@ def pages_of(prepared: Prepared, decisions: Decisions, option: Option) -> dict[i
     if prepared.fixed_pages(option):
         return prepared.fixed_blocks(option)
     vm = prepared.instance.vm(option.vm)
-    places = prepared.page_places(vm, prepared.place_of(option))
+    places = prepared.page_places(vm, option.place)
     return {at.index: decisions.pages.get((option, at.index), 0) for at in places}
 
 
@@ -124,7 +125,9 @@ def _pin(prepared: Prepared, decisions: Decisions) -> dict[Option, list[int]]:
     requests: dict[tuple[int, int], list[PinRequest]] = defaultdict(list)
     for (option, g), amount in decisions.cores.items():
         if amount:
-            requests[option.place, g].append(PinRequest(option, instance.vm(option.vm), amount))
+            requests[option.place_index, g].append(
+                PinRequest(option, instance.vm(option.vm), amount)
+            )
     given: dict[Option, list[list[int]]] = defaultdict(list)
     for (place, g), wanted in sorted(requests.items()):
         group = prepared.core_groups(instance.places[place])[g]
@@ -136,7 +139,7 @@ def _pin(prepared: Prepared, decisions: Decisions) -> dict[Option, list[int]]:
 
 def _take(prepared: Prepared, option: Option, units: list[list[int]]) -> list[int]:
     """Choose the pCPUs that run vCPUs among the cores (or threads) a cell has taken."""
-    vm, vcpus = prepared.instance.vm(option.vm), prepared.kind_of(option).vcpus
+    vm, vcpus = prepared.instance.vm(option.vm), option.cell.vcpus
     if whole_cores(vm) and vm.thread_policy is ThreadPolicy.ISOLATE:
         return [core[0] for core in units][:vcpus]
     return [pcpu for unit in units for pcpu in unit][:vcpus]

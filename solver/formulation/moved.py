@@ -9,7 +9,7 @@ from numaplace.models.moves import Budget, micros_per_mib
 from numaplace.models.plan import Placement
 from numaplace.models.vm import Vm
 from numaplace.solver.formulation.program import Kind, Terms, joined, scaled
-from numaplace.solver.formulation.variables import Variables
+from numaplace.solver.formulation.variables import RowWriter, Variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,11 @@ class CopiedMemory:
     network: Terms
 
 
-class Migration:
-    """What the VMs of the current plan move; variables are made on first use.
-
-    Parameters
-    ----------
-    variables
-        Variables of the program.
-    """
+class Migration(RowWriter):
+    """What the VMs of the current plan move; variables are made on first use."""
 
     def __init__(self, variables: Variables) -> None:
-        self.vars = variables
-        self.program = variables.program
-        self.instance = variables.instance
+        super().__init__(variables)
         current = self.instance.current
         self.old: dict[str, Placement] = dict(current.placements) if current else {}
         self._copied: dict[str, CopiedMemory] = {}
@@ -132,8 +124,8 @@ class Migration:
         }
         moves = self.program.variable()
         grows = vm.vcpus > sum(vcpus.values())
-        for option in self.vars.prepared.options[vm.name]:
-            have, had = self.vars.prepared.kind_of(option).vcpus, vcpus.get(option.place, 0)
+        for option in self.prepared.options[vm.name]:
+            have, had = option.cell.vcpus, vcpus.get(option.place_index, 0)
             if have < had if grows else have > had:
                 self.program.at_most([(self.vars.cell[option], 1), (moves, -1)], 0)
         for home in vcpus if grows else ():

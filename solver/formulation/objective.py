@@ -16,34 +16,18 @@ from numaplace.models.instance import Place
 from numaplace.models.result import Stage
 from numaplace.models.units import MICRO
 from numaplace.solver.formulation.moved import Migration
-from numaplace.solver.formulation.option_rates import (
-    affinity_rate,
-    load_milli,
-    memory_rate,
-    sharing_rate,
-)
+from numaplace.solver.formulation.option import load_milli, memory_rate, sharing_rate
 from numaplace.solver.formulation.products import Products
 from numaplace.solver.formulation.program import Kind, Terms, joined, scaled
-from numaplace.solver.formulation.variables import Variables
+from numaplace.solver.formulation.variables import RowWriter, Variables
 
 
-class Objective:
-    """Builds the sums of the objective.
-
-    Parameters
-    ----------
-    variables
-        Variables of the program.
-    wanted
-        Terms that the loss is the sum of.
-    """
+class Objective(RowWriter):
+    """Builds the sums of the objective; the loss is the sum of the terms in `wanted`."""
 
     def __init__(self, variables: Variables, wanted: frozenset[Term] = ALL) -> None:
+        super().__init__(variables)
         self.wanted = wanted
-        self.vars = variables
-        self.program = variables.program
-        self.prepared = variables.prepared
-        self.instance = variables.instance
         self.moved = Migration(variables)
         self.stages: dict[Stage, Callable[[], Terms]] = {
             Stage.VALUE: self.value,
@@ -69,8 +53,8 @@ class Objective:
         """CPU load of the fullest host, in thousandths of its threads."""
         loads: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
         for option, cell in self.vars.cell.items():
-            host = self.prepared.place_of(option).host_index
-            loads[host].append((option.vm, cell, load_milli(self.prepared, option)))
+            host = option.place.host_index
+            loads[host].append((option.vm, cell, load_milli(self.instance, option)))
         most = (sum(milli for _, _, milli in parts) for parts in loads.values())
         fullest = self.program.variable(max(most, default=0))
         for host, parts in loads.items():
@@ -110,12 +94,14 @@ class Objective:
     def page_sharing(self) -> Terms:
         """Reads of copies on other nodes."""
         reads = self.vars.read.items()
-        return [(read, sharing_rate(self.prepared, *choice)) for choice, read in reads]
+        return [(read, sharing_rate(self.instance, *choice)) for choice, read in reads]
 
     def node_affinity(self) -> Terms:
         """Cells outside the soft set."""
-        cells = self.vars.cell.items()
-        return [(cell, affinity_rate(self.prepared, option)) for option, cell in cells]
+        return [
+            (cell, rates.affinity_rate(self.instance.vm(o.vm), o.cell.vcpus, o.place.node.id))
+            for o, cell in self.vars.cell.items()
+        ]
 
     def device(self) -> Terms:
         """Functions at their distance from the cell that serves them."""
@@ -134,7 +120,9 @@ class Objective:
         for option in self.vars.cell:
             if option.vm not in self.vars.lies:
                 for at, blocks in self.vars.blocks_on(option).items():
-                    found += scaled(blocks, memory_rate(self.prepared, option, option.place, at))
+                    found += scaled(
+                        blocks, memory_rate(self.instance, option, option.place_index, at)
+                    )
         for name in self.vars.lies:
             for host in self.prepared.hosts_of[name]:
                 found += self._loose_memory(name, host)
@@ -147,7 +135,7 @@ class Objective:
         tree: ``more >= sum_j rest(i,j) p[j]`` if the home is i.
         """
         tree = self.prepared.host_tree(host)
-        price = partial(memory_rate, self.prepared, self.prepared.options[name][0])
+        price = partial(memory_rate, self.instance, self.prepared.options[name][0])
         at, lies = self.vars.at[name], self.vars.lies[name]
         blocks = self.instance.form(name).blocks
         taken = [(self.vars.taken[name], -1)] if name in self.vars.taken else []
@@ -175,7 +163,7 @@ class Objective:
         found: Terms = []
         for index, options in sorted(self.vars.options_at.items()):
             curve = rates.contention(self.instance.places[index])
-            milli = {o: load_milli(self.prepared, o) for o in options}
+            milli = {o: load_milli(self.instance, o) for o in options}
             worst = curve.loss(sum(milli.values()))
             if not worst:
                 continue

@@ -11,30 +11,20 @@ from numaplace.models.rates import competition_price
 from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.units import MICRO
 from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.formulation.option_rates import cooperation_rate, split_rate, talk_rate
-from numaplace.solver.formulation.prepare import Option
+from numaplace.solver.formulation.option import Option, cooperation_rate, split_rate, talk_rate
 from numaplace.solver.formulation.program import Terms, joined, scaled
 from numaplace.solver.formulation.tree import Level
-from numaplace.solver.formulation.variables import Variables
+from numaplace.solver.formulation.variables import RowWriter, Variables
 
 Domain = tuple[int, int]
 LevelForm = Callable[[Cooperation, Level], Terms]
 
 
-class Products:
-    """Builds the terms that multiply two places.
-
-    Parameters
-    ----------
-    variables
-        Variables of the program.
-    """
+class Products(RowWriter):
+    """Builds the terms that multiply two places."""
 
     def __init__(self, variables: Variables) -> None:
-        self.vars = variables
-        self.program = variables.program
-        self.prepared = variables.prepared
-        self.instance = variables.instance
+        super().__init__(variables)
         self._uses: dict[tuple[Option, int], int] = {}
 
     def _product(self, a: Option, b: Option, *bounds: Option) -> int:
@@ -59,27 +49,31 @@ class Products:
         """
         groups: dict[tuple[str, int, int], list[Option]] = defaultdict(list)
         for option in self.vars.cell:
-            if self.prepared.shape_of(option).num_cells > 1:
-                host = self.prepared.place_of(option).host_index
-                groups[option.vm, option.shape, host].append(option)
+            if option.shape.num_cells > 1:
+                host = option.place.host_index
+                groups[option.vm, option.shape_index, host].append(option)
         return joined(self._split_pairs(options) for options in groups.values())
 
     def _split_pairs(self, options: list[Option]) -> Terms:
         pairs = [(a, b) for i, a in enumerate(options) for b in options[i + 1 :]]
-        priced = {(a, b): split_rate(self.prepared, a, b) for a, b in pairs if a.place != b.place}
+        priced = {
+            (a, b): split_rate(self.instance, a, b)
+            for a, b in pairs
+            if a.place_index != b.place_index
+        }
         if not any(priced.values()):
             return []
         partners: dict[tuple[Option, int], Terms] = defaultdict(list)
         found: Terms = []
         for (a, b), rate in priced.items():
             both = self._product(a, b, a, b)
-            partners[a, b.kind].append((both, 1))
-            partners[b, a.kind].append((both, 1))
+            partners[a, b.type_index].append((both, 1))
+            partners[b, a.type_index].append((both, 1))
             found.append((both, rate))
-        types = self.prepared.shape_of(options[0]).types
+        types = options[0].shape.types
         for option in options:
             for t, kind in enumerate(types):
-                others = kind.count - (option.kind == t)
+                others = kind.count - (option.type_index == t)
                 if others or partners[option, t]:
                     taken = [(self.vars.cell[option], -others)]
                     self.program.equal([*partners[option, t], *taken], 0)
@@ -107,7 +101,7 @@ class Products:
 
     def _levels(self, pair: Cooperation, parting: LevelForm) -> Terms:
         """A step for every level that parts two VMs of one cell."""
-        tree, price = self.prepared.talk_tree, partial(talk_rate, self.prepared, pair)
+        tree, price = self.prepared.talk_tree, partial(talk_rate, self.instance, pair)
         return joined(
             scaled(parting(pair, level), step)
             for step, level in zip(tree.steps(price), tree.levels, strict=True)
@@ -135,7 +129,7 @@ class Products:
     def _rest(self, pair: Cooperation) -> Terms:
         """What distances are above their tree: ``more >= sum_j rest(i,j) b[j]`` if a is on i."""
         at_a, at_b = self.vars.at[pair.first], self.vars.at[pair.second]
-        rest = self.prepared.talk_tree.rest(partial(talk_rate, self.prepared, pair))
+        rest = self.prepared.talk_tree.rest(partial(talk_rate, self.instance, pair))
         found: Terms = []
         for i, x in at_a.items() if rest else ():
             far = {j: rest[i, j] for j in at_b if (i, j) in rest}
@@ -173,7 +167,7 @@ class Products:
         """
         names = pair.first, pair.second
         priced = {
-            (a, b): cooperation_rate(self.prepared, pair, a, b)
+            (a, b): cooperation_rate(self.instance, pair, a, b)
             for a in self.prepared.options[pair.first]
             for b in self.prepared.options[pair.second]
         }
@@ -185,8 +179,8 @@ class Products:
         for (a, b), rate in priced.items():
             bounds = ([a] if several[1] else []) + ([b] if several[0] else [])
             both = self._product(a, b, *bounds)
-            shipped[0, a].append((both, self.prepared.kind_of(b).vcpus))
-            shipped[1, b].append((both, self.prepared.kind_of(a).vcpus))
+            shipped[0, a].append((both, b.cell.vcpus))
+            shipped[1, b].append((both, a.cell.vcpus))
             found.append((both, rate))
         for (side, option), parts in shipped.items():
             other, cell = names[1 - side], self.vars.cell[option]
@@ -227,12 +221,12 @@ class Products:
         found: dict[Domain, list[Terms]] = defaultdict(list)
         for option in self.prepared.options[vm.name]:
             for domain, uses in self._caches(vm, option):
-                found[self.prepared.place_of(option).host_index, domain].append([(uses, 1)])
+                found[option.place.host_index, domain].append([(uses, 1)])
         return found
 
     def _caches(self, vm: Vm, option: Option) -> list[tuple[int, int]]:
         """Caches an option may use; a node of unknown caches is one domain, -1 - position."""
-        place, cell = self.prepared.place_of(option), self.vars.cell[option]
+        place, cell = option.place, self.vars.cell[option]
         llcs = sorted(node_llcs(place.node))
         if vm.cpu_policy is not CpuPolicy.DEDICATED or len(llcs) < 2:
             return [(llc, cell) for llc in llcs or [-1 - place.position]]

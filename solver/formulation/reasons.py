@@ -9,16 +9,16 @@ from dataclasses import replace
 from numaplace.models.forms import Shape, VmForm, node_takes
 from numaplace.models.instance import Place
 from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
-from numaplace.solver.formulation.prepare import Prepared, functions_near
+from numaplace.solver.formulation.empty_hosts import EmptyHosts, functions_near
 
 NO_TIME = "not placed; there was no time to find out why"
 
 
-def reason_alone(prepared: Prepared, vm: Vm) -> str | None:
+def reason_alone(empty: EmptyHosts, vm: Vm) -> str | None:
     """Tell why no node can take any cell of `vm`; None if it has somewhere to go."""
-    if prepared.possible(vm):
+    if empty.possible(vm):
         return None
-    instance = prepared.instance
+    instance = empty.instance
     form = instance.form(vm.name)
     hosts = {host.name for host in instance.allowed_hosts(vm)}
     places = [place for place in instance.places if place.host.name in hosts]
@@ -27,14 +27,14 @@ def reason_alone(prepared: Prepared, vm: Vm) -> str | None:
         if not places:
             return f"its hard nodes {sorted(vm.hard_nodes)} are on none of its hosts"
     shape = form.shapes[-1]
-    for reason in _reasons(prepared, vm, form, shape, places):
+    for reason in _reasons(empty, vm, form, shape, places):
         return reason
     cells = shape.num_cells
     return f"no host has {cells} nodes that each take one of its {cells} cells"
 
 
 def _reasons(
-    prepared: Prepared, vm: Vm, form: VmForm, shape: Shape, places: list[Place]
+    empty: EmptyHosts, vm: Vm, form: VmForm, shape: Shape, places: list[Place]
 ) -> Iterator[str]:
     """Reasons that hold for the smallest cell of the finest shape, most telling first."""
     kind = min(shape.types, key=lambda kind: (kind.vcpus, kind.blocks))
@@ -53,7 +53,7 @@ def _reasons(
         return
     need_mib = kind.blocks * form.block_mib - vm.balloon_mib
     rooms = {
-        place.index: sum(at.node.pool_mib(vm.page_size) for at in prepared.page_places(vm, place))
+        place.index: sum(at.node.pool_mib(vm.page_size) for at in empty.page_places(vm, place))
         for place in wide
     }
     if not max(rooms.values()):
@@ -79,7 +79,7 @@ def _reasons(
             wanted = f"it wants {request.count} of {request.kind!r}"
             yield f"{wanted}, no host it may use has more than {most}"
     least_mib = (form.blocks - form.balloon_blocks) * form.block_mib
-    room_mib = max(prepared.host_room_mib(vm, homes) for homes in by_host.values())
+    room_mib = max(empty.host_room_mib(vm, homes) for homes in by_host.values())
     if least_mib > room_mib:
         yield f"its {least_mib} MiB in {vm.page_size} pages are more than any host it may use has"
 

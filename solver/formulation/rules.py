@@ -17,25 +17,13 @@ from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.verify import Rule
 from numaplace.models.vm import CpuPolicy, ThreadPolicy
-from numaplace.solver.formulation.prepare import Option, whole_cores
+from numaplace.solver.formulation.option import Option, whole_cores
 from numaplace.solver.formulation.program import Terms, joined, scaled
-from numaplace.solver.formulation.variables import Variables
+from numaplace.solver.formulation.variables import RowWriter
 
 
-class Rules:
-    """Adds one rule after the other to a program.
-
-    Parameters
-    ----------
-    variables
-        Variables of the program.
-    """
-
-    def __init__(self, variables: Variables) -> None:
-        self.vars = variables
-        self.program = variables.program
-        self.prepared = variables.prepared
-        self.instance = variables.instance
+class Rules(RowWriter):
+    """Adds one rule after the other to a program."""
 
     def add_all(self) -> None:
         """Add every rule."""
@@ -59,8 +47,8 @@ class Rules:
         """
         members: dict[tuple[str, int, int, int], Terms] = defaultdict(list)
         for option, cell in self.vars.cell.items():
-            host = self.prepared.place_of(option).host_index
-            members[option.vm, option.shape, host, option.kind].append((cell, 1))
+            host = option.place.host_index
+            members[option.vm, option.shape_index, host, option.type_index].append((cell, 1))
         for (name, s, host, t), found in members.items():
             count = self.instance.form(name).shapes[s].types[t].count
             self.program.equal([*found, (self.vars.cut[name, s, host], -count)], 0)
@@ -78,8 +66,8 @@ class Rules:
         """
         shares: dict[tuple[str, int, int], Terms] = defaultdict(list)
         for option, cell in self.vars.cell.items() if not self.program.literals else ():
-            if self.prepared.shape_of(option).num_cells > 1:
-                shares[option.vm, option.shape, option.place].append((cell, 1))
+            if option.shape.num_cells > 1:
+                shares[option.vm, option.shape_index, option.place_index].append((cell, 1))
         for (name, s, place), found in shares.items():
             cut = self.vars.cut[name, s, self.instance.places[place].host_index]
             self.program.at_most([*found, (cut, -1)], 0)
@@ -95,7 +83,7 @@ class Rules:
         """A cell's blocks are on some node or ballooned away; ballooning has its limit."""
         self._loose_amount()
         for option in self.vars.pages:
-            blocks, cell = self.prepared.kind_of(option).blocks, self.vars.cell[option]
+            blocks, cell = option.cell.blocks, self.vars.cell[option]
             away = [*self.vars.away(option), (cell, -blocks)]
             at_home = self.program.literals and self.vars.lives_at_home(option)
             self.program.row(away, None if at_home else 0, 0)
@@ -163,12 +151,12 @@ class Rules:
         """A cell that may use several core groups takes what its vCPUs need of them together."""
         served: dict[Option, Terms] = defaultdict(list)
         for (option, g), cores in self.vars.free_cores.items():
-            group = self.prepared.core_groups(self.prepared.place_of(option))[g]
+            group = self.prepared.core_groups(option.place)[g]
             cell, most = self.vars.cell[option], self.program.upper[cores]
             self.program.at_most([(cores, 1), (cell, -most)], 0)
             served[option].append((cores, group.threads_per_core if self._requires(option) else 1))
         for option, amounts in served.items():
-            vcpus, cell = self.prepared.kind_of(option).vcpus, self.vars.cell[option]
+            vcpus, cell = option.cell.vcpus, self.vars.cell[option]
             more = None if self._requires(option) else 0
             self.program.row([*amounts, (cell, -vcpus)], 0, more)
 
@@ -210,7 +198,7 @@ class Rules:
                     frozenset({o.vm}),
                     scaled(self._threads_held(o), ratio)
                     if self._dedicated(o)
-                    else [(self.vars.cell[o], MILLI * self.prepared.kind_of(o).vcpus)],
+                    else [(self.vars.cell[o], MILLI * o.cell.vcpus)],
                 )
                 for o in options
             ]
@@ -221,7 +209,7 @@ class Rules:
     def _threads_held(self, option: Option) -> Terms:
         """PCPUs a dedicated cell keeps from shared vCPUs."""
         whole = whole_cores(self.instance.vm(option.vm))
-        groups = self.prepared.core_groups(self.prepared.place_of(option))
+        groups = self.prepared.core_groups(option.place)
         return joined(
             scaled(self.vars.cores[option, g], group.threads_per_core if whole else 1)
             for g, group in enumerate(groups)
@@ -307,7 +295,7 @@ class Rules:
     def _read_one(self, group: str, options: Iterable[Option]) -> None:
         """A cell reads one copy of its group."""
         for option in options:
-            host = self.prepared.place_of(option).host_index
+            host = option.place.host_index
             reads = {
                 at.index: self.vars.read[option, at.index]
                 for at in self.instance.host_places[host]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from numaplace.models.relations import SharingGroup
 from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.formulation.prepare import DeviceOption, Option, Prepared, most_cores
+from numaplace.solver.formulation.option import DeviceOption, Option, most_cores
+from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.formulation.program import Program, Terms, joined, scaled
 
 
@@ -78,9 +79,9 @@ class Variables:
         shape_host: set[tuple[int, int]] = set()
         for option in self.prepared.options[vm.name]:
             self.cell[option] = self.program.variable()
-            self.options_at[option.place].append(option)
-            by_place[option.place].append([(self.cell[option], 1)])
-            shape_host.add((option.shape, self.prepared.place_of(option).host_index))
+            self.options_at[option.place_index].append(option)
+            by_place[option.place_index].append([(self.cell[option], 1)])
+            shape_host.add((option.shape_index, option.place.host_index))
         by_host: dict[int, list[Terms]] = defaultdict(list)
         for shape, host in sorted(shape_host):
             only = len(shape_host) == 1
@@ -107,11 +108,11 @@ class Variables:
         for option in self.prepared.options[vm.name]:
             if self.prepared.fixed_pages(option):
                 continue
-            blocks = self.prepared.kind_of(option).blocks
+            blocks = option.cell.blocks
             self.pages[option] = {
                 at.index: self.program.variable(self.prepared.most_blocks(vm, blocks, at))
-                for at in self.prepared.page_places(vm, self.prepared.place_of(option))
-                if at.index != option.place or not self.program.literals
+                for at in self.prepared.page_places(vm, option.place)
+                if at.index != option.place_index or not self.program.literals
             }
             if form.balloon_blocks:
                 self.balloon[option] = self.program.variable(min(blocks, form.balloon_blocks))
@@ -123,8 +124,8 @@ class Variables:
     def _cores(self, vm: Vm) -> None:
         """Cores (or threads) a dedicated cell takes of each core group; fixed if there is one."""
         for option in self.prepared.options[vm.name]:
-            groups = self.prepared.core_groups(self.prepared.place_of(option))
-            vcpus = self.prepared.kind_of(option).vcpus
+            groups = self.prepared.core_groups(option.place)
+            vcpus = option.cell.vcpus
             for g, group in enumerate(groups):
                 most = most_cores(vm, vcpus, group)
                 if len(groups) == 1:
@@ -147,8 +148,8 @@ class Variables:
 
     def lives_at_home(self, option: Option) -> bool:
         """Tell whether blocks of an option's cell may be on its own node."""
-        vm, home = self.instance.vm(option.vm), self.prepared.place_of(option)
-        return any(at.index == option.place for at in self.prepared.page_places(vm, home))
+        vm, home = self.instance.vm(option.vm), option.place
+        return any(at.index == option.place_index for at in self.prepared.page_places(vm, home))
 
     def blocks_on(self, option: Option) -> dict[int, Terms]:
         """Blocks of an option's cell by place index, for a VM whose pages are not loose."""
@@ -158,8 +159,8 @@ class Variables:
             return {at: [(cell, blocks)] for at, blocks in fixed.items()}
         on: dict[int, Terms] = {at: [(blocks, 1)] for at, blocks in self.pages[option].items()}
         if self.program.literals and self.lives_at_home(option):
-            blocks = self.prepared.kind_of(option).blocks
-            on[option.place] = [(cell, blocks), *scaled(self.away(option), -1)]
+            blocks = option.cell.blocks
+            on[option.place_index] = [(cell, blocks), *scaled(self.away(option), -1)]
         return on
 
     def lying(self, name: str) -> Iterator[tuple[int, Terms]]:
@@ -177,3 +178,13 @@ class Variables:
         for at, blocks in self.lying(name):
             parts[at].append(blocks)
         return {at: joined(parts[at]) for at in sorted(parts)}
+
+
+class RowWriter:
+    """What writes rows and sums over the variables of one program."""
+
+    def __init__(self, variables: Variables) -> None:
+        self.vars = variables
+        self.program = variables.program
+        self.prepared = variables.prepared
+        self.instance = variables.instance
