@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import cast
+from typing import Any, Generic, TypeVar, cast
 
 from numaplace.models.cost import Cost
 from numaplace.models.instance import Instance
@@ -24,6 +24,8 @@ from numaplace.models.result import (
 from numaplace.solver.base import checked_cost, make_result, no_plan
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.empty_hosts import EmptyHosts
+from numaplace.solver.formulation.model import Formulation
+from numaplace.solver.formulation.program import Program, ProgramEngine
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.solver.value_bound import value_bound
 
@@ -32,6 +34,7 @@ STAGE_SHARE = 0.5
 # Seconds without which no stage is solved again.
 AGAIN_S = 0.05
 
+AnyEngine = TypeVar("AnyEngine", bound=ProgramEngine[Any])
 SolveStage = Callable[[Stage, Deadline, Mapping[Stage, int]], bool]
 """Solves a stage by a deadline and tells whether it is proven that no plan exists.
 
@@ -40,15 +43,6 @@ The third argument has the stages before it that the back end does not hold yet,
 
 class Stages:
     """State of one solve that goes through the stages in order.
-
-    Parameters
-    ----------
-    solver
-        Name of the solver.
-    instance
-        The instance.
-    params
-        Time limit, hint, callbacks.
 
     Attributes
     ----------
@@ -248,7 +242,43 @@ def too_large(params: SolveParams, stage: Stage) -> str:
     )
 
 
-def holds_later(held: Iterable[Stage], stage: Stage) -> bool:
-    """Tell whether a model that holds some stages is no use for `stage`, which is before one."""
-    order = list(Stage)
-    return any(order.index(other) > order.index(stage) for other in held)
+class ModelRun(Generic[AnyEngine]):
+    """A back end's model on its way through the stages; it is written when a stage needs it."""
+
+    literals: bool
+
+    def __init__(self, name: str, instance: Instance, params: SolveParams) -> None:
+        self.instance = instance
+        self.params = params
+        self.stages = Stages(name, instance, params)
+        self.held: set[Stage] = set()
+
+    @cached_property
+    def formulation(self) -> Formulation:
+        """The program."""
+        return self.new_formulation()
+
+    def new_formulation(self) -> Formulation:
+        """Write the program."""
+        until, terms = self.stages.deadline, self.params.terms
+        return Formulation(self.instance, literals=self.literals, until=until, terms=terms)
+
+    @cached_property
+    def engine(self) -> AnyEngine:
+        """The model of the program."""
+        return self.new_engine(self.formulation.program)
+
+    def new_engine(self, program: Program) -> AnyEngine:
+        """Make a model of a program."""
+        raise NotImplementedError
+
+    def hold(self, stage: Stage, to_hold: Mapping[Stage, int]) -> None:
+        """Hold earlier stages; a model that holds one after `stage` is no use, and made anew."""
+        order = list(Stage)
+        if any(order.index(other) > order.index(stage) for other in self.held):
+            for made in ("formulation", "engine"):
+                self.__dict__.pop(made, None)
+            self.held.clear()
+        for earlier, objective in to_hold.items():
+            self.formulation.keep(earlier, objective)
+        self.held |= to_hold.keys()

@@ -7,7 +7,6 @@ from numaplace.tests.test_layering import SOURCES
 
 NOT_CALLED = {
     "as_plan",  # tests hold both models of an instance against each other
-    "loss_of",  # tests hold both formulations against the cost
     "instance_from_dict",  # for documents that are no files
     "plan_from_dict",
     "write_instance",  # for instances made in code

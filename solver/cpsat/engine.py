@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from ortools.sat.python import cp_model
 
-from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
-from numaplace.models.result import Stage
 from numaplace.models.verify import Rule
-from numaplace.solver.formulation.model import Formulation
-from numaplace.solver.formulation.program import LinearRow, Program, Terms
+from numaplace.solver.deadline import POLL_S
+from numaplace.solver.formulation.program import LinearRow, Program, ProgramEngine, Terms
 
 Switch = tuple[Rule, str]
 
 
-class Engine:
+class Engine(ProgramEngine[cp_model.IntVar]):
     """A CP-SAT model of a program.
 
-    Parameters
-    ----------
-    program
-        The program; what it gets later is taken by `load`.
-    assumed
-        Whether rules can be switched off: every row of (rule, subject) then holds only if its
-        literal in `switches` is true. Used to explain why nothing fits.
+    With `assumed`, rules can be switched off: every row of (rule, subject) then holds only if its
+    literal in `switches` is true. Used to explain why nothing fits.
     """
 
     def __init__(self, program: Program, *, assumed: bool = False) -> None:
-        self.program = program
         self.assumed = assumed
         self.model = cp_model.CpModel()
-        self.variables: list[cp_model.IntVar] = []
         self.switches: dict[Switch, cp_model.IntVar] = {}
-        self._rows = 0
-        self.load()
+        super().__init__(program)
 
-    def load(self) -> None:
-        """Take the variables and rows of the program that are not in the model yet."""
-        check = self.program.until.check
-        for k in range(len(self.variables), len(self.program.upper)):
-            if k % 1024 == 0:
-                check()
-            self.variables.append(self.model.new_int_var(0, self.program.upper[k], ""))
-        for row in self.program.rows[self._rows :]:
-            if self._rows % 1024 == 0:
-                check()
-            self._add(row)
-            self._rows += 1
+    def new_variable(self, number: int) -> cp_model.IntVar:
+        """Make the model's variable of a number."""
+        return self.model.new_int_var(0, self.program.upper[number], "")
 
-    def _add(self, row: LinearRow) -> None:
+    def add(self, row: LinearRow) -> None:
+        """Add a row."""
         low = cp_model.INT_MIN if row.low is None else row.low
         high = cp_model.INT_MAX if row.high is None else row.high
         if row.terms:
@@ -105,16 +88,25 @@ def new_solver(workers: int, time_limit_s: float = math.inf) -> cp_model.CpSolve
     return solver
 
 
-def loss_of(instance: Instance, plan: Plan) -> int | None:
-    """Return the loss the formulation sees in `plan`, None if it forbids the plan.
-
-    The tests hold this against the verifier and the cost, rule by rule and term by term.
-    """
-    formulation = Formulation(instance, literals=True)
-    if not formulation.fix(plan):
+def whole_bound(bound: float, *, maximised: bool) -> int | None:
+    """Round a bound to the whole number it implies; None if it says nothing."""
+    if not math.isfinite(bound) or abs(bound) > 2**52:
         return None
-    engine = Engine(formulation.program)
-    engine.aim(formulation.stage(Stage.LOSS), maximise=False)
-    solver = new_solver(1)
-    status = solver.solve(engine.model)
-    return round(solver.objective_value) if status == cp_model.OPTIMAL else None
+    return math.floor(bound + 1e-6) if maximised else math.ceil(bound - 1e-6)
+
+
+@contextmanager
+def stoppable(solver: cp_model.CpSolver, should_stop: Callable[[], bool] | None) -> Iterator[None]:
+    """End the search when the caller asks for it."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while should_stop is not None and not ended.wait(POLL_S):
+            if should_stop():
+                solver.stop_search()
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 from ortools.sat.python import cp_model
 
 from numaplace.models.result import SolveStatus
-from numaplace.solver.cpsat.engine import Engine, new_solver
+from numaplace.solver.cpsat.engine import Engine, new_solver, stoppable, whole_bound
 from numaplace.solver.formulation.program import Program
 from numaplace.solver.offline.program import Answer, OfflineRun
 
-POLL_S = 0.05
 TURN_S = 1.5
 """Seconds of the first turn of a question; each is twice as long as the one before."""
 SYMMETRY = (0, 2)
@@ -44,15 +40,22 @@ def run_program(program: Program, run: OfflineRun) -> Answer:
 
 
 def _solve(solver: cp_model.CpSolver, engine: Engine, run: OfflineRun) -> Answer:
-    if run.on_bound is not None:
-        solver.best_bound_callback = _BoundTeller(run.on_bound)
-    with _watched(solver, run):
+    tell = run.on_bound
+
+    def on_bound(bound: float) -> None:
+        whole = whole_bound(bound, maximised=True)
+        if tell is not None and whole is not None:
+            tell(whole)
+
+    if tell is not None:
+        solver.best_bound_callback = on_bound
+    with stoppable(solver, run.stopped):
         status = STATUS.get(solver.solve(engine.model), SolveStatus.UNKNOWN)
     if status in (SolveStatus.INFEASIBLE, SolveStatus.UNKNOWN):
         # CP-SAT's bound may still be 0 if time ran out in presolve: it bounds no maximum.
         return Answer(status)
     values = np.array(engine.values(solver), np.int64)
-    return Answer(status, values, _whole(solver.best_objective_bound))
+    return Answer(status, values, whole_bound(solver.best_objective_bound, maximised=True))
 
 
 def _question(engine: Engine, run: OfflineRun) -> Answer:
@@ -90,39 +93,3 @@ def _question(engine: Engine, run: OfflineRun) -> Answer:
     if errors:
         raise errors[0]
     return answers[0] if answers else Answer(SolveStatus.UNKNOWN)
-
-
-class _BoundTeller:
-    """Tells bounds as whole numbers."""
-
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self._tell = tell
-
-    def __call__(self, bound: float) -> None:
-        whole = _whole(bound)
-        if whole is not None:
-            self._tell(whole)
-
-
-def _whole(bound: float) -> int | None:
-    if not math.isfinite(bound) or abs(bound) > 2**52:
-        return None
-    return math.floor(bound + 1e-6)
-
-
-@contextmanager
-def _watched(solver: cp_model.CpSolver, run: OfflineRun) -> Iterator[None]:
-    """End the search when the caller asks for it."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(POLL_S):
-            if run.stopped():
-                solver.stop_search()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()

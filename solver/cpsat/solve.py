@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Mapping
 
 from ortools.sat.python import cp_model
 
@@ -15,14 +11,14 @@ from numaplace.models.instance import Instance
 from numaplace.models.moves import Budget
 from numaplace.models.result import Result, Stage
 from numaplace.solver.cpsat.bound import loss_bound
-from numaplace.solver.cpsat.engine import Engine, new_solver
+from numaplace.solver.cpsat.engine import Engine, new_solver, stoppable, whole_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.formulation.model import Formulation
+from numaplace.solver.formulation.program import Program
 from numaplace.solver.params import SolveParams
-from numaplace.solver.stages import Stages, holds_later
+from numaplace.solver.stages import ModelRun, Stages
 
 NAME = "cpsat"
-POLL_S = 0.05
 # Seconds and share of the time left for the bound that is worked out before the search.
 BOUND_S = 15.0
 BOUND_SHARE = 0.25
@@ -51,43 +47,33 @@ def solve_cpsat(instance: Instance, params: SolveParams, budget: Budget | None =
     Result
         ``optimal`` only if every stage is proven.
     """
-    run = _Run(instance, params, budget)
+    run = _CpsatRun(instance, params, budget)
     return run.stages.solve(run.solve_stage)
 
 
-class _Run:
+class _CpsatRun(ModelRun[Engine]):
     """Solves one stage after the other with one model."""
 
-    def __init__(self, instance: Instance, params: SolveParams, budget: Budget | None) -> None:
-        self.instance = instance
-        self.params = params
-        self.budget = budget
-        self.stages = Stages(NAME, instance, params)
-        self.held: set[Stage] = set()
+    literals = True
 
-    @cached_property
-    def formulation(self) -> Formulation:
-        """The program, written when a stage needs it."""
-        until, terms = self.stages.deadline, self.params.terms
-        formulation = Formulation(self.instance, literals=True, until=until, terms=terms)
+    def __init__(self, instance: Instance, params: SolveParams, budget: Budget | None) -> None:
+        super().__init__(NAME, instance, params)
+        self.budget = budget
+
+    def new_formulation(self) -> Formulation:
+        """Write the program; its plans keep to the budget."""
+        formulation = super().new_formulation()
         if self.budget is not None:
             formulation.objective.moved.keep_within(self.budget)
         return formulation
 
-    @cached_property
-    def engine(self) -> Engine:
-        """Its model."""
-        return Engine(self.formulation.program)
+    def new_engine(self, program: Program) -> Engine:
+        """Make a model."""
+        return Engine(program)
 
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
-        if holds_later(self.held, stage):
-            self.__dict__.pop("formulation", None)
-            self.__dict__.pop("engine", None)
-            self.held.clear()
-        for earlier, objective in to_hold.items():
-            self.formulation.keep(earlier, objective)
-        self.held |= to_hold.keys()
+        self.hold(stage, to_hold)
         best = self.stages.best
         whole = self.params.terms == ALL
         floor = self._floor() if stage is Stage.LOSS and whole else None
@@ -106,8 +92,10 @@ class _Run:
         if limit_s <= 0:
             raise OutOfTimeError
         solver = self._solver(limit_s)
-        with self._watched(solver, stage) as callback:
-            status = within(until, lambda: solver.solve(model, callback))
+        reporter = _Reporter(self.stages, stage)
+        solver.best_bound_callback = reporter.on_bound
+        with stoppable(solver, self.params.should_stop):
+            status = within(until, lambda: solver.solve(model, reporter))
         self._read(stage, solver, status, floor)
         return status == cp_model.INFEASIBLE
 
@@ -157,25 +145,9 @@ class _Run:
             # Only the loss has a floor, and it is minimised.
             self.stages.note_bound(stage, max(known, default=None))
 
-    @contextmanager
-    def _watched(self, solver: cp_model.CpSolver, stage: Stage) -> Iterator[_Reporter]:
-        """Report progress and end the search when the caller asks for it."""
-        reporter = _Reporter(self.stages, stage)
-        solver.best_bound_callback = reporter.on_bound
-        ended = threading.Event()
 
-        def watch() -> None:
-            while not ended.wait(POLL_S):
-                if self.params.stopped:
-                    solver.stop_search()
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        if self.params.should_stop is not None:
-            watcher.start()
-        try:
-            yield reporter
-        finally:
-            ended.set()
+def _bound(stage: Stage, bound: float) -> int | None:
+    return whole_bound(bound, maximised=stage is Stage.VALUE)
 
 
 class _Reporter(cp_model.CpSolverSolutionCallback):
@@ -199,10 +171,3 @@ class _Reporter(cp_model.CpSolverSolutionCallback):
 
     def _report(self) -> None:
         self._stages.report(self._stage, self._incumbent, self._bound)
-
-
-def _bound(stage: Stage, bound: float) -> int | None:
-    """Round a bound to the integer it implies; None if it says nothing."""
-    if not math.isfinite(bound) or abs(bound) > 2**52:
-        return None
-    return math.floor(bound + 1e-6) if stage is Stage.VALUE else math.ceil(bound - 1e-6)

@@ -29,88 +29,38 @@ from numaplace.solver.formulation.tree import talk_distance, talk_tree
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A VM of one cell that every plan places, with what it takes of a node at least.
-
-    Parameters
-    ----------
-    name
-        Of the VM.
-    vcpus
-        vCPUs.
-    load_milli
-        CPU load in milli-vCPU.
-    memory_mib
-        Small pages that must lie somewhere and are best on its own node.
-    strict
-        Whether they can lie nowhere else.
-    remote_rate
-        Loss in micro-vCPU per MiB on the nearest other node, at least.
-    """
+    """A VM of one cell that every plan places, with what it takes of a node at least."""
 
     name: str
     vcpus: int
     load_milli: int
-    memory_mib: int
-    strict: bool
-    remote_rate: float
+    memory_mib: int  # small pages that must lie somewhere and are best on its own node
+    strict: bool  # they can lie nowhere else
+    remote_rate: float  # loss in micro-vCPU per MiB on the nearest other node, at least
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Clusters of places, and what each cooperating pair pays if none of them holds both VMs.
+    """Clusters of places, and what each cooperating pair pays if none of them holds both VMs."""
 
-    Parameters
-    ----------
-    vcpus
-        vCPUs that fit into each cluster.
-    steps
-        Price in micro-vCPU of each pair of `Relaxation.pairs`.
-    """
-
-    vcpus: tuple[int, ...]
-    steps: tuple[int, ...]
+    vcpus: tuple[int, ...]  # that fit into each cluster
+    steps: tuple[int, ...]  # price in micro-vCPU of each pair of `Relaxation.pairs`
 
 
 @dataclass(frozen=True, slots=True)
 class Relaxation:
-    """What is left of an instance: items, pairs of items, tiers from the nodes upwards.
-
-    Parameters
-    ----------
-    items
-        VMs.
-    pairs
-        Cooperating pairs, as indices of items.
-    rivals
-        Competing pairs and their price in micro-vCPU if they share a node.
-    tiers
-        The first one has single nodes.
-    memory_mib
-        Small pages of the roomiest node that runs VMs.
-    contentions
-        CPU contention curves of the nodes.
-    """
+    """What is left of an instance: items, pairs of items, tiers from the nodes upwards."""
 
     items: tuple[Item, ...]
-    pairs: tuple[tuple[int, int], ...]
-    rivals: tuple[tuple[int, int, int], ...]
-    tiers: tuple[Tier, ...]
-    memory_mib: int
-    contentions: frozenset[rates.Contention[int]]
+    pairs: tuple[tuple[int, int], ...]  # cooperating ones, as indices of items
+    rivals: tuple[tuple[int, int, int], ...]  # competing ones, micro-vCPU if they share a node
+    tiers: tuple[Tier, ...]  # the first one has single nodes
+    memory_mib: int  # small pages of the roomiest node that runs VMs
+    contentions: frozenset[rates.Contention[int]]  # curves of the nodes
 
 
 def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) -> Relaxation:
-    """Work out the relaxation of `instance`.
-
-    Parameters
-    ----------
-    instance
-        The instance.
-    sure
-        Names of VMs that every plan in question places.
-    until
-        When it is too late: `OutOfTimeError` is raised then.
-    """
+    """Work out the relaxation for plans that place all of `sure`; `OutOfTimeError` if late."""
     homes = [place for place in instance.places if place.node.threads]
     names = _fullest_instant(instance, frozenset(sure))
     vms = [vm for vm in instance.vms if vm.name in names]
@@ -118,17 +68,13 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
     cooperations = [c for c in instance.cooperations if c.first in index and c.second in index]
     room = {place.index: _vcpu_room(place, vms) for place in homes}
     heights = _heights(instance, homes, until)
-    prices = [
-        [rates.distance_loss(pair.weight, height) for pair in cooperations] for height, _ in heights
-    ]
-    below = [[0] * len(cooperations), *prices]
-    tiers = tuple(
-        Tier(
-            tuple(sum(room[place] for place in cluster) for cluster in clusters),
-            tuple(high - low for high, low in zip(prices[k], below[k], strict=True)),
-        )
-        for k, (_, clusters) in enumerate(heights)
-    )
+    tiers: list[Tier] = []
+    below = [0] * len(cooperations)
+    for height, clusters in heights:
+        prices = [rates.distance_loss(pair.weight, height) for pair in cooperations]
+        steps = tuple(high - low for high, low in zip(prices, below, strict=True))
+        tiers.append(Tier(tuple(sum(room[i] for i in cluster) for cluster in clusters), steps))
+        below = prices
     return Relaxation(
         tuple(_item(instance, vm, homes) for vm in until.each(vms)),
         tuple((index[c.first], index[c.second]) for c in cooperations),
@@ -137,7 +83,7 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
             for c in instance.competitions
             if c.scope is Scope.NODE and c.first in index and c.second in index
         ),
-        tiers,
+        tuple(tiers),
         max((place.node.pool_mib(PageSize.SMALL) for place in homes), default=0),
         frozenset(rates.contention(place) for place in homes),
     )
@@ -146,9 +92,8 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
 def _fullest_instant(instance: Instance, sure: frozenset[str]) -> frozenset[str]:
     """Return the single-cell VMs of `sure` at the instant with most vCPUs."""
     whole = frozenset(name for name in sure if instance.form(name).max_cells == 1)
-    instants = [alive & whole for alive in instance.instants]
     return max(
-        instants,
+        (alive & whole for alive in instance.instants),
         key=lambda names: sum(instance.vm(name).vcpus for name in names),
         default=frozenset(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,26 +17,16 @@ from numaplace.solver.formulation.variables import Variables
 
 @dataclass(slots=True)
 class Decisions:
-    """What a formulation decided.
-
-    Parameters
-    ----------
-    cells
-        Options taken.
-    pages
-        Blocks by option and place index, for options whose pages are not fixed.
-    devices
-        Functions by (VM, request index, device address); the VM's host tells the rest.
-    copies
-        Place indices with a copy, by (group name, host index).
-    cores
-        Cores (or threads) taken by (option taken, index of core group), for dedicated VMs.
-    """
+    """What a formulation decided."""
 
     cells: list[Option] = field(default_factory=list)
+    # Blocks by option and place index, for options whose pages are not fixed.
     pages: dict[tuple[Option, int], int] = field(default_factory=dict)
+    # Functions by (VM, request index, device address); the VM's host tells the rest.
     devices: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    # Place indices with a copy, by (group name, host index).
     copies: dict[tuple[str, int], list[int]] = field(default_factory=dict)
+    # Cores (or threads) taken by (option taken, index of core group), for dedicated VMs.
     cores: dict[tuple[Option, int], int] = field(default_factory=dict)
 
 
@@ -48,17 +38,16 @@ def read_decisions(variables: Variables, values: Sequence[int]) -> Decisions:
             lying = variables.blocks_on(option)
         else:
             lying = {at: [(var, 1)] for at, var in variables.lies.get(option.vm, {}).items()}
-        decisions.pages.update(
-            {(option, at): total_of(blocks, values) for at, blocks in lying.items()}
-        )
+        for at, blocks in lying.items():
+            decisions.pages[option, at] = total_of(blocks, values)
     taken = set(decisions.cells)
     for key, cores in variables.cores.items():
         if key[0] in taken:
             decisions.cores[key] = total_of(cores, values)
-    functions: dict[tuple[str, int, str], int] = defaultdict(int)
+    functions: Counter[tuple[str, int, str]] = Counter()
     for choice, amount in variables.device.items():
         functions[choice.vm, choice.request, choice.address] += values[amount]
-    decisions.devices.update(functions)
+    decisions.devices = functions
     for (group, at), copy in variables.copy.items():
         if values[copy]:
             host = variables.instance.places[at].host_index
@@ -72,22 +61,14 @@ def extract_plan(prepared: Prepared, decisions: Decisions) -> Plan:
     pcpus = _pin(prepared, decisions)
     cells: dict[str, list[PlacedCell]] = defaultdict(list)
     for option in sorted(decisions.cells, key=lambda o: (o.type_index, o.place_index)):
-        kind, place = option.cell, option.place
-        form = instance.form(option.vm)
+        form, node = instance.form(option.vm), option.place.node.id
         memory = tuple(
             (instance.places[at].node.id, blocks * form.block_mib)
             for at, blocks in sorted(pages_of(prepared, decisions, option).items())
             if blocks
         )
-        cells[option.vm].append(
-            PlacedCell(
-                place.node.id,
-                kind.vcpus,
-                memory,
-                tuple(pcpus.get(option, ())),
-                kind.blocks * form.block_mib,
-            )
-        )
+        held, nominal_mib = tuple(pcpus.get(option, ())), option.cell.blocks * form.block_mib
+        cells[option.vm].append(PlacedCell(node, option.cell.vcpus, memory, held, nominal_mib))
     host_of = {option.vm: option.place.host.name for option in decisions.cells}
     placements = {
         vm.name: Placement(host_of[vm.name], tuple(cells[vm.name]), _devices(vm, decisions.devices))

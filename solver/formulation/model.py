@@ -21,21 +21,8 @@ from numaplace.solver.formulation.variables import Variables
 class Formulation:
     """A program of an instance with all rules, and the sums of its stages.
 
-    Parameters
-    ----------
-    instance
-        The instance.
-    literals
-        As in `Program`: for an engine that propagates.
-    until
-        When it is too late to go on writing.
-    terms
-        Terms that the loss is the sum of.
-
-    Raises
-    ------
-    OutOfTimeError
-        If it cannot be written in time.
+    `literals` is as in `Program`, `terms` are those that the loss is the sum of. Work that is late
+    raises `OutOfTimeError`.
     """
 
     def __init__(

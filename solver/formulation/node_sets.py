@@ -30,15 +30,8 @@ Bools = npt.NDArray[np.bool_]
 class SetColumns:
     """Every set of items that fits a node, and twice its least loss (halves stay integers).
 
-    Parameters
-    ----------
-    members, costs
-        By size of set: rows of item indices, and twice the loss of each row. A cut pair is
-        half the loss of either side.
-    num_nodes
-        Sets a plan has at most.
-    num_items
-        Items a plan has in its sets, each once.
+    By size of set: rows of item indices, and twice the loss of each row, where a cut pair is half
+    the loss of either side. A plan has `num_nodes` sets at most, and each item in one of them.
     """
 
     members: tuple[Ints, ...]
@@ -92,20 +85,13 @@ def list_columns(data: SetCosts, limit: int = COLUMNS_MAX) -> SetColumns | None:
 class SetCosts:
     """Items and pairs on one tier of a relaxation as arrays, costs doubled.
 
-    What happens inside a node (competition, memory, CPU contention) counts on the finest tier.
-
-    Parameters
-    ----------
-    relaxation
-        With at least one item.
-    level
-        Index of the tier.
+    What happens inside a node (competition, memory, CPU contention) counts on the finest tier. A
+    relaxation must have at least one item; `level` is the index of the tier.
     """
 
     def __init__(self, relaxation: Relaxation, level: int = 0) -> None:
-        items = relaxation.items
+        items, tier = relaxation.items, relaxation.tiers[level]
         size = len(items)
-        tier = relaxation.tiers[level]
         rooms = [room for room in tier.vcpus if room > 0]
         self.inside_node = level == 0
         self.room = max(rooms, default=0)

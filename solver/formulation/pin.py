@@ -20,15 +20,11 @@ ALWAYS_AFTER = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class PinRequest:
-    """Cores or threads that one dedicated cell takes of one core group of its node.
+    """Cores or threads that one dedicated cell takes of one core group of its node."""
 
-    `amount` counts cores for a VM that takes whole ones, threads otherwise; `key` is the
-    caller's.
-    """
-
-    key: object
+    key: object  # the caller's
     vm: Vm
-    amount: int
+    amount: int  # of cores for a VM that takes whole ones, of threads otherwise
 
 
 class PinError(RuntimeError):
@@ -38,18 +34,9 @@ class PinError(RuntimeError):
 def pin_group(
     instance: Instance, group: CoreGroup, requests: list[PinRequest]
 ) -> dict[object, list[list[int]]]:
-    """Give each request pCPUs of `group`.
+    """Give each request pCPUs of `group`, by its key: a list of pCPU ids for each core or thread.
 
-    Returns
-    -------
-    dict
-        By request key: for whole-core VMs one list of pCPU ids per core; for others one list of
-        one pCPU id per thread.
-
-    Raises
-    ------
-    PinError
-        If at some instant more is asked for than the group has.
+    `PinError` is raised if at some instant more is asked for than the group has.
     """
     whole = [r for r in requests if r.vm.thread_policy is not ThreadPolicy.PREFER]
     single = [r for r in requests if r.vm.thread_policy is ThreadPolicy.PREFER]

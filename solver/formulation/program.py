@@ -8,16 +8,19 @@ engine.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from numaplace.models.verify import Rule
 from numaplace.solver.deadline import NEVER, Deadline
 
 Terms = list[tuple[int, int]]
 """Pairs (variable, coefficient) that add up; a variable may occur more than once."""
+Sum = Iterable[tuple[int, int]]
+Variable = TypeVar("Variable")
 
 
 class Kind(Enum):
@@ -44,6 +47,10 @@ class LinearRow(NamedTuple):
     high: int | None
     rule: Rule | None = None
     subject: str = ""
+
+    def holds(self, total: int) -> bool:
+        """Tell whether a total of the terms is between the bounds."""
+        return (self.low is None or self.low <= total) and (self.high is None or total <= self.high)
 
 
 @dataclass(slots=True)
@@ -91,46 +98,23 @@ class Program:
         return self.variable(upper, Kind.PART, unit)
 
     def row(
-        self,
-        terms: Iterable[tuple[int, int]],
-        low: int | None,
-        high: int | None,
-        rule: Rule | None = None,
-        subject: str = "",
+        self, terms: Sum, low: int | None, high: int | None, rule: Rule | None = None, on: str = ""
     ) -> None:
-        """Add a row."""
+        """Add a row; `on` is the subject of its rule."""
         self.until.check()
-        self.rows.append(LinearRow(list(terms), low, high, rule, subject))
+        self.rows.append(LinearRow(list(terms), low, high, rule, on))
 
-    def at_most(
-        self,
-        terms: Iterable[tuple[int, int]],
-        high: int,
-        rule: Rule | None = None,
-        subject: str = "",
-    ) -> None:
+    def at_most(self, terms: Sum, high: int, rule: Rule | None = None, on: str = "") -> None:
         """Add a row with an upper bound."""
-        self.row(terms, None, high, rule, subject)
+        self.row(terms, None, high, rule, on)
 
-    def equal(
-        self,
-        terms: Iterable[tuple[int, int]],
-        amount: int,
-        rule: Rule | None = None,
-        subject: str = "",
-    ) -> None:
+    def equal(self, terms: Sum, amount: int, rule: Rule | None = None, on: str = "") -> None:
         """Add a row that holds exactly."""
-        self.row(terms, amount, amount, rule, subject)
+        self.row(terms, amount, amount, rule, on)
 
-    def at_least(
-        self,
-        terms: Iterable[tuple[int, int]],
-        low: int,
-        rule: Rule | None = None,
-        subject: str = "",
-    ) -> None:
+    def at_least(self, terms: Sum, low: int, rule: Rule | None = None, on: str = "") -> None:
         """Add a row with a lower bound."""
-        self.row(terms, low, None, rule, subject)
+        self.row(terms, low, None, rule, on)
 
     def either(self, choices: Sequence[Terms]) -> Terms:
         """Return the sum of choices of which one at most is 1, as a literal if there are such."""
@@ -145,15 +129,9 @@ class Program:
 
     def copy(self) -> Program:
         """Return a program that grows by itself."""
-        return Program(
-            self.literals,
-            self.until,
-            self.upper.copy(),
-            self.kinds.copy(),
-            self.units.copy(),
-            self.rows.copy(),
-            self.objective.copy(),
-        )
+        upper, kinds, units = [*self.upper], [*self.kinds], [*self.units]
+        rows, objective = [*self.rows], [*self.objective]
+        return Program(self.literals, self.until, upper, kinds, units, rows, objective)
 
     def value(self, values: Sequence[int]) -> int:
         """Return the objective of a solution."""
@@ -163,25 +141,53 @@ class Program:
         """Tell whether values obey every bound and row, in whole numbers."""
         if any(not 0 <= value <= most for value, most in zip(values, self.upper, strict=True)):
             return False
-        for row in self.rows:
-            total = total_of(row.terms, values)
-            if (row.low is not None and total < row.low) or (
-                row.high is not None and total > row.high
-            ):
-                return False
-        return True
+        return all(row.holds(total_of(row.terms, values)) for row in self.rows)
 
 
-def scaled(terms: Iterable[tuple[int, int]], factor: int) -> Terms:
+class ProgramEngine(ABC, Generic[Variable]):
+    """A back end's model of a program; `load` takes what has come since it last looked."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.variables: list[Variable] = []
+        self.num_rows = 0
+        self.load()
+
+    def load(self) -> None:
+        """Take the variables and rows of the program that are not in the model yet."""
+        for k in range(len(self.variables), len(self.program.upper)):
+            if k % 1024 == 0:
+                self.program.until.check()
+            self.variables.append(self.new_variable(k))
+        for row in self.program.rows[self.num_rows :]:
+            if self.num_rows % 1024 == 0:
+                self.program.until.check()
+            self.add(row)
+            self.num_rows += 1
+
+    @abstractmethod
+    def new_variable(self, number: int) -> Variable:
+        """Make the model's variable of a number."""
+
+    @abstractmethod
+    def add(self, row: LinearRow) -> None:
+        """Add a row."""
+
+    @abstractmethod
+    def aim(self, terms: Terms, *, maximise: bool) -> None:
+        """Make a sum the objective."""
+
+
+def scaled(terms: Sum, factor: int) -> Terms:
     """Return a sum times a whole number."""
     return [(variable, factor * weight) for variable, weight in terms]
 
 
-def joined(sums: Iterable[Iterable[tuple[int, int]]]) -> Terms:
+def joined(sums: Iterable[Sum]) -> Terms:
     """Return the sum of sums."""
     return [term for terms in sums for term in terms]
 
 
-def total_of(terms: Iterable[tuple[int, int]], values: Sequence[int]) -> int:
+def total_of(terms: Sum, values: Sequence[int]) -> int:
     """Return what a sum comes to."""
     return sum(int(values[variable]) * weight for variable, weight in terms)

@@ -60,14 +60,8 @@ def tree_below(
 ) -> DistanceTree:
     """Return the largest hierarchy below distances (single linkage), by Kruskal's algorithm.
 
-    Parameters
-    ----------
-    places
-        Indices of places.
-    distance
-        Distance of an ordered pair of them; places at distance 1 or less are never parted.
-    until
-        When it is too late.
+    `distance` is that of an ordered pair of indices of places; places at distance 1 or less are
+    never parted.
     """
     legs = sorted(
         min((distance(i, j), i, j), (distance(j, i), j, i))

@@ -13,14 +13,7 @@ from numaplace.solver.formulation.program import Program, Terms, joined, scaled
 
 
 class Variables:
-    """Decisions of all families.
-
-    Parameters
-    ----------
-    program
-        Program that owns the variables.
-    prepared
-        Choices of the instance.
+    """Decisions of all families, over the choices of an instance.
 
     Attributes
     ----------

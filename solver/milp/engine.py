@@ -8,55 +8,39 @@ its coefficient: that keeps numbers far above the tolerances of floating point.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from math import gcd
 
 import pulp
 
 from numaplace.models.units import ceil_div
-from numaplace.solver.formulation.program import Kind, LinearRow, Program, Terms
+from numaplace.solver.formulation.program import Kind, LinearRow, Program, ProgramEngine, Terms
 from numaplace.solver.milp.backend import Linear
 
 
-class Engine:
-    """A PuLP problem of a program, always minimised.
-
-    Parameters
-    ----------
-    program
-        The program; what it gets later is taken by `load`.
-    """
+class Engine(ProgramEngine[Linear]):
+    """A PuLP problem of a program, always minimised."""
 
     def __init__(self, program: Program) -> None:
-        self.program = program
         self.problem: Linear = pulp.LpProblem("numaplace", pulp.LpMinimize)
-        self.variables: list[Linear] = []
-        self._rows = 0
-        self.load()
+        super().__init__(program)
 
-    def load(self) -> None:
-        """Take the variables and rows of the program that are not in the problem yet."""
-        check = self.program.until.check
-        for k in range(len(self.variables), len(self.program.upper)):
-            if k % 1024 == 0:
-                check()
-            part = self.program.kinds[k] is Kind.PART
-            category = pulp.LpContinuous if part else pulp.LpInteger
-            most = self.program.upper[k] / self._unit(k) if part else self.program.upper[k]
-            # PuLP sorts columns by name: a number keeps their order.
-            self.variables.append(self.problem.add_variable(f"x{k:08d}", 0, most, category))
-        for row in self.program.rows[self._rows :]:
-            if self._rows % 1024 == 0:
-                check()
-            self._add(row)
-            self._rows += 1
+    def new_variable(self, number: int) -> Linear:
+        """Make the column of a variable."""
+        part = self.program.kinds[number] is Kind.PART
+        category = pulp.LpContinuous if part else pulp.LpInteger
+        # PuLP sorts columns by name: a number keeps their order.
+        most: float = self.program.upper[number]
+        most = most / self._unit(number) if part else most
+        return self.problem.add_variable(f"x{number:08d}", 0, most, category)
 
     def _unit(self, variable: int) -> int:
         """What a column counts a variable in: its unit if it is continuous."""
         return self.program.units[variable] if self.program.kinds[variable] is Kind.PART else 1
 
-    def _add(self, row: LinearRow) -> None:
+    def add(self, row: LinearRow) -> None:
+        """Add a row."""
         terms = _merged(row.terms)
         low, high = row.low, row.high
         if not terms:
@@ -105,11 +89,7 @@ class Engine:
             upper = self.program.upper
             if sum(upper[k] * weight for k, weight in terms.items() if weight > 0) <= high:
                 return
-        total = pulp.LpAffineExpression(
-            {self.variables[k]: weight * self._unit(k) / scale for k, weight in terms.items()}
-            if scale > 1
-            else {self.variables[k]: weight * self._unit(k) for k, weight in terms.items()}
-        )
+        total = self._expression(terms, scale)
         if low is not None and low == high:
             self.problem += total == low / scale
             return
@@ -120,21 +100,24 @@ class Engine:
 
     def _never(self) -> None:
         """Add a row that nothing satisfies."""
-        never = self.problem.add_variable(f"never{self._rows}", 0, 0, pulp.LpInteger)
+        never = self.problem.add_variable(f"never{self.num_rows}", 0, 0, pulp.LpInteger)
         self.problem += never >= 1
 
     def aim(self, terms: Terms, *, maximise: bool) -> None:
         """Make a sum the objective; one to maximise is minimised with its sign turned."""
         self.load()
         sign = -1 if maximise else 1
-        self.problem.setObjective(
-            pulp.LpAffineExpression(
-                {
-                    self.variables[k]: sign * weight * self._unit(k)
-                    for k, weight in _merged(terms).items()
-                }
-            )
-        )
+        total = {k: sign * weight for k, weight in _merged(terms).items()}
+        self.problem.setObjective(self._expression(total))
+
+    def _expression(self, terms: Mapping[int, int], scale: int = 1) -> Linear:
+        """Return a sum, in units, divided by `scale`."""
+        counted: dict[Linear, float] = {
+            self.variables[k]: weight * self._unit(k) for k, weight in terms.items()
+        }
+        if scale > 1:
+            counted = {column: weight / scale for column, weight in counted.items()}
+        return pulp.LpAffineExpression(counted)
 
     def start(self, values: Iterable[tuple[int, int]]) -> list[tuple[Linear, int]]:
         """Return values of whole variables as those of columns."""
@@ -152,7 +135,7 @@ class Engine:
 
 
 def _merged(terms: Terms) -> dict[int, int]:
-    total: dict[int, int] = defaultdict(int)
+    total: Counter[int] = Counter()
     for variable, weight in terms:
         total[variable] += weight
     return {variable: weight for variable, weight in total.items() if weight}

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cached_property
 
 from numaplace.models.instance import Instance
-from numaplace.models.plan import Plan
 from numaplace.models.result import Result, Stage, sign
 from numaplace.solver.deadline import Deadline, OutOfTimeError
-from numaplace.solver.formulation.model import Formulation
+from numaplace.solver.formulation.program import Program
 from numaplace.solver.milp.backend import MilpOutcome, Task, whole_bound
 from numaplace.solver.milp.cbc import cbc_program, solve_cbc
 from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
 from numaplace.solver.names import MilpBackend
 from numaplace.solver.params import SolveParams
-from numaplace.solver.stages import Stages, holds_later
+from numaplace.solver.stages import ModelRun, Stages
 
 NAME = "milp"
 PRODUCTS_PER_S = 10_000
@@ -49,42 +47,25 @@ def solve_milp(instance: Instance, params: SolveParams) -> Result:
     """
     if params.milp_backend is MilpBackend.CBC:
         cbc_program()
-    run = _Run(instance, params)
+    run = _MilpRun(NAME, instance, params)
     return run.stages.solve(run.solve_stage)
 
 
-class _Run:
+class _MilpRun(ModelRun[Engine]):
     """Solves one stage after the other with one problem."""
 
-    def __init__(self, instance: Instance, params: SolveParams) -> None:
-        self.instance = instance
-        self.params = params
-        self.stages = Stages(NAME, instance, params)
-        self.held: set[Stage] = set()
+    literals = False
 
-    @cached_property
-    def formulation(self) -> Formulation:
-        """The program, written when a stage needs it."""
-        until, terms = self.stages.deadline, self.params.terms
-        return Formulation(self.instance, literals=False, until=until, terms=terms)
-
-    @cached_property
-    def engine(self) -> Engine:
-        """Its problem."""
-        return Engine(self.formulation.program)
+    def new_engine(self, program: Program) -> Engine:
+        """Make a problem."""
+        return Engine(program)
 
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
         if stage is Stage.LOSS and self._num_products() > PRODUCTS_PER_S * until.left_s:
             # Writing the problem would take longer than the caller waits.
             raise OutOfTimeError
-        if holds_later(self.held, stage):
-            self.__dict__.pop("formulation", None)
-            self.__dict__.pop("engine", None)
-            self.held.clear()
-        for earlier, objective in to_hold.items():
-            self.formulation.keep(earlier, objective)
-        self.held |= to_hold.keys()
+        self.hold(stage, to_hold)
         self.engine.aim(self.formulation.stage(stage), maximise=stage is Stage.VALUE)
         began = self.stages.elapsed_s
         if self.formulation.program.num_terms > TERMS_PER_S * until.left_s:
@@ -148,17 +129,3 @@ class _Watcher:
             self._last = state
             self._stages.report(self._stage, *state)
         return self._stages.params.stopped
-
-
-def loss_of(instance: Instance, plan: Plan) -> int | None:
-    """Return the loss the formulation sees in `plan`, None if it forbids the plan.
-
-    The tests hold this against the verifier and the cost, rule by rule and term by term.
-    """
-    formulation = Formulation(instance, literals=False)
-    if not formulation.fix(plan):
-        return None
-    engine = Engine(formulation.program)
-    engine.aim(formulation.stage(Stage.LOSS), maximise=False)
-    outcome = solve_highs(engine.problem, Task([]))
-    return None if outcome.objective is None else round(outcome.objective)

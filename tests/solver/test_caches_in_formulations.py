@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
-from numaplace.models.plan import PlacedCell, Plan
+from numaplace.models.plan import PlacedCell
 from numaplace.models.relations import Competition, Scope
 from numaplace.models.topology import PCpu
 from numaplace.models.vm import Vm
-from numaplace.solver.cpsat import engine as cpsat
-from numaplace.solver.milp import solve as milp
 from numaplace.tests.builders import make_host
+from numaplace.tests.formulation_loss import LossOf, cpsat_loss_of, milp_loss_of
 from numaplace.tests.models.case import cell, instance, on, pinned, plan, vm, with_nodes
-
-LossOf = Callable[[Instance, Plan], int | None]
 
 # Node 0 has cores 0 and 1 of two threads (pCPUs 0-1 and 2-3), cores 2 and 3 of one (4 and 5).
 CORE_OF = (0, 0, 1, 1, 2, 3)
@@ -33,7 +28,7 @@ def _pair(a: Vm, b: Vm, llc_of_core: tuple[int | None, ...]) -> Instance:
 ONE, UNKNOWN, TWO = (7, 7, 7, 7), (None, 7, 7, 7), (7, 8, 7, 8)
 
 
-@pytest.mark.parametrize("loss_of", [cpsat.loss_of, milp.loss_of])
+@pytest.mark.parametrize("loss_of", [cpsat_loss_of, milp_loss_of])
 @pytest.mark.parametrize(
     ("b", "llc_of_core", "at", "loss"),
     [

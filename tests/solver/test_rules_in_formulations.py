@@ -12,16 +12,15 @@ from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy
 from numaplace.models.relations import SharingGroup
 from numaplace.models.verify import Rule, violations
 from numaplace.models.vm import Vm
-from numaplace.solver.cpsat import engine as cpsat
 from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.rules import Rules
-from numaplace.solver.milp import solve as milp
 from numaplace.tests.builders import make_instance
+from numaplace.tests.formulation_loss import cpsat_loss_of, milp_loss_of
 from numaplace.tests.rule_cases import RULE_CASES, RuleCase
 
 LOSS_OF: dict[str, Callable[[Instance, Plan], int | None]] = {
-    "cpsat": cpsat.loss_of,
-    "milp": milp.loss_of,
+    "cpsat": cpsat_loss_of,
+    "milp": milp_loss_of,
 }
 
 # No constraint has their name: the choices of `solver.prepare` keep them.

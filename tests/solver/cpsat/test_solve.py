@@ -11,7 +11,6 @@ from numaplace.models.instance import Between, Instance
 from numaplace.models.relations import Apart
 from numaplace.models.result import SolveStatus, Stage
 from numaplace.models.vm import MemoryMode, Vm
-from numaplace.solver.cpsat.engine import loss_of
 from numaplace.solver.cpsat.explain import explained
 from numaplace.solver.cpsat.solve import solve_cpsat
 from numaplace.solver.formulation.decide import decisions_of
@@ -20,6 +19,7 @@ from numaplace.solver.formulation.model import Formulation
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.params import Progress, SolveParams
 from numaplace.tests.builders import crowd, make_host, make_instance
+from numaplace.tests.formulation_loss import cpsat_loss_of
 from numaplace.tests.strategies import random_small_instance
 
 QUICK = SolveParams(time_limit_s=20, workers=1)
@@ -141,7 +141,7 @@ def test_plans_survive_the_round_trip() -> None:
         again = extract_plan(prepared, decisions)
         assert dict(again.placements) == dict(result.plan.placements)
         assert result.cost is not None
-        assert loss_of(instance, result.plan) == result.cost.loss_micro
+        assert cpsat_loss_of(instance, result.plan) == result.cost.loss_micro
         seen += len(result.plan)
     assert seen > 40
 
@@ -152,4 +152,4 @@ def test_hint_is_complete() -> None:
     result = solve_cpsat(instance, replace(QUICK, relative_gap=0.5))
     assert result.plan is not None
     assert Formulation(instance, literals=True).values_of(result.plan)
-    assert loss_of(instance, result.plan) == result.cost.loss_micro if result.cost else False
+    assert cpsat_loss_of(instance, result.plan) == result.cost.loss_micro if result.cost else False

@@ -12,13 +12,12 @@ from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.topology import Host
 from numaplace.models.vm import Cell, GuestNuma, Vm
-from numaplace.solver.cpsat.engine import loss_of as cpsat_loss_of
 from numaplace.solver.cpsat.solve import solve_cpsat
-from numaplace.solver.milp.solve import loss_of as milp_loss_of
 from numaplace.solver.milp.solve import solve_milp
 from numaplace.solver.names import MilpBackend
 from numaplace.solver.params import SolveParams
 from numaplace.tests.builders import make_host, make_instance, make_node
+from numaplace.tests.formulation_loss import cpsat_loss_of, milp_loss_of
 from numaplace.tests.strategies import random_small_instance
 
 QUICK = SolveParams(time_limit_s=20, workers=1)
