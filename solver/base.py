@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
 
 from numaplace.models.cost import ALL, Cost, Term, evaluate
 from numaplace.models.instance import Instance
@@ -12,13 +11,7 @@ from numaplace.models.result import Result, SolveStatus, Stage, StageResult, obj
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
 
-
-class Solver(Protocol):
-    """A solver is a function of an instance and parameters."""
-
-    def __call__(self, instance: Instance, params: SolveParams) -> Result:
-        """Solve `instance`."""
-        ...
+Solver = Callable[[Instance, SolveParams], Result]
 
 
 class InvalidPlanError(RuntimeError):
@@ -26,13 +19,7 @@ class InvalidPlanError(RuntimeError):
 
 
 def checked_cost(instance: Instance, plan: Plan, solver: str) -> Cost:
-    """Return the cost of a solver's plan after the verifier has passed it.
-
-    Raises
-    ------
-    InvalidPlanError
-        If the plan breaks a rule.
-    """
+    """Return the cost of a solver's plan; `InvalidPlanError` if the verifier does not pass it."""
     broken = violations(instance, plan)
     if broken:
         text = "; ".join(str(violation) for violation in broken[:5])

@@ -45,21 +45,11 @@ Uses = tuple[tuple[tuple[str, int], ...] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Knapsack:
-    """VMs that share resources at one instant.
+    """VMs that share resources at one instant."""
 
-    Parameters
-    ----------
-    free
-        Value of the VMs that take nothing then.
-    room
-        Amount of each resource of each class of hosts.
-    kinds
-        VMs by value and by what they take, counted.
-    """
-
-    free: int
-    room: tuple[dict[str, int], ...]
-    kinds: dict[tuple[int, Uses], int]
+    free: int  # value of the VMs that take nothing then
+    room: tuple[dict[str, int], ...]  # amount of each resource of each class of hosts
+    kinds: dict[tuple[int, Uses], int]  # VMs by value and by what they take, counted
 
 
 def value_bound(empty: EmptyHosts) -> int:
@@ -206,7 +196,7 @@ class _Priced:
         best = now = self.prices
         least = self._estimate(best)
         for step in range(STEPS):
-            worth = np.where(self.able, np.array(self.value)[:, None] - self._paid(now), -np.inf)
+            worth = self._worth(now)
             where = worth.argmax(axis=1)
             taken = np.zeros_like(room)
             wanted = np.where(worth.max(axis=1) > 0, count, 0)
@@ -228,8 +218,7 @@ class _Priced:
         """
         rest = self.prices.copy()
         rest[classes, r] = 0.0
-        worth = np.array(self.value)[:, None] - self._paid(rest)
-        worth = np.where(self.able, worth, -np.inf)
+        worth = self._worth(rest)
         chosen = np.isin(np.arange(len(self.room)), classes)
         other = np.maximum(0.0, np.where(chosen, -np.inf, worth).max(axis=1))
         inside = np.where(chosen, worth, -np.inf)
@@ -247,29 +236,19 @@ class _Priced:
 
     def _estimate(self, prices: Reals) -> float:
         """Return the bound of some prices, nearly."""
-        worth = np.where(self.able, np.array(self.value)[:, None] - self._paid(prices), -np.inf)
-        left = np.maximum(0.0, worth.max(axis=1)) @ np.array(self.count)
+        left = np.maximum(0.0, self._worth(prices).max(axis=1)) @ np.array(self.count)
         return float((prices * np.array(self.room, dtype=float)).sum() + left)
 
-    def _paid(self, prices: Reals) -> Reals:
-        paid: Reals = np.einsum("kcr,cr->kc", self.use, prices)
-        return paid
+    def _worth(self, prices: Reals) -> Reals:
+        """Value of each kind of VM above what it pays on each class of hosts."""
+        paid = np.einsum("kcr,cr->kc", self.use, prices)
+        return np.where(self.able, np.array(self.value)[:, None] - paid, -np.inf)
 
     def _total(self, prices: Reals) -> int:
         """Return the bound of some prices, rounded to whole units first."""
-        whole = [[round(price * UNIT) for price in row] for row in prices.tolist()]
-        total: int = sum(
-            p * n
-            for row, rooms in zip(whole, self.room, strict=True)
-            for p, n in zip(row, rooms, strict=True)
-        )
-        for value, count, able, use in zip(
-            self.value, self.count, self.able.tolist(), self.use.tolist(), strict=True
-        ):
-            cheapest = min(
-                sum(p * n for p, n in zip(row, takes, strict=True))
-                for row, takes, may in zip(whole, use, able, strict=True)
-                if may
-            )
-            total += count * max(0, value * UNIT - cheapest)
+        whole = np.array([[round(p * UNIT) for p in row] for row in prices.tolist()], object)
+        total: int = (whole * np.array(self.room, object)).sum()
+        paid = (whole * self.use.astype(object)).sum(axis=2)
+        for value, count, able, each in zip(self.value, self.count, self.able, paid, strict=True):
+            total += count * max(0, value * UNIT - min(each[able]))
         return total // UNIT

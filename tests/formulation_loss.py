@@ -17,10 +17,19 @@ from numaplace.solver.milp.highs import solve_highs
 LossOf = Callable[[Instance, Plan], int | None]
 
 
+def fixed(instance: Instance, plan: Plan, *, literals: bool) -> Formulation | None:
+    """A program that allows nothing but `plan`; None if it cannot express it."""
+    formulation = Formulation(instance, literals=literals)
+    values = formulation.values_of(plan)
+    for variable, value in values or ():
+        formulation.program.equal([(variable, 1)], value)
+    return None if values is None else formulation
+
+
 def cpsat_loss_of(instance: Instance, plan: Plan) -> int | None:
     """The loss CP-SAT's form of the program sees in `plan`, None if it forbids the plan."""
-    formulation = Formulation(instance, literals=True)
-    if not formulation.fix(plan):
+    formulation = fixed(instance, plan, literals=True)
+    if formulation is None:
         return None
     engine = CpsatEngine(formulation.program)
     engine.aim(formulation.stage(Stage.LOSS), maximise=False)
@@ -31,8 +40,8 @@ def cpsat_loss_of(instance: Instance, plan: Plan) -> int | None:
 
 def milp_loss_of(instance: Instance, plan: Plan) -> int | None:
     """The same of the MILP's form."""
-    formulation = Formulation(instance, literals=False)
-    if not formulation.fix(plan):
+    formulation = fixed(instance, plan, literals=False)
+    if formulation is None:
         return None
     engine = MilpEngine(formulation.program)
     engine.aim(formulation.stage(Stage.LOSS), maximise=False)

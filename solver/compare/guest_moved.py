@@ -34,41 +34,20 @@ class GuestPart:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """Where the parts of a guest's cells go on a host of their own, and what that loses.
-
-    Parameters
-    ----------
-    parts, nodes
-        The parts, and the node id of each.
-    loss_micro
-        Remote accesses and CPU contention.
-    proven
-        Whether the search was exhaustive.
-    """
+    """Where the parts of a guest's cells go on a host of their own, and what that loses."""
 
     parts: tuple[GuestPart, ...]
-    nodes: tuple[int, ...]
-    loss_micro: int
-    proven: bool
+    nodes: tuple[int, ...]  # the id of each part's node
+    loss_micro: int  # by remote accesses and CPU contention
+    proven: bool  # the search was exhaustive
 
 
 def best_mapping(host: Host, vm: Vm, told: Sequence[Cell]) -> Mapped | None:
-    """Map the cells that a guest was told to the nodes of an empty host.
+    """Return the best mapping of the cells that a guest was told to the nodes of an empty host.
 
-    Parameters
-    ----------
-    host
-        The host it moves to.
-    vm
-        The guest; what matters are its sizes, utilisation, memory intensity and locality.
-    told
-        Its cells; a guest that was told nothing has one.
-
-    Returns
-    -------
-    Mapped or None
-        The best mapping, over all numbers of equal parts that its cells may be split into; None if
-        the host is too small.
+    It is the best over all numbers of equal parts that the cells may be split into, None if the
+    host is too small. A guest that was told nothing has one cell. What matters of the VM are its
+    sizes, utilisation, memory intensity and locality.
     """
     most = max(1, min(PARTS_MAX, len(host.nodes)) // len(told))
     best: Mapped | None = None
@@ -88,10 +67,8 @@ def _split(told: Sequence[Cell], pieces: int) -> tuple[GuestPart, ...]:
     for index, cell in enumerate(told):
         vcpus, more_vcpus = divmod(cell.vcpus, pieces)
         mib, more_mib = divmod(cell.memory_mib, pieces)
-        parts += [
-            GuestPart(index, vcpus + (at < more_vcpus), mib + (at < more_mib))
-            for at in range(pieces)
-        ]
+        for at in range(pieces):
+            parts.append(GuestPart(index, vcpus + (at < more_vcpus), mib + (at < more_mib)))
     return tuple(parts)
 
 
@@ -99,15 +76,8 @@ def _split(told: Sequence[Cell], pieces: int) -> tuple[GuestPart, ...]:
 class WhatIf:
     """What each topology of a guest loses on another host, alone there.
 
-    Parameters
-    ----------
-    host
-        The other host.
-    mapped
-        For each choice of the answer, in its order: the best mapping of what the guest was told;
-        None if the host is too small.
-    right
-        The best that any topology, told at boot on this host, would lose; None as before.
+    For each choice of the answer, in its order, there is the best mapping of what the guest was
+    told; None if the host is too small. `right` is the best of any topology told at boot on it.
     """
 
     host: Host

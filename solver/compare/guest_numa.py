@@ -22,24 +22,13 @@ from numaplace.solver.registry import solve
 CELLS_TRIED = 4
 
 
-# What a VM loses by itself; losses of nodes and pairs are not one VM's.
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One topology of one guest, and the best plan with it.
+    """One topology of one guest, and the best plan with it."""
 
-    Parameters
-    ----------
-    vm
-        The VM so changed.
-    told
-        Whether the guest sees its cells.
-    result
-        The best plan for the whole instance; the VM is required in it.
-    """
-
-    vm: Vm
-    told: bool
-    result: Result
+    vm: Vm  # so changed
+    told: bool  # the guest sees its cells
+    result: Result  # the best plan for the whole instance; the VM is required in it
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -48,7 +37,7 @@ class Choice:
 
     @property
     def own_micro(self) -> int | None:
-        """What the VM loses by itself in the plan."""
+        """What the VM loses by itself in the plan; losses of nodes and pairs are not one VM's."""
         if self.result.cost is None:
             return None
         items = self.result.cost.items
@@ -105,24 +94,12 @@ def guest_choices(
     solver: str = "cpsat",
     on_start: Callable[[str], None] | None = None,
 ) -> GuestAnswer:
-    """Plan the instance with each topology of one guest.
+    """Plan the instance with each topology of one guest; the time limit is for all together.
 
-    Parameters
-    ----------
-    instance, vm
-        The VM is one of the instance.
-    params, solver
-        How to solve; the time limit is for all choices together.
-    max_cells
-        Even cells tried: 1 to as many, and to as many as a host has nodes. None: 4, or if the VM
-        needs more, as many as it needs and one more. Cells that the VM brings along are tried too.
-    on_start
-        Called with what is solved next.
-
-    Raises
-    ------
-    InputError
-        If the VM shares pages: what is told of cells then does not say where those are.
+    Tried are 1 to `max_cells` even cells, and as many as a host has nodes; with None 4, or if the
+    VM needs more, as many as it needs and one more. Cells that the VM brings along are tried too.
+    `on_start` is called with what is solved next. `InputError` is raised if the VM shares pages:
+    what is told of cells then does not say where those are.
     """
     params = (params or SolveParams()).begun()
     if vm.name in instance.group_of:

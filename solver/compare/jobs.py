@@ -26,19 +26,12 @@ _stop: ProcessEvent | None = None
 def run_jobs(
     jobs: Sequence[J], work: Work[J, R], *, processes: int = 1, should_stop: Stop | None = None
 ) -> Iterator[tuple[J, R]]:
-    """Run jobs and yield those that came to their end, as they do.
+    """Run jobs, first things first, and yield those that came to their end, as they do.
 
-    Parameters
-    ----------
-    jobs
-        What to run, first things first.
-    work
-        Does a job; asks its second argument often whether to stop, and returns None if it did
-        before the job came to its end. It travels to other processes, as do jobs and results.
-    processes
-        Jobs that run at the same time; with 1, all run in this process.
-    should_stop
-        Asked often; once it answers True, jobs that have not begun are left out.
+    `work` does a job; it asks its second argument often whether to stop, and returns None if it did
+    before the job came to its end. It travels to other processes, as do jobs and results, but with
+    1 of them all run in this one. Once `should_stop`, asked often, answers True, jobs that have not
+    begun are left out.
     """
     stopped = should_stop or (lambda: False)
     if processes <= 1 or len(jobs) <= 1:

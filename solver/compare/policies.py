@@ -31,20 +31,10 @@ from numaplace.solver.placing.rules import Rule
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A window of a trace.
-
-    Parameters
-    ----------
-    name
-        What to call it.
-    load
-        Load it was brought to, None if it was left as it is.
-    trace
-        Its VMs.
-    """
+    """A window of a trace."""
 
     name: str
-    load: float | None
+    load: float | None  # that it was brought to, None if it was left as it is
     trace: Trace
 
 
@@ -69,35 +59,20 @@ class Optimum:
 class PolicyRow:
     """What one policy made of one case.
 
-    Parameters
-    ----------
-    case, load, policy
-        What ran.
-    vms
-        VMs of the case.
-    reached
-        By goal: vCPU ms, or VMs.
-    gaps
-        By goal, as a share of the bound: how far at most from the best schedule there is; exactly
-        so if that is proven. None if no bound is known.
-    proven
-        Goals whose optimum is proven.
-    full, fragmented
-        VMs rejected for want of room in the whole fleet, and in spite of it.
-    p50_us, p99_us
-        Time of a decision in microseconds.
+    Gaps are shares of the bound: how far at most from the best schedule there is; exactly so if
+    that is proven, None if no bound is known.
     """
 
     case: str
     load: float | None
     policy: str
     vms: int
-    reached: Mapping[Goal, int]
+    reached: Mapping[Goal, int]  # vCPU ms, or VMs
     gaps: Mapping[Goal, float | None]
-    proven: frozenset[Goal]
-    full: int
-    fragmented: int
-    p50_us: float
+    proven: frozenset[Goal]  # whose optimum is
+    full: int  # VMs rejected for want of room in the whole fleet
+    fragmented: int  # VMs rejected in spite of room in the whole fleet
+    p50_us: float  # time of a decision in microseconds
     p99_us: float
 
 
@@ -113,30 +88,16 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all jobs have in common.
-
-    Parameters
-    ----------
-    fleet, rules
-        Hosts, and policies by name.
-    goals
-        Goals whose optimum is wanted.
-    time_limit_s, workers, seed
-        Of each solve for an optimum.
-    share_s
-        What a solve gets of that where several share the time.
-    solver
-        ``cpsat`` or ``milp``.
-    """
+    """What all jobs have in common; limit, workers and seed are of each solve for an optimum."""
 
     fleet: Fleet
-    rules: Mapping[str, Rule]
-    goals: tuple[Goal, ...] = tuple(Goal)
+    rules: Mapping[str, Rule]  # policies by name
+    goals: tuple[Goal, ...] = tuple(Goal)  # whose optimum is wanted
     time_limit_s: float = 60.0
     workers: int = 1
     seed: int = 0
-    solver: str = "cpsat"
-    share_s: float = math.inf
+    solver: str = "cpsat"  # or ``milp``
+    share_s: float = math.inf  # what a solve gets of its limit where several share the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,20 +129,10 @@ def compare_online(
 ) -> Comparison:
     """Run every policy on every case, and solve every case for every goal.
 
-    Parameters
-    ----------
-    cases, setup
-        What to run.
-    store
-        Where records are and go; jobs whose record is there are not run again.
-    processes
-        Jobs that run at the same time.
-    on_done
-        Told the number of jobs done, of all jobs, and words for the last one.
-    should_stop
-        Asked often; once it answers True, jobs that have not begun are left out and solves end.
-    until
-        When all is to be done: solves share the time, what does not fit is left out.
+    Jobs whose record is in `store` are not run again, `processes` of the others at the same time.
+    `on_done` is told the number of jobs done, of all jobs, and words for the last one. Once
+    `should_stop`, asked often, answers True, jobs that have not begun are left out and solves end.
+    Until `until` all is done: solves share the time, what does not fit is left out.
     """
     jobs = list(_jobs(cases, setup))
     open_jobs = [job for job in jobs if not _known(job, store.get(job.key), setup)]
@@ -229,17 +180,14 @@ def _known(job: Job, record: Record | None, setup: Setup) -> bool:
 
     A record that lacks a field is none: the job is run again.
     """
-    if record is None:
+    fields = OPTIMUM_FIELDS if job.policy is None else POLICY_FIELDS
+    if record is None or not record.keys() >= fields:
         return False
-    if job.policy is not None:
-        return record.keys() >= POLICY_FIELDS
-    if not record.keys() >= OPTIMUM_FIELDS:
-        return False
-    proven = record["bound"] == record["objective"]
-    return proven or bool(record["time_limit_s"] >= setup.time_limit_s)
-
-
-# ---- running ------------------------------------------------------------------------------------
+    return (
+        job.policy is not None
+        or record["bound"] == record["objective"]
+        or bool(record["time_limit_s"] >= setup.time_limit_s)
+    )
 
 
 def run_job(setup: Setup, job: Job, should_stop: Callable[[], bool]) -> Record | None:
@@ -300,19 +248,10 @@ def _best_online(trace: Trace, setup: Setup, goal: Goal) -> Ints | None:
     return max(found, key=lambda slots: worth(trace, slots, goal), default=None)
 
 
-# ---- records to rows ----------------------------------------------------------------------------
-
-
 def _optimum(job: Job, record: Mapping[str, Any]) -> Optimum:
     assert job.goal is not None
-    return Optimum(
-        job.case.name,
-        job.goal,
-        SolveStatus(record["status"]),
-        record["objective"],
-        record["bound"],
-        record["seconds"],
-    )
+    status, numbers = SolveStatus(record["status"]), ("objective", "bound", "seconds")
+    return Optimum(job.case.name, job.goal, status, *(record[name] for name in numbers))
 
 
 def _row(
@@ -327,16 +266,7 @@ def _row(
         policy=job.policy,
         vms=len(job.case.trace),
         reached=reached,
-        gaps={goal: _gap(reached[goal], known[goal]) for goal in Goal},
+        gaps={g: gap_of(reached[g], found.bound) if found else None for g, found in known.items()},
         proven=frozenset(goal for goal, optimum in known.items() if optimum and optimum.proven),
-        full=record["full"],
-        fragmented=record["fragmented"],
-        p50_us=record["p50_us"],
-        p99_us=record["p99_us"],
+        **{name: record[name] for name in ("full", "fragmented", "p50_us", "p99_us")},
     )
-
-
-def _gap(reached: int, optimum: Optimum | None) -> float | None:
-    if optimum is None:
-        return None
-    return gap_of(reached, optimum.bound)

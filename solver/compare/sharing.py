@@ -35,20 +35,7 @@ class Sharing(StrEnum):
 class SharingRow:
     """One way to share, and what it comes to.
 
-    Parameters
-    ----------
-    sharing
-        The way.
-    instance, result
-        What was solved, and how; the result of ``one copy a host`` is that of ``across nodes``.
-    plan, cost
-        The plan and its cost; None if there is none.
-    saved_mib
-        Memory of the placed members that is in common, less the copies.
-    copies
-        Copies of all groups that placed members read.
-    remote_vcpus
-        vCPUs of members whose nearest copy is on another node.
+    The result of ``one copy a host`` is that of ``across nodes``.
     """
 
     sharing: Sharing
@@ -56,9 +43,9 @@ class SharingRow:
     result: Result
     plan: Plan | None
     cost: Cost | None
-    saved_mib: int = 0
-    copies: int = 0
-    remote_vcpus: int = 0
+    saved_mib: int = 0  # memory of the placed members that is in common, less the copies
+    copies: int = 0  # of all groups that placed members read
+    remote_vcpus: int = 0  # of members whose nearest copy is on another node
 
     @property
     def placed(self) -> int:

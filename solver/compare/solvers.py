@@ -18,37 +18,21 @@ from numaplace.solver.registry import solve
 class Row:
     """One solver on one instance with one seed.
 
-    Parameters
-    ----------
-    instance, solver, seed
-        What ran.
-    status
-        What the solver proved by itself.
-    vms, vms_placed
-        VMs of the instance, and of the plan.
-    objectives
-        Value (thousandths), loss (micro-vCPU) and what is between them, by stage; empty without
-        a plan.
-    gaps
-        Distance of each objective to the best bound that any solver of the comparison proved, as
-        a share; None if nobody proved one. The gap of a stage is about plans that are as good in
-        the stages before.
-    terms
-        Loss in micro-vCPU by term.
-    runtime_s
-        Time to decide.
+    Gaps are distances of each objective to the best bound that any solver of the comparison proved,
+    as a share; None if nobody proved one. The gap of a stage is about plans that are as good in the
+    stages before.
     """
 
     instance: str
     solver: str
     seed: int
-    status: SolveStatus
-    vms: int
-    vms_placed: int
-    objectives: Mapping[Stage, int]
+    status: SolveStatus  # what the solver proved by itself
+    vms: int  # of the instance
+    vms_placed: int  # of the plan
+    objectives: Mapping[Stage, int]  # in thousandths, hosts or micro-vCPU; empty without a plan
     gaps: Mapping[Stage, float | None]
-    terms: Mapping[Term, int]
-    runtime_s: float
+    terms: Mapping[Term, int]  # loss in micro-vCPU
+    runtime_s: float  # time to decide
 
     @property
     def loss_micro(self) -> int | None:
@@ -76,27 +60,12 @@ def compare(
     seeds: Sequence[int] = (0,),
     on_start: Callable[[str], None] | None = None,
 ) -> tuple[Row, ...]:
-    """Run every solver on every instance with every seed.
+    """Run every solver of some names on every instance, given with its name, with every seed.
 
-    Parameters
-    ----------
-    instances
-        Pairs (name, instance).
-    solvers
-        Names as in `numaplace.solver.names.SOLVER_NAMES`.
-    params
-        Parameters of each solve; its seed is replaced, reasons are not asked for. The time limit
-        is for all solves together, each may take as much as those that follow.
-    seeds
-        Seeds.
-    on_start
-        Called before each solve, with words for it.
-
-    Returns
-    -------
-    tuple of Row
-        In order of instances, solvers, seeds. Once the caller asks to stop, solves that have not
-        begun are left out.
+    Rows are in order of instances, solvers, seeds. Of `params` the seed is replaced, and reasons
+    are not asked for. The time limit is for all solves together, each may take as much as those
+    that follow; once the caller asks to stop, those that have not begun are left out. `on_start` is
+    called before each solve, with words for it.
     """
     base = replace(params or SolveParams(), explain=False).begun()
     instances = list(instances)
@@ -138,7 +107,7 @@ def _row(
     name: str, instance: Instance, entry: tuple[int, Result], results: Sequence[tuple[int, Result]]
 ) -> Row:
     seed, result = entry
-    cost = result.cost
+    stages = stages_of(instance) if result.stages else ()
     return Row(
         instance=name,
         solver=result.solver,
@@ -147,11 +116,8 @@ def _row(
         vms=len(instance.vms),
         vms_placed=0 if result.plan is None else len(result.plan),
         objectives={stage.stage: stage.objective for stage in result.stages},
-        gaps={
-            stage: _gap(stage, stages_of(instance), result, [other for _, other in results])
-            for stage in (stages_of(instance) if result.stages else ())
-        },
-        terms={} if cost is None else cost.terms,
+        gaps={s: _gap(s, stages, result, [other for _, other in results]) for s in stages},
+        terms={} if result.cost is None else result.cost.terms,
         runtime_s=result.runtime_s,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from numaplace.models.errors import InputError, WriteError
@@ -46,17 +45,9 @@ class Store:
     """A file of JSON lines, one record a line under a key; the latest record of a key counts.
 
     A record is on the disk before `put` returns. A last line that was cut off, as by a power
-    failure, is dropped when the file is opened again.
-
-    Parameters
-    ----------
-    path
-        The file, made if there is none; None: keep records in memory only.
-
-    Raises
-    ------
-    InputError
-        If the file is no such store, or cannot be read or written (`WriteError` if it is full).
+    failure, is dropped when the file is opened again. A file is made if there is none; without a
+    path, records are in memory only. `InputError` is raised if the file is no such store, or cannot
+    be read or written (`WriteError` if it is full).
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -113,12 +104,7 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._stream is not None:
             self._stream.close()
 

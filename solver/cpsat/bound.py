@@ -46,19 +46,7 @@ Column = tuple[Ints, int]
 
 
 def loss_bound(instance: Instance, sure: Collection[str], until: Deadline, workers: int) -> int:
-    """Return a lower bound in micro-vCPU on the loss of every plan that places all of `sure`.
-
-    Parameters
-    ----------
-    instance
-        The instance.
-    sure
-        Names of VMs that every plan in question places.
-    until
-        When to end, roughly.
-    workers
-        Threads.
-    """
+    """Return a lower bound in micro-vCPU on the loss of every plan that places all of `sure`."""
     if not 0 < len(sure) <= VMS_MAX:
         return 0
     total = 0

@@ -33,19 +33,8 @@ BUDGET_SEARCH = ("max_lp", "reduced_costs", "default_lp", "objective_lb_search",
 def solve_cpsat(instance: Instance, params: SolveParams, budget: Budget | None = None) -> Result:
     """Find the best plan and prove it, as far as the time limit allows.
 
-    Parameters
-    ----------
-    instance
-        The instance.
-    params
-        Time limit, workers, seed, hint, callbacks.
-    budget
-        What moving from the current plan may cost; the hint must keep to it.
-
-    Returns
-    -------
-    Result
-        ``optimal`` only if every stage is proven.
+    It is ``optimal`` only if every stage is proven. A `budget` is what moving from the current plan
+    may cost; the hint must keep to it.
     """
     run = _CpsatRun(instance, params, budget)
     return run.stages.solve(run.solve_stage)

@@ -105,11 +105,8 @@ def _add_cores(prepared: Prepared, decisions: Decisions, option: Option, cell: P
 def _add_devices(prepared: Prepared, decisions: Decisions, vm: Vm, placement: Placement) -> bool:
     index = {request.kind: i for i, request in enumerate(vm.devices)}
     homes = {prepared.instance.place_of[placement.host, node].index for node in placement.nodes}
-    known = {
-        (option.request, option.address)
-        for option in prepared.device_options[vm.name]
-        if option.home in homes
-    }
+    options = prepared.device_options[vm.name]
+    known = {(option.request, option.address) for option in options if option.home in homes}
     taken: dict[tuple[str, int, str], int] = defaultdict(int)
     for device in placement.devices:
         request = index.get(device.request)
@@ -128,11 +125,8 @@ def values_of(variables: Variables, decisions: Decisions) -> list[tuple[int, int
     cuts = {(o.vm, o.shape_index, o.place.host_index) for o in taken}
     values = [(var, int(name in placed)) for name, var in variables.placed.items()]
     values += [(var, int(option in taken)) for option, var in variables.cell.items()]
-    values += [
-        (var, int(key in cuts))
-        for key, var in variables.cut.items()
-        if var != variables.placed[key[0]]
-    ]
+    own = ((key, var) for key, var in variables.cut.items() if var != variables.placed[key[0]])
+    values += [(var, int(key in cuts)) for key, var in own]
     lying = {option: pages_of(prepared, decisions, option) for option in taken}
     for option, pages in variables.pages.items():
         on = lying.get(option, {})
@@ -171,9 +165,7 @@ def nearest_device_options(prepared: Prepared, decisions: Decisions) -> dict[Dev
         served = [
             option
             for option in prepared.device_options[name]
-            if option.request == request
-            and option.address == address
-            and option.home in homes[name]
+            if (option.request, option.address) == (request, address) and option.home in homes[name]
         ]
         found[min(served, key=lambda option: (option.rate, option.home))] = functions
     return found

@@ -121,19 +121,11 @@ class EmptyHosts:
         if kind.blocks * form.block_mib - vm.balloon_mib > self.page_room_mib(vm, place):
             return False
         group = self.instance.group_of.get(vm.name)
-        own_copy = group is not None and not group.across_nodes
-        if own_copy and group and place.node.pool_mib(vm.page_size) < group.shared_mib:
+        pool_mib = place.node.pool_mib(vm.page_size)
+        if group is not None and not group.across_nodes and pool_mib < group.shared_mib:
             return False
         near = [d for d in vm.devices if d.policy is not DevicePolicy.PREFERRED]
-        if form.max_cells == 1:
-            return all(
-                self._device_near(request_kind=d.kind, policy=d.policy, at=place) for d in near
-            )
-        return True
-
-    def _device_near(self, request_kind: str, policy: DevicePolicy, at: Place) -> bool:
-        devices = [device for device in at.host.devices if device.answers(request_kind)]
-        return any(is_local(device, policy, at) for device in devices)
+        return form.max_cells > 1 or all(functions_near(d, [place]) for d in near)
 
     def page_room_mib(self, vm: Vm, home: Place) -> int:
         """Memory of the empty places that may hold pages of a cell at `home`."""

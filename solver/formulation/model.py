@@ -63,13 +63,6 @@ class Formulation:
         decisions = decisions_of(self.prepared, plan)
         return None if decisions is None else values_of(self.vars, decisions)
 
-    def fix(self, plan: Plan) -> bool:
-        """Allow nothing but `plan`; False if the formulation cannot express it."""
-        values = self.values_of(plan)
-        for variable, value in values or ():
-            self.program.equal([(variable, 1)], value)
-        return values is not None
-
     def plan(self, values: Sequence[int]) -> Plan:
         """Return the plan that values of the program's variables make."""
         return extract_plan(self.prepared, read_decisions(self.vars, values))

@@ -68,8 +68,8 @@ class Rules(RowWriter):
         for option, cell in self.vars.cell.items() if not self.program.literals else ():
             if option.shape.num_cells > 1:
                 shares[option.vm, option.shape_index, option.place_index].append((cell, 1))
-        for (name, s, place), found in shares.items():
-            cut = self.vars.cut[name, s, self.instance.places[place].host_index]
+        for (name, s, place_index), found in shares.items():
+            cut = self.vars.cut[name, s, self.instance.places[place_index].host_index]
             self.program.at_most([*found, (cut, -1)], 0)
 
     def required_vms(self) -> None:
@@ -123,9 +123,8 @@ class Rules(RowWriter):
             lies[at, PageSize.SMALL].append((frozenset(members[name].vms), mib))
         for at, page_size in sorted(lies):
             place = self.instance.places[at]
-            pool = place.node.pool_mib(page_size)
+            pool, subject = place.node.pool_mib(page_size), f"{place} {page_size}"
             for used in self._at_instants(lies[at, page_size]):
-                subject = f"{place} {page_size}"
                 self.program.at_most(used, pool, Rule.MEMORY_CAPACITY, subject)
 
     def _at_instants(self, parts: list[tuple[frozenset[str], Terms]]) -> Iterator[Terms]:
@@ -167,6 +166,7 @@ class Rules(RowWriter):
         self, place: Place, g: int, group: CoreGroup, options: list[Option]
     ) -> None:
         """Whole cores and single threads come from disjoint cores, fixed over time."""
+        rule, on = Rule.DEDICATED_CPUS, str(place)
         whole = [o for o in options if whole_cores(self.instance.vm(o.vm))]
         single = [o for o in options if not whole_cores(self.instance.vm(o.vm))]
         k = group.threads_per_core
@@ -177,14 +177,10 @@ class Rules(RowWriter):
             cores = joined(self.vars.cores[o, g] for o in whole if o.vm in alive)
             threads = joined(self.vars.cores[o, g] for o in single if o.vm in alive)
             if border is None:
-                held = [*scaled(cores, k), *threads]
-                self._hold(place, held, group.num_threads)
+                self.program.at_most([*scaled(cores, k), *threads], group.num_threads, rule, on)
             else:
-                self._hold(place, [*cores, (border, -1)], 0)
-                self._hold(place, [*threads, (border, k)], group.num_threads)
-
-    def _hold(self, place: Place, held: Terms, most: int) -> None:
-        self.program.at_most(held, most, Rule.DEDICATED_CPUS, str(place))
+                self.program.at_most([*cores, (border, -1)], 0, rule, on)
+                self.program.at_most([*threads, (border, k)], group.num_threads, rule, on)
 
     def shared_cpus(self) -> None:
         """Shared vCPUs obey the overcommit ratio on the pCPUs no dedicated VM holds."""
@@ -193,25 +189,19 @@ class Rules(RowWriter):
             if all(self._dedicated(option) for option in options):
                 continue
             ratio = round(place.host.vcpu_overcommit * MILLI)
-            parts = [
-                (
-                    frozenset({o.vm}),
-                    scaled(self._threads_held(o), ratio)
-                    if self._dedicated(o)
-                    else [(self.vars.cell[o], MILLI * o.cell.vcpus)],
-                )
-                for o in options
-            ]
+            parts = [(frozenset({o.vm}), self._kept(o, ratio)) for o in options]
             for used in self._at_instants(parts):
                 limit = ratio * place.node.threads
                 self.program.at_most(used, limit, Rule.SHARED_CPUS, str(place))
 
-    def _threads_held(self, option: Option) -> Terms:
-        """PCPUs a dedicated cell keeps from shared vCPUs."""
+    def _kept(self, option: Option, ratio: int) -> Terms:
+        """What a cell keeps from shared vCPUs: its vCPUs, or its pCPUs by `ratio` if dedicated."""
+        if not self._dedicated(option):
+            return [(self.vars.cell[option], MILLI * option.cell.vcpus)]
         whole = whole_cores(self.instance.vm(option.vm))
         groups = self.prepared.core_groups(option.place)
         return joined(
-            scaled(self.vars.cores[option, g], group.threads_per_core if whole else 1)
+            scaled(self.vars.cores[option, g], ratio * (group.threads_per_core if whole else 1))
             for g, group in enumerate(groups)
         )
 
@@ -282,26 +272,24 @@ class Rules(RowWriter):
         """Members of a sharing group find a copy on each cell's node, or on the host if allowed."""
         for group in self.instance.sharing:
             for name in group.vms:
-                for place, at in self.vars.at[name].items() if not group.across_nodes else ():
-                    copy = self._copy(group.name, place, -1)
-                    self.program.at_most([*at, *copy], 0, Rule.SHARED_PAGES, group.name)
                 if group.across_nodes:
                     self._read_one(group.name, self.prepared.options[name])
+                    continue
+                for at, uses in self.vars.at[name].items():
+                    copy = self._copied(group.name, at)
+                    self.program.at_most([*uses, *copy], 0, Rule.SHARED_PAGES, group.name)
 
-    def _copy(self, group: str, place: int, factor: int) -> Terms:
-        copy = self.vars.copy.get((group, place))
-        return [] if copy is None else [(copy, factor)]
+    def _copied(self, group: str, place_index: int) -> Terms:
+        copy = self.vars.copy.get((group, place_index))
+        return [] if copy is None else [(copy, -1)]
 
     def _read_one(self, group: str, options: Iterable[Option]) -> None:
         """A cell reads one copy of its group."""
         for option in options:
-            host = option.place.host_index
-            reads = {
-                at.index: self.vars.read[option, at.index]
-                for at in self.instance.host_places[host]
-                if (option, at.index) in self.vars.read
-            }
-            chosen = [*((read, 1) for read in reads.values()), (self.vars.cell[option], -1)]
+            places = [at.index for at in self.instance.host_places[option.place.host_index]]
+            reads = {at: self.vars.read.get((option, at)) for at in places}
+            found = {at: read for at, read in reads.items() if read is not None}
+            chosen = [*((read, 1) for read in found.values()), (self.vars.cell[option], -1)]
             self.program.equal(chosen, 0, Rule.SHARED_PAGES, group)
-            for at, read in reads.items():
-                self.program.at_most([(read, 1), *self._copy(group, at, -1)], 0)
+            for at, read in found.items():
+                self.program.at_most([(read, 1), *self._copied(group, at)], 0)

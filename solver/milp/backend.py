@@ -22,19 +22,9 @@ Start = list[tuple[Linear, int]]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One run of a MILP code.
+    """One run of a MILP code; what it is asked is as in `numaplace.solver.params.SolveParams`."""
 
-    Parameters
-    ----------
-    start
-        Values of some variables to start from.
-    until
-        When the run ends.
-    workers, seed, relative_gap
-        As in `numaplace.solver.params.SolveParams`.
-    """
-
-    start: Start
+    start: Start  # values of some variables
     until: Deadline = NEVER
     workers: int = 1
     seed: int = 0
@@ -48,24 +38,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class MilpOutcome:
-    """Outcome of one run of a MILP code; every objective is minimised.
+    """Outcome of one run of a MILP code; every objective is minimised."""
 
-    Parameters
-    ----------
-    objective
-        Objective of the solution that the problem's variables now hold; None without one.
-    bound
-        What no solution is below, None if nothing is known.
-    infeasible
-        Whether the code proves that there is no solution.
-    nodes
-        Nodes of its search.
-    """
-
-    objective: float | None
-    bound: float | None
-    infeasible: bool
-    nodes: float
+    objective: float | None  # of the solution the problem's variables now hold; None without one
+    bound: float | None  # what no solution is below, None if nothing is known
+    infeasible: bool  # the code proves that there is no solution
+    nodes: float  # of its search
 
 
 def whole_bound(bound: float | None) -> int | None:

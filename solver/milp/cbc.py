@@ -21,13 +21,7 @@ _OPTIMAL = re.compile(r"^Result - Optimal solution found", re.MULTILINE)
 
 
 def cbc_program() -> str:
-    """Return the path of CBC.
-
-    Raises
-    ------
-    InputError
-        If there is none on this machine.
-    """
+    """Return the path of CBC; `InputError` if there is none on this machine."""
     for path in (pulp.PULP_CBC_CMD.pulp_cbc_path, pulp.COIN_CMD().path):
         if pulp.COIN_CMD(path=path).available():
             return str(path)

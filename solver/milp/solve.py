@@ -27,23 +27,9 @@ TERMS_PER_S = 300_000
 def solve_milp(instance: Instance, params: SolveParams) -> Result:
     """Find the best plan and prove it, as far as the time limit allows.
 
-    Parameters
-    ----------
-    instance
-        The instance.
-    params
-        Time limit, workers, seed, hint, back end, callbacks.
-
-    Returns
-    -------
-    Result
-        ``optimal`` only if every stage is proven. Bounds rest on floating point: they are rounded
-        with a margin, and one that a plan beats is not reported.
-
-    Raises
-    ------
-    InputError
-        If the back end is not on this machine.
+    It is ``optimal`` only if every stage is proven. Bounds rest on floating point: they are rounded
+    with a margin, and one that a plan beats is not reported. `InputError` is raised if the back end
+    is not on this machine.
     """
     if params.milp_backend is MilpBackend.CBC:
         cbc_program()
@@ -96,13 +82,8 @@ class _MilpRun(ModelRun[Engine]):
         problem = self.engine.problem
         best = self.stages.best
         start = None if best is None else self.formulation.values_of(best)
-        task = Task(
-            self.engine.start(start or ()),
-            until,
-            self.params.num_workers,
-            self.params.seed,
-            self.params.relative_gap,
-        )
+        asked, values = self.params, self.engine.start(start or ())
+        task = Task(values, until, asked.num_workers, asked.seed, asked.relative_gap)
         try:
             if self.params.milp_backend is MilpBackend.CBC:
                 return solve_cbc(problem, task)

@@ -14,7 +14,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.result import SolveStatus
 from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
-from numaplace.solver import registry
+from numaplace.solver import registry, stages
 from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.model import Formulation
@@ -69,12 +69,11 @@ def test_a_model_that_takes_too_long_is_given_up(
     back_end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when it is too large, if that shows while it is built."""
-    model = import_module(f"numaplace.solver.{back_end}.solve")
 
     def late(*_: object, **__: object) -> None:
         raise OutOfTimeError
 
-    monkeypatch.setattr(model, "Formulation", late)
+    monkeypatch.setattr(stages, "Formulation", late)
     result = solve(PAIRS, back_end, SolveParams(time_limit_s=0.5))
     assert result.plan is not None
     assert violations(PAIRS, result.plan) == []
