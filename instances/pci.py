@@ -117,7 +117,7 @@ def one_function(text: str, *, thing: str, field: str, notes: list[str]) -> str:
     address, whole = parse_pci_functions(text, thing=thing, field=field)
     if whole:
         told = f"all functions of PCI slot {address[:-2]} are asked for; only function 0 is kept"
-        notes.append(f"{thing}: {told}")
+        notes.append(told)
     return address
 
 

@@ -3,6 +3,8 @@
 A `Vm` has one memory mode and one set of memory nodes; libvirt's ``memnode`` and Proxmox's
 ``numaN`` bind each cell by itself. Hypervisors pin to pCPUs; a `Vm` knows nodes: a set of pCPUs
 becomes the set of nodes they lie on, for which the host must be known.
+
+Remarks here and in the readers are about the one VM; who reads its file puts its name in front.
 """
 
 from __future__ import annotations
@@ -47,14 +49,14 @@ def guest_vm(
     devices: tuple[DeviceRequest, ...] = (),
 ) -> Vm:
     """Return a VM of whole pages, which its file lets shrink to `least_mib` (None: not at all)."""
-    parts = whole_pages(name, [cell.memory_mib for cell in cells] or [memory_mib], pages, notes)
+    parts = whole_pages([cell.memory_mib for cell in cells] or [memory_mib], pages, notes)
     cells = tuple(replace(c, memory_mib=mib) for c, mib in zip(cells, parts, strict=False))
     memory_mib = sum(parts)
     return Vm(
         name,
         vcpus,
         memory_mib,
-        memory_min_mib=balloon_floor(name, memory_mib, least_mib, pages, binding.mode, notes),
+        memory_min_mib=balloon_floor(memory_mib, least_mib, pages, binding.mode, notes),
         page_size=pages,
         memory_mode=binding.mode,
         memory_nodes=binding.nodes,
@@ -64,10 +66,10 @@ def guest_vm(
     )
 
 
-def note_plugged(name: str, now: int, vcpus: int, notes: list[str]) -> None:
+def note_plugged(now: int, vcpus: int, notes: list[str]) -> None:
     """Remark on a VM that starts with fewer vCPUs than it may get."""
     if now < vcpus:
-        notes.append(f"VM {name!r}: starts with {now} vCPUs and may get {vcpus}; all count")
+        notes.append(f"starts with {now} vCPUs and may get {vcpus}; all count")
 
 
 def missing_vcpus(
@@ -91,26 +93,17 @@ def missing_vcpus(
     return frozenset(range(vcpus)) - seen
 
 
-def whole_pages(
-    name: str, parts: Sequence[int], page_size: PageSize, notes: list[str]
-) -> tuple[int, ...]:
+def whole_pages(parts: Sequence[int], page_size: PageSize, notes: list[str]) -> tuple[int, ...]:
     """Return amounts of memory in MiB rounded up to whole pages, with a note if that is more."""
     whole = tuple(ceil_div(mib, page_size.mib) * page_size.mib for mib in parts)
     if sum(whole) > sum(parts):
-        notes.append(
-            f"VM {name!r}: memory of {sum(parts)} MiB rounded up to {sum(whole)}, whole pages of "
-            f"{page_size}"
-        )
+        told = f"{sum(parts)} MiB rounded up to {sum(whole)}, whole pages of {page_size}"
+        notes.append(f"memory of {told}")
     return whole
 
 
 def balloon_floor(
-    name: str,
-    memory_mib: int,
-    least_mib: int | None,
-    page_size: PageSize,
-    mode: MemoryMode,
-    notes: list[str],
+    memory_mib: int, least_mib: int | None, page_size: PageSize, mode: MemoryMode, notes: list[str]
 ) -> int | None:
     """Return `Vm.memory_min_mib` for a VM that its file lets shrink to `least_mib`.
 
@@ -120,21 +113,17 @@ def balloon_floor(
     if least_mib is None or least_mib >= memory_mib:
         return None
     if mode is MemoryMode.INTERLEAVE:
-        notes.append(
-            f"VM {name!r}: is interleaved, so that ballooning to {least_mib} MiB is left out"
-        )
+        notes.append(f"is interleaved, so that ballooning to {least_mib} MiB is left out")
         return None
     floor = ceil_div(least_mib, page_size.mib) * page_size.mib
     if floor != least_mib:
-        notes.append(
-            f"VM {name!r}: least memory of {least_mib} MiB rounded up to {floor}, whole pages of "
-            f"{page_size}"
-        )
+        told = f"{least_mib} MiB rounded up to {floor}, whole pages of {page_size}"
+        notes.append(f"least memory of {told}")
     return floor if floor < memory_mib else None
 
 
-def join_bindings(name: str, cells: Sequence[Binding | None], notes: list[str]) -> Binding:
-    """Return one binding for the VM `name` whose cells are bound as given (None: unbound).
+def join_bindings(cells: Sequence[Binding | None], notes: list[str]) -> Binding:
+    """Return one binding for a VM whose cells are bound as given (None: unbound).
 
     All nodes together, in the strictest mode; if some cells are bound and others are not, none
     is kept. Whatever is lost is noted.
@@ -144,7 +133,7 @@ def join_bindings(name: str, cells: Sequence[Binding | None], notes: list[str]) 
         return UNBOUND
     if len(bound) < len(cells):
         notes.append(
-            f"VM {name!r}: only {len(bound)} of its {len(cells)} guest NUMA cells bind their "
+            f"only {len(bound)} of its {len(cells)} guest NUMA cells bind their "
             "memory to host nodes; left out, as this cannot be said for single cells"
         )
         return UNBOUND
@@ -156,8 +145,8 @@ def join_bindings(name: str, cells: Sequence[Binding | None], notes: list[str]) 
         nodes = frozenset[int]().union(*(cell.nodes or frozenset() for cell in bound))
     shown = "any node" if nodes is None else f"nodes {format_ids(nodes)}"
     notes.append(
-        f"VM {name!r}: its guest NUMA cells bind their memory differently; taken together as mode "
-        f"{mode} on {shown}"
+        f"its guest NUMA cells bind their memory differently; taken together as mode {mode} on "
+        f"{shown}"
     )
     return Binding(mode, nodes)
 
@@ -181,13 +170,6 @@ def resolve_pins(
     """
     if pcpus is None or host is None:
         return vm
-    given: dict[str, Any] = {field: _nodes(vm, field, pcpus, host, notes)}
-    return replace(vm, **given)
-
-
-def _nodes(
-    vm: Vm, field: str, pcpus: frozenset[int], host: Host, notes: list[str]
-) -> frozenset[int] | None:
     has = {node.id: frozenset(pcpu.id for pcpu in node.pcpus) for node in host.nodes if node.pcpus}
     nodes = frozenset(node for node, own in has.items() if own & pcpus)
     if not nodes:
@@ -195,17 +177,13 @@ def _nodes(
         raise InputError(f"VM {vm.name!r}", field, reason)
     missing = pcpus - frozenset[int]().union(*has.values())
     if missing:
-        notes.append(
-            f"VM {vm.name!r}: pCPUs {format_ids(missing)} it is pinned to are not on host "
-            f"{host.name!r}"
-        )
+        notes.append(f"pCPUs {format_ids(missing)} it is pinned to are not on host {host.name!r}")
     partly = frozenset(node for node in nodes if not has[node] <= pcpus)
     if partly:
-        notes.append(
-            f"VM {vm.name!r}: its pCPUs {format_ids(pcpus)} are only a part of node(s) "
-            f"{format_ids(partly)}; whole nodes were taken"
-        )
-    return None if nodes == has.keys() and not partly else nodes
+        told = f"are only a part of node(s) {format_ids(partly)}; whole nodes were taken"
+        notes.append(f"its pCPUs {format_ids(pcpus)} {told}")
+    given: dict[str, Any] = {field: None if nodes == has.keys() and not partly else nodes}
+    return replace(vm, **given)
 
 
 def changed_pins(was: Iterable[tuple[str, str | None, str]]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from numaplace.instances.formats.format import Format
 from numaplace.instances.formats.hwloc.records import HWLOC_XML
 from numaplace.instances.formats.libvirt import records as libvirt
 from numaplace.instances.formats.linux.records import LSCPU, NUMACTL, SYSFS
-from numaplace.instances.formats.openstack.records import OPENSTACK
-from numaplace.instances.formats.proxmox.records import PROXMOX
+from numaplace.instances.formats.openstack.write import OPENSTACK
+from numaplace.instances.formats.proxmox.write import PROXMOX
 from numaplace.instances.formats.tables.records import FLAVOURS_CSV
 from numaplace.instances.formats.xen import records as xen
 from numaplace.models.errors import InputError

@@ -8,7 +8,7 @@ their socket and core.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -43,14 +43,6 @@ _KIB_MAX = MIB_MAX * 1024
 Values = dict[tuple[int, int], float]
 
 
-@dataclass(frozen=True, slots=True)
-class _HostCell:
-    """One ``<cell>``: the node without its CPUs, and the facts about those."""
-
-    node: NumaNode
-    cpus: tuple[CpuFacts, ...]
-
-
 def sniff(head: str, path: Path) -> bool:
     """Tell whether a file that starts with `head` looks like libvirt's capabilities."""
     return "<capabilities" in head
@@ -68,20 +60,22 @@ def read_host(path: Path) -> HostReading:
         raise error_at(child(topology, "cells"), "", "has no <cell> in it")
     notes: list[str] = []
     caches = _cache_banks(host)
-    cells: dict[int, _HostCell] = {}
+    nodes: dict[int, NumaNode] = {}
+    cpus: list[CpuFacts] = []
     told = topology.find("cells/cell/cpus/cpu[@core_id]") is not None
     for element in elements:
-        cell = _cell(element, caches, told, notes)
-        if cell.node.id in cells:
-            raise error_at(element, "id", f"cell {cell.node.id} occurs twice")
-        cells[cell.node.id] = cell
-    pcpus = pcpus_by_node(cpu for cell in cells.values() for cpu in cell.cpus)
-    latency, bandwidth = _interconnects(topology, set(cells), notes)
+        node = _node(element, notes)
+        if node.id in nodes:
+            raise error_at(element, "id", f"cell {node.id} occurs twice")
+        nodes[node.id] = node
+        cpus += _cpus(element, node.id, caches, told, notes)
+    pcpus = pcpus_by_node(cpus)
+    latency, bandwidth = _interconnects(topology, set(nodes), notes)
     return finish_host(
         default_name(path),
-        [replace(cell.node, pcpus=pcpus.get(key, ())) for key, cell in cells.items()],
+        [replace(node, pcpus=pcpus.get(key, ())) for key, node in nodes.items()],
         notes,
-        distances=_distances(elements, set(cells)),
+        distances=_distances(elements, set(nodes)),
         latency_ns=latency,
         bandwidth_mbps=bandwidth,
     )
@@ -94,7 +88,8 @@ def _check_count(parent: Element, children: list[Element]) -> None:
             raise error_at(parent, "num", f"is {told}, but {len(children)} are listed")
 
 
-def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list[str]) -> _HostCell:
+def _node(element: Element, notes: list[str]) -> NumaNode:
+    """Return the node that a ``<cell>`` is, without its CPUs."""
     number = whole_attribute(element, "id")
     memory = element.find("memory")
     memory_mib = 0 if memory is None else text_bytes(memory) // MIB
@@ -107,8 +102,7 @@ def _cell(element: Element, caches: dict[int, Hashable], told: bool, notes: list
     if element.find("cache") is not None:
         notes.append(f"cell {number}: memory-side caches are not modelled: left out")
     with at_element(element):
-        node = sized_node(number, memory_mib, without_base(counts), notes)
-    return _HostCell(node, tuple(_cpus(element, number, caches, told, notes)))
+        return sized_node(number, memory_mib, without_base(counts), notes)
 
 
 def _cpus(

@@ -139,36 +139,32 @@ def in_one(text: str) -> str:
 def _vm(domain: Element, host: Host | None) -> Reading[Vm]:
     name = (child(domain, "name").text or "").strip()
     notes: list[str] = []
-    vcpus = _vcpus(name, domain, notes)
-    guest = guest_cells(name, domain, vcpus, notes)
+    vcpus = _vcpus(domain, notes)
+    guest = guest_cells(domain, vcpus, notes)
     element = domain.find("memory")
     stated = None if element is None else text_bytes(element)
-    cells, memory = placed_cells(name, domain, guest, stated, notes)
+    cells, memory = placed_cells(domain, guest, stated, notes)
     memory_mib = sum(cell.memory_mib for cell in cells) or to_mib(memory)
     if memory_mib * MIB != memory:
-        notes.append(f"VM {name!r}: memory of {memory // KIB} KiB rounded up to {memory_mib} MiB")
+        notes.append(f"memory of {memory // KIB} KiB rounded up to {memory_mib} MiB")
     vm = guest_vm(
         name,
         vcpus,
         memory_mib,
         cells,
         notes,
-        least_mib=_least_mib(name, domain, memory, notes),
-        pages=page_size(name, domain, guest, notes),
-        binding=memory_binding(name, domain, guest, notes),
+        least_mib=_least_mib(domain, memory, notes),
+        pages=page_size(domain, guest, notes),
+        binding=memory_binding(domain, guest, notes),
         devices=tuple(map(DeviceRequest, pci_devices(domain))),
     )
-    notes += [
-        f"VM {name!r}: {reason}"
-        for element, reason in _LEFT_OUT.items()
-        if domain.find(element) is not None
-    ]
-    notes += [f"VM {name!r}: {reason}" for reason in _devices_left_out(domain)]
+    notes += [why for path, why in _LEFT_OUT.items() if domain.find(path) is not None]
+    notes += _devices_left_out(domain)
     vm = resolve_pins(vm, pinned_pcpus(domain, vcpus), host, notes)
-    return Reading(vm, tuple(notes))
+    return Reading(vm, tuple(f"VM {name!r}: {note}" for note in notes))
 
 
-def _vcpus(name: str, domain: Element, notes: list[str]) -> int:
+def _vcpus(domain: Element, notes: list[str]) -> int:
     vcpu = domain.find("vcpu")
     if vcpu is None:
         return 1
@@ -177,7 +173,7 @@ def _vcpus(name: str, domain: Element, notes: list[str]) -> int:
         reason = f"{vcpu.get('placement')!r:.20} is neither static nor auto"
         raise error_at(vcpu, "placement", reason)
     if "current" in vcpu.attrib:
-        note_plugged(name, whole_attribute(vcpu, "current", 1, vcpus), vcpus, notes)
+        note_plugged(whole_attribute(vcpu, "current", 1, vcpus), vcpus, notes)
     topology = domain.find("cpu/topology")
     if topology is not None:
         product = topology_vcpus(topology)
@@ -194,7 +190,7 @@ def topology_vcpus(topology: Element) -> int:
     return prod(whole_attribute(topology, part, 1, VCPUS_MAX) for part in parts)
 
 
-def _least_mib(name: str, domain: Element, memory: int, notes: list[str]) -> int | None:
+def _least_mib(domain: Element, memory: int, notes: list[str]) -> int | None:
     """What the VM may be ballooned to in MiB; None if it keeps all its memory."""
     current = domain.find("currentMemory")
     if current is None:
@@ -208,7 +204,7 @@ def _least_mib(name: str, domain: Element, memory: int, notes: list[str]) -> int
     balloon = domain.find("devices/memballoon")
     if balloon is not None and balloon.get("model") == "none":
         if size < memory:
-            notes.append(f"VM {name!r}: has no balloon device and keeps all its memory")
+            notes.append("has no balloon device and keeps all its memory")
         return None
     return to_mib(size)
 
@@ -286,7 +282,7 @@ def _found(vm: Vm, domain: Element) -> Found:
 def _cells(vm: Vm, domain: Element) -> tuple[FoundCell, ...]:
     """Guest cells by id, with the nodes of their ``memnode``."""
     bound = {number: id_list(node, "nodeset") for number, node in memnodes(domain).items()}
-    cells = [cell for cell in guest_cells(vm.name, domain, vm.vcpus, []) if cell.vcpus]
+    cells = [cell for cell in guest_cells(domain, vm.vcpus, []) if cell.vcpus]
     return tuple(
         FoundCell(tuple(sorted(cell.vcpus)), size.memory_mib, bound.get(cell.id))
         for cell, size in zip(cells, vm.cells, strict=True)

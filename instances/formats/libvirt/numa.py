@@ -80,7 +80,7 @@ def common_pin(domain: Element) -> Element | None:
     return vcpu if counts else None
 
 
-def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tuple[GuestCell, ...]:
+def guest_cells(domain: Element, vcpus: int, notes: list[str]) -> tuple[GuestCell, ...]:
     """Return the cells of ``cpu/numa`` by id; vCPUs that none names are in the first.
 
     Cells may be without vCPUs. `InputError` for ids or vCPUs that occur twice or do not exist.
@@ -100,12 +100,12 @@ def guest_cells(name: str, domain: Element, vcpus: int, notes: list[str]) -> tup
         first = min(cells)
         cells[first] = replace(cells[first], vcpus=cells[first].vcpus | missing)
         told = f"vCPUs {format_ids(missing)}, which no guest NUMA cell names,"
-        notes.append(f"VM {name!r}: {told} are in cell {first}, as libvirt has it")
+        notes.append(f"{told} are in cell {first}, as libvirt has it")
     return tuple(cells[number] for number in sorted(cells))
 
 
 def placed_cells(
-    name: str, domain: Element, cells: tuple[GuestCell, ...], memory: int | None, notes: list[str]
+    domain: Element, cells: tuple[GuestCell, ...], memory: int | None, notes: list[str]
 ) -> tuple[tuple[Cell, ...], int]:
     """Return cells with memory devices (DIMMs) added to theirs, and the domain's memory in bytes.
 
@@ -132,7 +132,7 @@ def placed_cells(
     stated = sum(cell.memory for cell in cells)
     if memory is not None and memory != stated + devices:
         notes.append(
-            f"VM {name!r}: its memory is the {(stated + devices) // KIB} KiB of its guest NUMA "
+            f"its memory is the {(stated + devices) // KIB} KiB of its guest NUMA "
             f"cells and memory devices, as libvirt has it; <memory> is {memory // KIB} KiB"
         )
     sizes: dict[int, int] = {}
@@ -143,53 +143,49 @@ def placed_cells(
     bare = frozenset(cell.id for cell in cells if not cell.vcpus)
     if bare:
         notes.append(
-            f"VM {name!r}: memory of guest NUMA cells {format_ids(bare)}, which have no vCPUs, "
+            f"memory of guest NUMA cells {format_ids(bare)}, which have no vCPUs, "
             "counts with the cells before them"
         )
     placed = tuple(Cell(len(cells[at].vcpus), to_mib(size)) for at, size in sizes.items())
     return placed, stated + devices
 
 
-def memory_binding(
-    name: str, domain: Element, cells: tuple[GuestCell, ...], notes: list[str]
-) -> Binding:
+def memory_binding(domain: Element, cells: tuple[GuestCell, ...], notes: list[str]) -> Binding:
     """Return what ``numatune`` says of the memory, cells joined."""
     memory = domain.find("numatune/memory")
-    general = None if memory is None else _binding(name, memory, notes)
+    general = None if memory is None else _binding(memory, notes)
     bound: dict[int, Binding] = {}
     for number, element in memnodes(domain).items():
         if number not in {cell.id for cell in cells}:
             raise error_at(element, "cellid", f"guest NUMA cell {number} does not exist")
         attribute(element, "nodeset")
-        bound[number] = _binding(name, element, notes)
+        bound[number] = _binding(element, notes)
     if not bound:
         return general or UNBOUND
-    return join_bindings(name, [bound.get(cell.id, general) for cell in cells], notes)
+    return join_bindings([bound.get(cell.id, general) for cell in cells], notes)
 
 
-def _binding(name: str, element: Element, notes: list[str]) -> Binding:
+def _binding(element: Element, notes: list[str]) -> Binding:
     word = element.get("mode", "strict")
     if word not in _MODES:
         raise error_at(element, "mode", f"{word!r:.20} is none of {', '.join(_MODES)}")
     if word == "restrictive":
-        notes.append(f"VM {name!r}: memory mode 'restrictive' is taken as strict")
+        notes.append("memory mode 'restrictive' is taken as strict")
     automatic = element.get("placement") == "auto"
     if automatic:
-        notes.append(f"VM {name!r}: numad was to choose its memory nodes; left to the solver")
+        notes.append("numad was to choose its memory nodes; left to the solver")
     nodes = None if automatic or "nodeset" not in element.attrib else id_list(element, "nodeset")
     return Binding(_MODES[word], nodes)
 
 
-def page_size(
-    name: str, domain: Element, cells: tuple[GuestCell, ...], notes: list[str]
-) -> PageSize:
+def page_size(domain: Element, cells: tuple[GuestCell, ...], notes: list[str]) -> PageSize:
     """Return the size of the pages that back the memory; `InputError` for other or several ones."""
     huge = domain.find("memoryBacking/hugepages")
     if huge is None:
         return PageSize.SMALL
     pages = huge.findall("page")
     if not pages:
-        notes.append(f"VM {name!r}: huge pages of the host's default size are taken as 2M")
+        notes.append("huge pages of the host's default size are taken as 2M")
         return PageSize.HUGE_2M
     sizes: set[PageSize] = set()
     covered: set[int] = set()

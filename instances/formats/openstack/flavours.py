@@ -36,14 +36,7 @@ from numaplace.instances.files import read_text
 from numaplace.instances.formats.document.json_text import json_line, parse_json
 from numaplace.instances.formats.document.yaml_text import parse_yaml, yaml_line
 from numaplace.instances.formats.guest import UNBOUND, Binding, guest_vm
-from numaplace.instances.formats.openstack.nova_specs import (
-    Specs,
-    cpu_policies,
-    devices,
-    guest_cells,
-    page_size,
-    split_properties,
-)
+from numaplace.instances.formats.openstack import nova_specs
 from numaplace.instances.ranges import parse_whole
 from numaplace.instances.reading import Reading, located, shown
 from numaplace.models.errors import InputError, check_int
@@ -72,8 +65,9 @@ def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
     vms: dict[str, Vm] = {}
     notes: list[str] = []
     for steps, flavour in flavours:
+        told: list[str] = []
         try:
-            vm = _vm(flavour, notes)
+            vm = _vm(flavour, told)
             if vm.name in vms:
                 raise InputError(f"flavour {vm.name!r}", "name", "occurs twice")
         except InputError as error:
@@ -81,6 +75,7 @@ def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
             line = json_line(text, steps) if as_json else yaml_line(text, steps)
             raise error.at(file, line) from None
         vms[vm.name] = vm
+        notes += [f"flavour {vm.name!r:.80}: {note}" for note in told]
     return Reading(tuple(vms.values()), tuple(notes))
 
 
@@ -122,11 +117,11 @@ def _vm(flavour: dict[str, object], notes: list[str]) -> Vm:
     thing = f"flavour {name!r:.80}"
     vcpus = _whole(fields, "vcpus", thing, VCPUS_MAX)
     memory_mib = _whole(fields, "ram", thing, MIB_MAX)
-    specs = Specs(thing, _extra_specs(fields, thing))
-    cpu_policy, thread_policy = cpu_policies(specs, notes)
-    pages = page_size(specs, notes)
+    specs = nova_specs.Specs(thing, _extra_specs(fields, thing))
+    cpu_policy, thread_policy = nova_specs.cpu_policies(specs, notes)
+    pages = nova_specs.page_size(specs, notes)
     implied = pages is not None or cpu_policy is CpuPolicy.DEDICATED
-    cells = guest_cells(specs, vcpus, memory_mib, implied, notes)
+    cells = nova_specs.guest_cells(specs, vcpus, memory_mib, implied, notes)
     vm = guest_vm(
         name,
         vcpus,
@@ -135,11 +130,11 @@ def _vm(flavour: dict[str, object], notes: list[str]) -> Vm:
         notes,
         pages=pages or PageSize.SMALL,
         binding=Binding(MemoryMode.STRICT) if cells else UNBOUND,
-        devices=devices(specs, bool(cells), notes),
+        devices=nova_specs.devices(specs, bool(cells), notes),
     )
     if unused := specs.unused():
         left = shown([f"{key:.60}" for key in unused], _SHOWN_MAX)
-        notes.append(f"{thing}: extra specs left out: {left}")
+        notes.append(f"extra specs left out: {left}")
     return replace(vm, cpu_policy=cpu_policy, thread_policy=thread_policy)
 
 
@@ -160,7 +155,7 @@ def _extra_specs(fields: dict[str, object], thing: str) -> dict[str, str]:
         return {}
     value = fields[stated[0]]
     if isinstance(value, str):
-        return split_properties(value, thing)
+        return nova_specs.split_properties(value, thing)
     if not isinstance(value, dict):
         raise InputError(thing, stated[0], f"must be an object or text, not {value!r:.40}")
     specs: dict[str, str] = {}

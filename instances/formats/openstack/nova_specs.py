@@ -96,13 +96,13 @@ def cpu_policies(specs: Specs, notes: list[str]) -> tuple[CpuPolicy, ThreadPolic
         raise specs.error("hw:cpu_thread_policy", "needs hw:cpu_policy dedicated or mixed")
     if policy == "mixed":
         specs.text("hw:cpu_dedicated_mask")
-        notes.append(f"{specs.thing}: mixes shared and dedicated vCPUs; all taken as dedicated")
+        notes.append("mixes shared and dedicated vCPUs; all taken as dedicated")
     if specs.choice("hw:emulator_threads_policy", ("share", "isolate")) == "isolate":
         if policy != "dedicated":
             raise specs.error("hw:emulator_threads_policy", "needs hw:cpu_policy dedicated")
-        notes.append(f"{specs.thing}: the pCPU that its emulator threads take is not counted")
+        notes.append("the pCPU that its emulator threads take is not counted")
     if (specs.text("hw:locked_memory") or "").lower() == "true":
-        notes.append(f"{specs.thing}: locked memory is not kept")
+        notes.append("locked memory is not kept")
     return _CPU_POLICIES[policy], ThreadPolicy(threads or ThreadPolicy.PREFER)
 
 
@@ -114,7 +114,7 @@ def page_size(specs: Specs, notes: list[str]) -> PageSize | None:
         return None
     if text in _PAGE_WORDS:
         if text != "small":
-            notes.append(f"{specs.thing}: {key} {text!r} is taken as {_PAGE_WORDS[text]}")
+            notes.append(f"{key} {text!r} is taken as {_PAGE_WORDS[text]}")
         return _PAGE_WORDS[text]
     match = _PAGE_SIZE.fullmatch(text)
     if match is None:
@@ -147,7 +147,7 @@ def guest_cells(
     if nodes is None and not implied and stated[0] is None:
         return ()
     if nodes is None:
-        notes.append(f"{specs.thing}: Nova gives it a guest topology of one cell")
+        notes.append("Nova gives it a guest topology of one cell")
     cells = [cell for cell in stated if cell is not None]
     if not cells:
         return _even_cells(specs, vcpus, memory_mib, count)
@@ -211,8 +211,8 @@ def devices(specs: Specs, has_topology: bool, notes: list[str]) -> tuple[DeviceR
         return ()
     if stated in (None, "legacy") and has_topology:
         notes.append(
-            f"{specs.thing}: PCI policy 'legacy' is taken as required, so that devices whose node "
-            "is unknown do not count"
+            "PCI policy 'legacy' is taken as required, so that devices whose node is unknown "
+            "do not count"
         )
     counts: dict[str, int] = {}
     for item in text.split(","):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from numaplace.instances.formats.format import AffinityKind, AppliedFile
+from numaplace.instances.formats.format import AffinityKind, AppliedFile, Format
+from numaplace.instances.formats.openstack import flavours
 from numaplace.instances.formats.placed import PlacedVm
 from numaplace.instances.formats.write_placed import PAGE_KIB
 from numaplace.instances.ranges import format_ids
@@ -80,3 +81,14 @@ def _device_specs(placed: PlacedVm, notes: list[str]) -> dict[str, str]:
 def join(files: Sequence[AppliedFile]) -> str:
     """Return flavours as one list."""
     return "[\n" + ",\n".join(file.text.rstrip("\n") for file in files) + "\n]\n"
+
+
+OPENSTACK = Format(
+    *("openstack", "OpenStack flavours as JSON or YAML", f"{flavours.__doc__}\n{__doc__}"),
+    sniff=flavours.sniff,
+    read_vms=lambda path, host: flavours.read_vms(path),
+    write=write_openstack,
+    suffix=".json",
+    system="Nova",
+    join=join,
+)

@@ -90,7 +90,7 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
         affinity = conf.text("affinity")
         pcpus = None if affinity is None else conf.ids(affinity, "affinity")
         vm = resolve_pins(vm, pcpus, host, notes)
-    return Reading((vm,), tuple(notes))
+    return Reading((vm,), tuple(f"VM {vm.name!r}: {note}" for note in notes))
 
 
 @naming_file
@@ -99,7 +99,7 @@ def _read(path: Path, notes: list[str]) -> tuple[Conf, Vm, tuple[_ConfCell, ...]
     conf = read_conf(path)
     vcpus = vcpus_of(conf)
     check_int(conf.thing, "sockets x cores", vcpus, 1, VCPUS_MAX)
-    note_plugged(conf.name, conf.whole("vcpus", 1, vcpus) or vcpus, vcpus, notes)
+    note_plugged(conf.whole("vcpus", 1, vcpus) or vcpus, vcpus, notes)
     memory_mib = conf.whole("memory", 16, MIB_MAX, "current=") or 512
     cells = _guest_cells(conf, vcpus, memory_mib, notes)
     vm = guest_vm(
@@ -110,16 +110,12 @@ def _read(path: Path, notes: list[str]) -> tuple[Conf, Vm, tuple[_ConfCell, ...]
         notes,
         least_mib=_least_mib(conf, memory_mib, notes),
         pages=_page_size(conf, cells, notes),
-        binding=join_bindings(conf.name, [cell.binding for cell in cells], notes),
+        binding=join_bindings([cell.binding for cell in cells], notes),
         devices=_devices(conf, notes),
     )
-    notes += [
-        f"VM {conf.name!r}: {reason}"
-        for key, reason in _LEFT_OUT.items()
-        if conf.text(key) not in (None, "0")
-    ]
+    notes += [why for key, why in _LEFT_OUT.items() if conf.text(key) not in (None, "0")]
     if not conf.flag("allow-ksm", True):
-        notes.append(f"VM {conf.name!r}: its pages must not be shared: put it in no sharing group")
+        notes.append("its pages must not be shared: put it in no sharing group")
     return conf, vm, cells
 
 
@@ -135,7 +131,7 @@ def _least_mib(conf: Conf, memory_mib: int, notes: list[str]) -> int | None:
     if balloon in (0, memory_mib):
         return None
     if conf.whole("shares", 0, 50000) == 0:
-        notes.append(f"VM {conf.name!r}: 'shares: 0' switches automatic ballooning off")
+        notes.append("'shares: 0' switches automatic ballooning off")
         return None
     return balloon
 
@@ -151,7 +147,7 @@ def _page_size(conf: Conf, cells: tuple[_ConfCell, ...], notes: list[str]) -> Pa
     if conf.numbered("numa") and any(cell.binding is None for cell in cells):
         raise conf.error("hugepages", "needs hostnodes in every numaN line")
     if text == "any":
-        notes.append(f"VM {conf.name!r}: huge pages of any size are taken as 2M")
+        notes.append("huge pages of any size are taken as 2M")
     return _PAGES[text]
 
 
@@ -185,7 +181,7 @@ def _guest_cells(
             raise conf.error(key, f"does not exist, numa0 to numa{NUMA_MAX - 1} do")
     if not conf.flag("numa", False):
         if keys:
-            notes.append(f"VM {conf.name!r}: its numaN lines do not count without 'numa: 1'")
+            notes.append("its numaN lines do not count without 'numa: 1'")
         return ()
     if keys:
         return _stated_cells(conf, keys, vcpus, memory_mib, notes)
@@ -196,7 +192,7 @@ def _guest_cells(
         raise conf.error("sockets", f"{sockets} guest NUMA cells are more than {CELLS_MAX}")
     each, more = divmod(memory_mib, sockets)
     if more:
-        notes.append(f"VM {conf.name!r}: {memory_mib} MiB are not even over {sockets} sockets")
+        notes.append(f"{memory_mib} MiB are not even over {sockets} sockets")
     cores = vcpus // sockets
     return tuple(
         _ConfCell(frozenset(range(at * cores, (at + 1) * cores)), each + (at < more))
@@ -223,7 +219,7 @@ def _stated_cells(
     if missing:
         cells[0] = replace(cells[0], vcpus=cells[0].vcpus | missing)
         told = f"vCPUs {format_ids(missing)}, which no numaN line names,"
-        notes.append(f"VM {conf.name!r}: {told} are taken to be in {keys[0]}")
+        notes.append(f"{told} are taken to be in {keys[0]}")
     return tuple(cells)
 
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from numaplace.instances.formats.format import AffinityKind
+from numaplace.instances.formats.format import AffinityKind, Format, one_vm
 from numaplace.instances.formats.guest import changed_pins
 from numaplace.instances.formats.placed import NumberedCell, PlacedVm
+from numaplace.instances.formats.proxmox import conf as reader
 from numaplace.instances.formats.proxmox.conf import NUMA_MAX, POLICIES, vcpus_of
 from numaplace.instances.formats.proxmox.conf_text import Conf, parse_conf
 from numaplace.instances.formats.write_placed import amounts_note, exchanged_devices
@@ -197,3 +198,15 @@ def _apply_devices(conf: EditedConf, placed: PlacedVm) -> None:
         raise placed.error("devices", f"Proxmox takes {HOSTPCI_MAX} PCI devices at most")
     for number, address in zip(free, added, strict=False):
         conf.set(f"hostpci{number}", address)
+
+
+PROXMOX = Format(
+    *("proxmox", "Proxmox's qemu-server/<id>.conf", f"{reader.__doc__}\n{__doc__}"),
+    sniff=reader.sniff,
+    read_vms=reader.read_vms,
+    place=reader.place,
+    write=write_proxmox,
+    parts=one_vm,
+    suffix=".conf",
+    system="Proxmox",
+)

@@ -149,7 +149,9 @@ def _vms(columns: list[str], row: list[str], most: int, notes: list[str]) -> Ite
             notes.append(f"{thing}: {name} {texts[name]} rounded up to {memory_mib} MiB")
         page_size = values.get("page_size", PageSize.SMALL)
         if "cells" not in values:
-            (memory_mib,) = whole_pages(texts["name"], [memory_mib], page_size, notes)
+            told: list[str] = []
+            (memory_mib,) = whole_pages([memory_mib], page_size, told)
+            notes += [f"VM {texts['name']!r}: {note}" for note in told]
         values["memory_mib"] = memory_mib
     if "memory_mib" not in values:
         raise InputError(thing, "memory_mib", "is empty")

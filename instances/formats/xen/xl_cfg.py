@@ -34,11 +34,11 @@ from numaplace.instances.formats.xen.xl_cpus import (
     check_size,
     named_nodes,
     parse_affinity,
+    parse_vnuma,
     pcpus_of,
     restricts,
 )
 from numaplace.instances.formats.xen.xl_text import XlSetting, XlValue, parse_xl_text
-from numaplace.instances.formats.xen.xl_vnuma import parse_vnuma
 from numaplace.instances.pci import one_function
 from numaplace.instances.ranges import format_ids, parse_c_whole
 from numaplace.instances.reading import Reading, located, naming_file
@@ -72,7 +72,7 @@ def read_vms(path: Path, host: Host | None = None) -> Reading[tuple[Vm, ...]]:
     """
     notes: list[str] = []
     _, vm, _ = _read(path, host, notes)
-    return Reading((vm,), tuple(notes))
+    return Reading((vm,), tuple(f"VM {vm.name!r}: {note}" for note in notes))
 
 
 def _read(
@@ -93,7 +93,7 @@ def _read(
     vm = _on_pnodes(config, _pinned(config, vm, host, notes), vnuma, notes)
     for key, reason in _LEFT_OUT.items():
         if key in config.settings:
-            notes.append(f"VM {name!r}: {key!r} {reason}")
+            notes.append(f"{key!r} {reason}")
     return config, vm, vnuma
 
 
@@ -169,7 +169,7 @@ def _vm(config: _Config, name: str, vnuma: tuple[FoundCell, ...], notes: list[st
     if total < wanted or (most is not None and total > most):
         key = "vcpus" if most is None else "maxvcpus"
         raise config.error("vnuma", f"its vcpus add up to {total}, {key} is {wanted}")
-    note_plugged(name, vcpus, total, notes)
+    note_plugged(vcpus, total, notes)
     memory_mib, least_mib = _memory(config, cells)
     devices = _devices(config, notes)
     return guest_vm(name, total, memory_mib, cells, notes, least_mib=least_mib, devices=devices)
@@ -251,14 +251,14 @@ def _affinities(config: _Config, key: str, vcpus: int, notes: list[str]) -> list
     if not isinstance(value, str):
         if len(value) > vcpus:
             reason = f"has {len(value)} entries for {vcpus} vCPUs; the rest is left out"
-            notes.append(f"{config.thing}: {key!r} {reason}")
+            notes.append(f"{key!r} {reason}")
         if len(texts) < vcpus:
             reason = "does not name every vCPU, so that some may run anywhere; left out"
-            notes.append(f"{config.thing}: {key!r} {reason}")
+            notes.append(f"{key!r} {reason}")
             return []
         if len(affinities) > 1:
             reason = "differs between vCPUs; all of them together are taken"
-            notes.append(f"{config.thing}: {key!r} {reason}")
+            notes.append(f"{key!r} {reason}")
     return list(affinities) if all(map(restricts, affinities)) else []
 
 
@@ -269,13 +269,13 @@ def _on_pnodes(config: _Config, vm: Vm, vnuma: tuple[FoundCell, ...], notes: lis
         return vm
     if vm.hard_nodes is None:
         notes.append(
-            f"{config.thing}: the pnodes of its vnuma became hard nodes {format_ids(pnodes)}; "
+            f"the pnodes of its vnuma became hard nodes {format_ids(pnodes)}; "
             "which virtual node lies on which is left to the solver"
         )
         return replace(vm, hard_nodes=pnodes)
     common = vm.hard_nodes & pnodes
     notes.append(
-        f"{config.thing}: 'cpus' allows nodes {format_ids(vm.hard_nodes)}, its vnuma names pnodes "
+        f"'cpus' allows nodes {format_ids(vm.hard_nodes)}, its vnuma names pnodes "
         f"{format_ids(pnodes)}; kept on {format_ids(common or vm.hard_nodes)}"
     )
     return replace(vm, hard_nodes=common or vm.hard_nodes)

@@ -42,16 +42,21 @@ KIND_UNKNOWN = "pci"
 """Kind of every device here: xl tells addresses, not kinds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _NodeRow:
+    size_mib: int
+    free_mib: int
+    distances: list[int]
+
+
 @dataclass(slots=True)
 class _Tables:
     """The tables of the text, and its ``key : value`` lines."""
 
     pairs: dict[str, str] = field(default_factory=dict)
     cpus: dict[int, CpuFacts] = field(default_factory=dict)
-    devices: dict[str, int | None] = field(default_factory=dict)
-    memsize_mib: dict[int, int] = field(default_factory=dict)
-    memfree_mib: dict[int, int] = field(default_factory=dict)
-    distances: dict[int, list[int]] = field(default_factory=dict)
+    devices: dict[str, int] = field(default_factory=dict)
+    nodes: dict[int, _NodeRow] = field(default_factory=dict)
 
 
 def sniff(head: str, path: Path) -> bool:
@@ -64,14 +69,12 @@ def read_host(path: Path) -> HostReading:
     """Read a host from ``xl info -n``; `InputError` if there is none."""
     tables = _Tables()
     _read_lines(read_text(path), str(path), tables)
-    if not tables.memfree_mib:
+    if not tables.nodes:
         reason = "has no table of nodes (was it made with -n?)"
         raise InputError("xl info", "numa_info", reason)
     notes: list[str] = []
-    ids = sorted(tables.memfree_mib)
-    strays = [cpu for cpu in tables.cpus.values() if cpu.node not in tables.memfree_mib]
-    if strays:
-        listed = format_ids(cpu.id for cpu in strays)
+    ids = sorted(tables.nodes)
+    if listed := format_ids(c.id for c in tables.cpus.values() if c.node not in tables.nodes):
         notes.append(f"CPUs {listed} are on no node that is online: left out")
     pcpus = pcpus_by_node(_with_cores(tables, notes))
     told = tables.pairs.get("nr_nodes", "")
@@ -79,13 +82,20 @@ def read_host(path: Path) -> HostReading:
         notes.append(f"nr_nodes is {told}, the table has {len(ids)}: the others are left out")
     distances = _distances(tables, ids, notes)
     size, held = _memory(tables, notes)
+    if tables.devices:
+        notes.append(
+            f"xl tells no kinds of devices: ask for them by address or as {KIND_UNKNOWN!r}"
+        )
     reading = finish_host(
         tables.pairs.get("host") or default_name(path),
         [NumaNode(n, pcpus.get(n, ()), size[n], reserved_mib=held[n]) for n in ids],
-        notes + _device_notes(tables),
+        notes,
         distances=distances,
-        devices=_devices(tables),
-        free={node: Free(mib) for node, mib in tables.memfree_mib.items()},
+        devices=[
+            Device(address, KIND_UNKNOWN, nodes=frozenset({node} & tables.nodes.keys()))
+            for address, node in tables.devices.items()
+        ],
+        free={node: Free(row.free_mib) for node, row in tables.nodes.items()},
     )
     return replace(reading, held=_held_note(tables, sum(held.values())))
 
@@ -101,9 +111,8 @@ def _held_note(tables: _Tables, held_mib: int) -> str:
 
 def _with_cores(tables: _Tables, notes: list[str]) -> list[CpuFacts]:
     """Return the CPUs of nodes that are there; Arm's Xen numbers every core 0."""
-    cpus = sorted(
-        (c for c in tables.cpus.values() if c.node in tables.memfree_mib), key=lambda cpu: cpu.id
-    )
+    there = (cpu for cpu in tables.cpus.values() if cpu.node in tables.nodes)
+    cpus = sorted(there, key=lambda cpu: cpu.id)
     told = tables.pairs.get("threads_per_core", "")
     threads = int(told) if re.fullmatch("[1-9][0-9]{0,3}", told) else len(cpus)
     seen: Counter[Hashable] = Counter()
@@ -121,11 +130,12 @@ def _with_cores(tables: _Tables, notes: list[str]) -> list[CpuFacts]:
 
 def _memory(tables: _Tables, notes: list[str]) -> tuple[dict[int, int], dict[int, int]]:
     """Return each node's memory without holes, and what of it Xen and dom0 hold."""
-    size, free = dict(tables.memsize_mib), tables.memfree_mib
+    size = {node: row.size_mib for node, row in tables.nodes.items()}
+    free = {node: row.free_mib for node, row in tables.nodes.items()}
     told = tables.pairs.get("total_memory", "")
     if not re.fullmatch("[0-9]{1,15}", told):
         notes.append("total_memory is not told: memory is what is free now (memfree)")
-        return dict(free), dict.fromkeys(free, 0)
+        return free, dict.fromkeys(free, 0)
     holes = max(0, sum(size.values()) - int(told))
     for node in sorted(size):  # below 4 GiB, so on the first nodes, and never where memory is free
         hole = min(holes, size[node] - free[node])
@@ -193,30 +203,27 @@ def _read_device(address: str, node: str, tables: _Tables) -> None:
     thing = f"device {address}"
     if address in tables.devices:
         raise InputError(thing, "device topology", "occurs twice")
-    told = node.isdigit()
-    tables.devices[address] = parse_whole(node, thing=thing, field="node") if told else None
+    home = parse_whole(node, thing=thing, field="node") if node.isdigit() else _NOWHERE
+    tables.devices[address] = home
 
 
 def _read_node(node: int, memsize: str, memfree: str, distances: str, tables: _Tables) -> None:
     thing = f"node {node}"
     check_int(thing, "node", node, 0, ID_MAX)
-    if node in tables.memfree_mib:
+    if node in tables.nodes:
         raise InputError(thing, "numa_info", "occurs twice")
     size = parse_whole(memsize, thing=thing, field="memsize", high=MIB_MAX)
-    tables.memfree_mib[node] = parse_whole(memfree, thing=thing, field="memfree", high=size)
-    tables.memsize_mib[node] = size
-    tables.distances[node] = [
-        _INVALID
-        if word == "-1"
-        else parse_whole(word, thing=thing, field="distances", high=_INVALID)
-        for word in distances.split(",")
-    ]
+    free = parse_whole(memfree, thing=thing, field="memfree", high=size)
+    words = (str(_INVALID) if word == "-1" else word for word in distances.split(","))
+    row = [parse_whole(word, thing=thing, field="distances", high=_INVALID) for word in words]
+    tables.nodes[node] = _NodeRow(size, free, row)
 
 
 def _distances(tables: _Tables, ids: list[int], notes: list[str]) -> dict[tuple[int, int], float]:
     """Give distances their nodes: the columns are those of all nodes, offline ones too."""
     known: dict[tuple[int, int], float] = {}
-    for node, row in tables.distances.items():
+    for node, told in tables.nodes.items():
+        row = told.distances
         if len(row) == len(ids):
             columns = dict(zip(ids, row, strict=True))
         elif len(row) > max(ids):
@@ -230,20 +237,3 @@ def _distances(tables: _Tables, ids: list[int], notes: list[str]) -> dict[tuple[
             else:
                 notes.append(f"node {node}: its distance to node {column} is unknown to Xen")
     return known
-
-
-def _devices(tables: _Tables) -> list[Device]:
-    return [
-        Device(
-            address,
-            KIND_UNKNOWN,
-            nodes=frozenset() if node not in tables.memfree_mib else frozenset({node}),
-        )
-        for address, node in tables.devices.items()
-    ]
-
-
-def _device_notes(tables: _Tables) -> list[str]:
-    if not tables.devices:
-        return []
-    return [f"xl tells no kinds of devices: ask for them by address or as {KIND_UNKNOWN!r}"]

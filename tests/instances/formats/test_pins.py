@@ -34,7 +34,7 @@ def test_the_whole_host_restricts_nothing() -> None:
     """Pins to every pCPU are none; pCPUs the host lacks are noted."""
     notes: list[str] = []
     assert resolve_pins(VM, frozenset(range(20)), small_host(), notes).hard_nodes is None
-    assert notes == ["VM 'a': pCPUs 16-19 it is pinned to are not on host 'small'"]
+    assert notes == ["pCPUs 16-19 it is pinned to are not on host 'small'"]
 
 
 def test_pins_to_another_host() -> None:

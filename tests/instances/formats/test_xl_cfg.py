@@ -104,7 +104,7 @@ def test_name_and_duplicates(tmp_path: Path) -> None:
     """A guest without a name is called as its file; a value given twice is noted."""
     vm, notes = read_one(tmp_path, "memory = 512\nmemory = 1024")
     assert (vm.name, vm.memory_mib) == ("guest", 1024)
-    assert notes == ("'memory' is given in lines 1 and 2; the last counts",)
+    assert notes == ("VM 'guest': 'memory' is given in lines 1 and 2; the last counts",)
 
 
 @given(TERMS)
