@@ -80,13 +80,13 @@ def _machine(text: str) -> Host:
 
         return as_asked(read_host(folder), free=True, gpu_memory=False).item
 
-    from numaplace.instances.formats.linux import records
+    from numaplace.instances.formats.linux.sysfs import SYSFS as FROM_SYSFS
     from numaplace.instances.formats.registry import host_format
     from numaplace.instances.import_source import host_sources
     from numaplace.instances.importer import HostOptions, import_instance
 
     source = host_sources([text])[0]
-    live = source.path.is_dir() and host_format(source.path, source.format) is records.SYSFS
+    live = source.path.is_dir() and host_format(source.path, source.format) is FROM_SYSFS
     hosts = import_instance([source], options=HostOptions(free_memory=live)).item.hosts
     if len(hosts) > 1:
         raise InputError("numad", "--host", f"{text!r:.80} describes {len(hosts)} hosts, not one")

@@ -17,25 +17,13 @@ _DATA = files("numaplace.instances") / "data"
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """An instance of the catalogue.
+    """An instance of the catalogue."""
 
-    Parameters
-    ----------
-    name
-        What `load_catalog` knows it by.
-    description
-        What it shows, on one line.
-    known_value_milli, known_loss_micro
-        Value (thousandths) and loss (micro-vCPU) of an optimal plan; None: not known.
-    source
-        Who says so: a solver that proved it, or the argument by hand.
-    """
-
-    name: str
-    description: str
-    known_value_milli: int | None
-    known_loss_micro: int | None
-    source: str
+    name: str  # what `load_catalog` knows it by
+    description: str  # what it shows, on one line
+    known_value_milli: int | None  # of an optimal plan; None: not known
+    known_loss_micro: int | None  # in micro-vCPU; the same
+    source: str  # who says so: a solver that proved it, or the argument by hand
 
 
 @cache

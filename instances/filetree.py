@@ -7,15 +7,18 @@ bounds, so that a hostile archive costs a little time and an error.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
+import os
 import posixpath
 import re
 import stat
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 from numaplace.models.errors import InputError
 
@@ -26,8 +29,6 @@ FILE_MAX = 64 * 1024
 UNPACKED_MAX = 128 * 2**20
 MEMBERS_MAX = 200_000
 _LINKS_MAX = 40
-
-
 _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -35,64 +36,78 @@ _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
 )
 
 
-class FileTree(Protocol):
-    """Read access to a tree by paths like ``sys/devices/system/cpu/online``."""
+class FileTree(ABC):
+    """Read access to a tree by paths like ``sys/devices/system/cpu/online``, below `base`."""
 
-    name: str
+    base = ""
 
-    def text(self, path: str) -> str | None:
-        """Return a small file's text without padding; None if there is no such file."""
-
-    def names(self, path: str) -> list[str]:
-        """Return the names in a folder in order; empty if there is no such folder."""
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def real(self, path: str) -> str | None:
         """Return the path that links lead to; None if nothing is there or it lies outside."""
+        return self._real(posixpath.join(self.base, path))
+
+    def text(self, path: str) -> str | None:
+        """Return a small file's text without padding; None if it is absent or cannot be read."""
+        real = self.real(path)
+        data = None if real is None else self._data(real)
+        if data is None:
+            return None
+        if len(data) <= FILE_MAX:
+            with contextlib.suppress(UnicodeDecodeError):
+                return data.rstrip(b"\0").decode("utf-8")  # dumps of sysfs may end in NULs
+        long = f"is larger than {FILE_MAX} bytes"
+        reason = long if len(data) > FILE_MAX else "is no text in UTF-8"
+        raise InputError(posixpath.join(self.base, path), "", reason, file=self.name)
+
+    def names(self, path: str) -> list[str]:
+        """Return the names in a folder in order; empty if there is no such folder."""
+        real = self.real(path)
+        return [] if real is None else sorted(self._entries(real))
+
+    @abstractmethod
+    def _real(self, path: str) -> str | None: ...
+
+    @abstractmethod
+    def _data(self, real: str) -> bytes | None: ...
+
+    @abstractmethod
+    def _entries(self, real: str) -> Iterable[str]: ...
 
 
-class Folder:
+class Folder(FileTree):
     """A folder on disk, or ``/`` for the machine at hand."""
 
     def __init__(self, root: Path) -> None:
-        self.name = str(root)
+        super().__init__(str(root))
         self.root = root.resolve()
 
-    def real(self, path: str) -> str | None:
-        """Return the path that links lead to; None if it lies outside of the folder."""
+    def _real(self, path: str) -> str | None:
         try:
             resolved = (self.root / path).resolve(strict=True)
         except (OSError, RuntimeError):
             return None
-        if not resolved.is_relative_to(self.root):
-            return None
-        return resolved.relative_to(self.root).as_posix()
+        inside = resolved.is_relative_to(self.root)
+        return resolved.relative_to(self.root).as_posix() if inside else None
 
-    def text(self, path: str) -> str | None:
-        """Return a small file's text; None where it is absent or refuses to be read."""
-        real = self.real(path)
-        if real is None:
-            return None
+    def _data(self, real: str) -> bytes | None:
         try:
             if not stat.S_ISREG((self.root / real).stat().st_mode):
                 return None
             with (self.root / real).open("rb") as stream:
-                data = stream.read(FILE_MAX + 1)
+                return stream.read(FILE_MAX + 1)
         except OSError:  # sysfs answers so for what an offline CPU or a driver does not know
             return None
-        return _decode(data, path, self.name)
 
-    def names(self, path: str) -> list[str]:
-        """Return the names in a folder."""
-        real = self.real(path)
-        if real is None:
-            return []
+    def _entries(self, real: str) -> Iterable[str]:
         try:
-            return sorted(entry.name for entry in (self.root / real).iterdir())
+            return os.listdir(self.root / real)
         except OSError:
-            return []
+            return ()
 
 
-class Archive:
+class Archive(FileTree):
     """A tar archive, plain or packed by gzip, bzip2 or xz, read once from front to back.
 
     Parameters
@@ -106,7 +121,7 @@ class Archive:
     def __init__(self, path: Path, wanted: re.Pattern[str]) -> None:
         import tarfile
 
-        self.name = str(path)
+        super().__init__(str(path))
         self._files: dict[str, bytes] = {}
         self._links: dict[str, str] = {}
         self._folders: dict[str, set[str]] = {}
@@ -116,11 +131,13 @@ class Archive:
         except InputError:
             raise
         except (tarfile.TarError, EOFError, lzma.LZMAError, OSError, ValueError) as error:
-            reason = f"cannot be read as a tar archive ({error!s:.120})"
-            raise InputError("archive", "", reason, file=self.name) from None
+            reason = f"{error!s:.120}"
         except (MemoryError, RecursionError, OverflowError):
-            reason = "cannot be read as a tar archive (too large)"
-            raise InputError("archive", "", reason, file=self.name) from None
+            reason = "too large"
+        else:
+            return
+        reason = f"cannot be read as a tar archive ({reason})"
+        raise InputError("archive", "", reason, file=self.name)
 
     def _read(self, tar: tarfile.TarFile, wanted: re.Pattern[str]) -> None:
         count = 0
@@ -162,8 +179,7 @@ class Archive:
             names.add(name)
             path = folder
 
-    def real(self, path: str) -> str | None:
-        """Return the path that links lead to; None if it lies outside of the archive."""
+    def _real(self, path: str) -> str | None:
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         done: list[str] = []
         links = 0
@@ -185,37 +201,11 @@ class Archive:
         real = "/".join(done)
         return real if real in self._files or real in self._folders or not real else None
 
-    def text(self, path: str) -> str | None:
-        """Return a small file's text; None if it is absent."""
-        real = self.real(path)
-        data = None if real is None else self._files.get(real)
-        return None if data is None else _decode(data, path, self.name)
+    def _data(self, real: str) -> bytes | None:
+        return self._files.get(real)
 
-    def names(self, path: str) -> list[str]:
-        """Return the names in a folder."""
-        real = self.real(path)
-        return [] if real is None else sorted(self._folders.get(real, ()))
-
-
-class Below:
-    """The part of a tree that lies under a folder of it."""
-
-    def __init__(self, tree: FileTree, folder: str) -> None:
-        self.name = tree.name
-        self._tree = tree
-        self._folder = folder
-
-    def text(self, path: str) -> str | None:
-        """Return a small file's text; None if it is absent."""
-        return self._tree.text(posixpath.join(self._folder, path))
-
-    def names(self, path: str) -> list[str]:
-        """Return the names in a folder."""
-        return self._tree.names(posixpath.join(self._folder, path))
-
-    def real(self, path: str) -> str | None:
-        """Return the path that links lead to, from the root of the whole tree."""
-        return self._tree.real(posixpath.join(self._folder, path))
+    def _entries(self, real: str) -> Iterable[str]:
+        return self._folders.get(real, ())
 
 
 class _Bounded(io.RawIOBase):
@@ -245,16 +235,6 @@ class _Bounded(io.RawIOBase):
 def _unpacked(path: Path) -> _Bounded:
     with path.open("rb") as raw:
         magic = raw.read(6)
-    for start, opener in _OPENERS:
-        if magic.startswith(start):
-            return _Bounded(opener(path), str(path))
-    return _Bounded(path.open("rb"), str(path))
-
-
-def _decode(data: bytes, path: str, name: str) -> str:
-    if len(data) > FILE_MAX:
-        raise InputError(path, "", f"is larger than {FILE_MAX} bytes", file=name)
-    try:
-        return data.rstrip(b"\0").decode("utf-8")  # dumps of sysfs may end in NULs
-    except UnicodeDecodeError:
-        raise InputError(path, "", "is no text in UTF-8", file=name) from None
+    found = (opener for start, opener in _OPENERS if magic.startswith(start))
+    opener = next(found, lambda plain: plain.open("rb"))
+    return _Bounded(opener(path), str(path))

@@ -6,14 +6,17 @@ The same parameters and seed always give the same instance.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from numaplace.instances.shapes import HostShape, make_host
-from numaplace.models.errors import InputError, check_int, check_name, check_real, check_unique
+from numaplace.models.errors import NAME_LENGTH_MAX, InputError, check_int, check_real, check_unique
+from numaplace.models.fields import Bound, Name, Size, checked
 from numaplace.models.instance import Instance
 from numaplace.models.relations import Competition, Cooperation
 from numaplace.models.topology import HOSTS_MAX, MIB_MAX, Host
+from numaplace.models.trace import Reals
 from numaplace.models.vm import VCPUS_MAX, VMS_MAX, DevicePolicy, DeviceRequest, Vm
 
 MEMORY_STEP_MIB = 256
@@ -21,110 +24,72 @@ COOPERATION_WEIGHTS = (0.2, 2.0)
 COMPETITION_WEIGHTS = (0.2, 1.0)
 
 
+Span = Annotated[tuple[Annotated[float, Bound(0, 1)], float], Size(2, 2)]
+Load = Annotated[float, Bound(0, 100)]
+Share = Annotated[float, Bound(0, 1)]
+PerVm = Annotated[float, Bound(0, 1000)]
+
+
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """A size of VM.
+    """A size of VM."""
 
-    Parameters
-    ----------
-    name
-        For messages.
-    vcpus, memory_mib
-        Its size.
-    weight
-        How often it is drawn, relative to the other flavours.
-    """
+    THING: ClassVar[str] = "flavour {0.name!r:.80}"
 
-    name: str
-    vcpus: int
-    memory_mib: int
-    weight: float = 1.0
+    name: Annotated[Name, "For messages."]
+    vcpus: Annotated[int, Bound(1, VCPUS_MAX), "Number of vCPUs."]
+    memory_mib: Annotated[int, Bound(1, MIB_MAX), "Memory."]
+    weight: Annotated[float, Bound(0, 1e6), "How often it is drawn, relative to the others."] = 1.0
 
     def __post_init__(self) -> None:
-        thing = f"flavour {self.name!r:.80}"
-        check_name(thing, "name", self.name)
-        check_int(thing, "vcpus", self.vcpus, 1, VCPUS_MAX)
-        check_int(thing, "memory_mib", self.memory_mib, 1, MIB_MAX)
-        check_real(thing, "weight", self.weight, 0, 1e6)
+        checked(self)
 
 
 @dataclass(frozen=True, slots=True)
 class VmMix:
-    """What the VMs are like.
+    """What the VMs are like."""
 
-    Parameters
-    ----------
-    flavours
-        Sizes, drawn by their weights.
-    memory_intensity
-        Lowest and highest memory intensity; drawn evenly.
-    utilisation
-        The same for the utilisation of a vCPU.
-    """
+    THING: ClassVar[str] = "VM mix"
 
-    flavours: tuple[Flavour, ...]
-    memory_intensity: tuple[float, float] = (0.1, 0.5)
-    utilisation: tuple[float, float] = (1.0, 1.0)
+    flavours: Annotated[tuple[Flavour, ...], Size(1, 1000), "Sizes, drawn by their weights."]
+    memory_intensity: Annotated[Span, "Lowest and highest; drawn evenly."] = (0.1, 0.5)
+    utilisation: Annotated[Span, "The same for the utilisation of a vCPU."] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        check_int("VM mix", "number of flavours", len(self.flavours), 1, 1000)
-        check_unique("VM mix", "flavours", [flavour.name for flavour in self.flavours])
+        thing = checked(self)
+        check_unique(thing, "flavours", [flavour.name for flavour in self.flavours])
         if sum(flavour.weight for flavour in self.flavours) <= 0:
-            raise InputError("VM mix", "weight", "no flavour has a weight above 0")
+            raise InputError(thing, "weight", "no flavour has a weight above 0")
         for name in ("memory_intensity", "utilisation"):
             low, high = getattr(self, name)
-            check_real("VM mix", name, low, 0, 1)
-            check_real("VM mix", name, high, low, 1)
+            check_real(thing, name, high, low, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class GenerateParams:
-    """What to generate.
+    """What to generate."""
 
-    Parameters
-    ----------
-    shape, hosts
-        Shape and number of the hosts, which are all equal.
-    mix
-        What the VMs are like.
-    vms
-        Exact number of VMs, whose sizes are then bent to meet both loads. None: VMs of exactly
-        the mix's flavours are drawn until one more would exceed a load.
-    cpu_load, memory_load
-        vCPUs as a share of all pCPUs, memory as a share of all that VMs may take.
-    cooperating, competing
-        Pairs per VM.
-    device_share
-        Share of the VMs that want a function of one of the host's devices.
-    soft_share
-        Share of the VMs with node affinity, to the nodes of one socket.
-    name
-        Name of the instance.
-    """
+    THING: ClassVar[str] = "generator"
 
-    shape: HostShape
-    mix: VmMix
-    hosts: int = 1
-    vms: int | None = None
-    cpu_load: float = 0.7
-    memory_load: float = 0.7
-    cooperating: float = 0.0
-    competing: float = 0.0
-    device_share: float = 0.0
-    soft_share: float = 0.0
-    name: str = ""
+    shape: Annotated[HostShape, "Of the hosts, which are all equal."]
+    mix: Annotated[VmMix, "What the VMs are like."]
+    hosts: Annotated[int, Bound(1, HOSTS_MAX), "Number of hosts."] = 1
+    vms: Annotated[
+        int | None,
+        Bound(1, VMS_MAX),
+        "Exact number of VMs, whose sizes are then bent to meet both loads. None: VMs of exactly "
+        "the mix's flavours are drawn until one more would exceed a load.",
+    ] = None
+    cpu_load: Annotated[Load, "vCPUs as a share of all pCPUs."] = 0.7
+    memory_load: Annotated[Load, "Memory as a share of all that VMs may take."] = 0.7
+    cooperating: Annotated[PerVm, "Pairs per VM."] = 0.0
+    competing: Annotated[PerVm, "Pairs per VM."] = 0.0
+    device_share: Annotated[Share, "VMs that want a function of one of the host's devices."] = 0.0
+    soft_share: Annotated[Share, "VMs with node affinity, to the nodes of one socket."] = 0.0
+    name: Annotated[str, Size(0, NAME_LENGTH_MAX), "Name of the instance."] = ""
 
     def __post_init__(self) -> None:
-        thing = "generator"
-        check_int(thing, "hosts", self.hosts, 1, HOSTS_MAX)
-        if self.vms is not None:
-            check_int(thing, "vms", self.vms, 1, VMS_MAX)
-        for name in ("cpu_load", "memory_load"):
-            check_real(thing, name, getattr(self, name), 0, 100)
-        for name in ("cooperating", "competing"):
-            check_real(thing, name, getattr(self, name), 0, 1000)
-        for name in ("device_share", "soft_share"):
-            check_real(thing, name, getattr(self, name), 0, 1)
+        checked(self)
 
 
 def generate_instance(params: GenerateParams, seed: int) -> Instance:
@@ -167,7 +132,7 @@ def generate_instance(params: GenerateParams, seed: int) -> Instance:
     )
 
 
-Size = tuple[int, int]
+Sized = tuple[int, int]
 """vCPUs and memory in MiB."""
 
 
@@ -176,10 +141,14 @@ def _between(span: tuple[float, float], rng: np.random.Generator) -> float:
     return round(float(rng.uniform(*span)), 2)
 
 
-def _drawn_sizes(mix: VmMix, vcpus: int, mib: int, rng: np.random.Generator) -> list[Size]:
-    chances = np.array([flavour.weight for flavour in mix.flavours])
-    chances /= chances.sum()
-    sizes: list[Size] = []
+def _chances(mix: VmMix) -> Reals:
+    weights: Reals = np.array([flavour.weight for flavour in mix.flavours])
+    return weights / float(weights.sum())
+
+
+def _drawn_sizes(mix: VmMix, vcpus: int, mib: int, rng: np.random.Generator) -> list[Sized]:
+    chances = _chances(mix)
+    sizes: list[Sized] = []
     while True:
         flavour = mix.flavours[int(rng.choice(len(chances), p=chances))]
         vcpus -= flavour.vcpus
@@ -192,10 +161,9 @@ def _drawn_sizes(mix: VmMix, vcpus: int, mib: int, rng: np.random.Generator) -> 
 
 def _bent_sizes(
     mix: VmMix, count: int, vcpus: int, mib: int, rng: np.random.Generator
-) -> list[Size]:
+) -> list[Sized]:
     """Draw `count` sizes, then change them step by step until their sums are those asked for."""
-    chances = np.array([flavour.weight for flavour in mix.flavours])
-    drawn = rng.choice(len(chances), size=count, p=chances / chances.sum())
+    drawn = rng.choice(len(mix.flavours), size=count, p=_chances(mix))
     flavours = [mix.flavours[int(index)] for index in drawn]
     most_vcpus = max(flavour.vcpus for flavour in mix.flavours)
     steps = mib // MEMORY_STEP_MIB
@@ -231,7 +199,7 @@ def _bent(sizes: list[int], total: int, most: int, rng: np.random.Generator) -> 
     return sizes
 
 
-def _vm(name: str, size: Size, params: GenerateParams, host: Host, rng: np.random.Generator) -> Vm:
+def _vm(name: str, size: Sized, params: GenerateParams, host: Host, rng: np.random.Generator) -> Vm:
     mix = params.mix
     vm = Vm(
         name=name,

@@ -28,21 +28,11 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class HostReading(Reading[Host]):
-    """A host as a file tells it, with all its memory.
+    """A host as a file tells it, with all its memory."""
 
-    Parameters
-    ----------
-    free
-        What is free now on each node, by its id, if the file tells it.
-    gpu_nodes
-        Ids of nodes whose memory is a GPU's.
-    held
-        Remark on what of all the memory is reserved; of no interest to who wants what is free.
-    """
-
-    free: Mapping[int, Free] = field(default_factory=dict)
-    gpu_nodes: frozenset[int] = frozenset()
-    held: str = ""
+    free: Mapping[int, Free] = field(default_factory=dict)  # now, by node id, if the file tells it
+    gpu_nodes: frozenset[int] = frozenset()  # ids of nodes whose memory is a GPU's
+    held: str = ""  # remark on reserved memory; of no interest to who wants what is free
 
 
 def gpu_nodes(
@@ -62,10 +52,7 @@ def gpu_nodes(
 def as_asked(reading: HostReading, *, free: bool, gpu_memory: bool) -> Reading[Host]:
     """Return the host with the memory that is wanted, and remarks that tell which was taken.
 
-    Raises
-    ------
-    InputError
-        If free memory is wanted and not told.
+    `InputError` if free memory is wanted and not told.
     """
     host, notes = reading.item, [*reading.notes, *[reading.held] * bool(reading.held and not free)]
     if reading.gpu_nodes:

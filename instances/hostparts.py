@@ -31,13 +31,8 @@ _SUFFIXES = (".bz2", ".gz", ".xz", ".tar", ".tgz", ".tbz2", ".txz", ".xml", ".js
 class CpuFacts:
     """A hardware thread as a source describes it.
 
-    Parameters
-    ----------
-    id, node, socket
-        Numbers of the thread, its node and its package.
-    core, llc
-        Anything that is equal for threads of one core (of one last-level cache) and different
-        for all others on the host; an `llc` of None is unknown.
+    `core` and `llc` are anything that is equal for threads of one core (of one last-level cache)
+    and different for all others on the host; an `llc` of None is unknown.
     """
 
     id: int
@@ -122,12 +117,8 @@ def finish_host(
     Unknown distances become 10 (local) and 20 (elsewhere), with a note, and unknown latencies what
     `latency.complete_latency` makes of them. A node's bandwidth is what it has to itself; without
     pCPUs, the best that any initiator has to it. `free` and `gpu` are what is free on each node,
-    and whether its memory is a GPU's, as far as that is told.
-
-    Raises
-    ------
-    InputError
-        If the parts make no valid host.
+    and whether its memory is a GPU's, as far as that is told. `InputError` if the parts make no
+    valid host.
     """
     devices = sorted(devices, key=lambda device: device.address)
     homeless = sum(not device.nodes for device in devices)

@@ -23,6 +23,8 @@ def source_files(
 ) -> Reading[tuple[Path, ...]]:
     """Return the files that a path stands for, numbers in their names in ascending order.
 
+    `InputError` if a folder or a pattern stands for no file, or for too many.
+
     A folder stands for the files in it (not those of its folders, none that are hidden or backups,
     ``*~``), a pattern such as ``vms/*.xml`` for those it matches, any other path for itself.
 
@@ -33,11 +35,6 @@ def source_files(
     wanted
         Tells whether a file of a folder is one of those looked for; the others are passed over
         with a remark.
-
-    Raises
-    ------
-    InputError
-        If a folder or a pattern stands for no file, or for too many.
     """
     if path == STDIN or path.is_file():
         return Reading((path,))
@@ -91,21 +88,11 @@ _COUNT = re.compile(r"(.+)\*([0-9]{1,9})", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ImportSource:
-    """A file to import from.
+    """A file to import from."""
 
-    Parameters
-    ----------
-    path
-        The file, ``-`` is standard input; for VMs also a folder or a pattern (`source_files`).
-    count
-        How many equal copies of what is in it; more than one are numbered from 1.
-    format
-        Name of its format; None: by its content.
-    """
-
-    path: Path
-    count: int = 1
-    format: str | None = None
+    path: Path  # ``-`` is standard input; for VMs also a folder or a pattern (`source_files`)
+    count: int = 1  # equal copies of what is in it; more than one are numbered from 1
+    format: str | None = None  # name of its format; None: by its content
 
     def __post_init__(self) -> None:
         with located(str(self.path)):
@@ -142,10 +129,7 @@ def _exists(text: str) -> bool:
 def host_sources(texts: Iterable[str]) -> list[ImportSource]:
     """Return sources of hosts as `parse_source` does.
 
-    Raises
-    ------
-    InputError
-        If one names an unknown format, or a number of copies that is no number.
+    `InputError` if one names an unknown format, or a number of copies that is no number.
     """
     return [_source(text, HOST_FORMATS) for text in texts]
 

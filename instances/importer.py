@@ -33,30 +33,15 @@ RELATIONS = ("cooperations", "competitions", "togethers", "aparts", "sharing")
 
 @dataclass(frozen=True, slots=True)
 class HostOptions:
-    """What host files do not tell; None leaves it as it is.
+    """What host files do not tell; None leaves it as it is."""
 
-    Parameters
-    ----------
-    reserve_mib
-        Memory kept for the hypervisor on each node that has pCPUs and memory, on top of what the
-        file says.
-    memory_mib
-        Memory of each node, for formats without it (lscpu).
-    vcpu_overcommit, smt_yield, network_factor
-        As in `Host`.
-    free_memory
-        Take the memory that is free now, not all there is.
-    gpu_memory
-        Keep nodes whose memory is a GPU's.
-    """
-
-    reserve_mib: int | None = None
-    memory_mib: int | None = None
-    vcpu_overcommit: float | None = None
+    reserve_mib: int | None = None  # kept on each node with pCPUs and memory, on top of the file's
+    memory_mib: int | None = None  # of each node, for formats without it (lscpu)
+    vcpu_overcommit: float | None = None  # this and the next two: as in `Host`
     smt_yield: float | None = None
     network_factor: float | None = None
-    free_memory: bool = False
-    gpu_memory: bool = False
+    free_memory: bool = False  # take the memory that is free now, not all there is
+    gpu_memory: bool = False  # keep nodes whose memory is a GPU's
 
     def __post_init__(self) -> None:
         for name in ("reserve_mib", "memory_mib"):

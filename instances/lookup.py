@@ -20,6 +20,7 @@ from numaplace.instances.import_source import parse_source
 from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import HostShape
 from numaplace.models.errors import InputError, check_real
+from numaplace.models.fields import fields_of
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Provenance
@@ -161,10 +162,7 @@ def changed_preset(name: str, changes: Iterable[str]) -> GenerateParams:
     """
     params = preset(name)
     for text in changes:
-        key, equals, value = text.partition("=")
-        if not equals or key not in _CHANGEABLE:
-            reason = f"must be KEY=VALUE with KEY one of {', '.join(_CHANGEABLE)}, not {text!r:.60}"
-            raise InputError("generator", "--set", reason)
+        key, value = _pair(text, _CHANGEABLE, "generator", "--set")
         changed: dict[str, Any] = {key: _CHANGEABLE[key](key, value)}
         params = replace(params, **changed)
     return params
@@ -181,13 +179,18 @@ def assumed_values(texts: Iterable[str]) -> dict[str, float]:
     most = {**dict.fromkeys(ASSUMABLE, (0.0, 1.0)), "smt_yield": (1.0, 2.0)}
     found: dict[str, float] = {}
     for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or key not in most:
-            reason = f"must be KEY=VALUE with KEY one of {', '.join(most)}, not {text!r:.60}"
-            raise InputError("import", "--assume", reason)
+        key, value = _pair(text, most, "import", "--assume")
         found[key] = _real(key, value, "import")
         check_real("import", key, found[key], *most[key])
     return found
+
+
+def _pair(text: str, known: Iterable[str], thing: str, option: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or key not in known:
+        reason = f"must be KEY=VALUE with KEY one of {', '.join(known)}, not {text!r:.60}"
+        raise InputError(thing, option, reason)
+    return key, value
 
 
 @contextmanager
@@ -232,15 +235,9 @@ def _real(key: str, text: str, thing: str = "generator") -> float:
     return float(text)
 
 
+_READERS = {HostShape: _shape, int: _whole, float: _real, str: lambda key, text: text}
 _CHANGEABLE: dict[str, Callable[[str, str], Any]] = {
-    "shape": _shape,
-    "hosts": _whole,
-    "vms": _whole,
-    "cpu_load": _real,
-    "memory_load": _real,
-    "cooperating": _real,
-    "competing": _real,
-    "device_share": _real,
-    "soft_share": _real,
-    "name": lambda key, text: text,
+    name: _READERS[value.kind]
+    for name, value in fields_of(GenerateParams).items()
+    if value.kind in _READERS
 }

@@ -80,10 +80,7 @@ _ADDRESS = re.compile(
 def parse_pci_address(text: str, *, thing: str, field: str) -> str:
     """Return the address of one function; ``3b:00.0`` lies in domain 0.
 
-    Raises
-    ------
-    InputError
-        If it is no PCI address, or one of all functions of a slot.
+    `InputError` if it is no PCI address, or one of all functions of a slot.
     """
     address, whole = parse_pci_functions(text, thing=thing, field=field)
     if whole:
@@ -94,12 +91,8 @@ def parse_pci_address(text: str, *, thing: str, field: str) -> str:
 def parse_pci_functions(text: str, *, thing: str, field: str) -> tuple[str, bool]:
     """Return the address of a function, and whether `text` means all functions of its slot.
 
-    ``3b:00`` and ``3b:00.*`` do; the address of function 0 is returned for them.
-
-    Raises
-    ------
-    InputError
-        If it is no PCI address.
+    ``3b:00`` and ``3b:00.*`` do; the address of function 0 is returned for them. `InputError` if it
+    is no PCI address.
     """
     match = _ADDRESS.fullmatch(text.strip())
     if match is None:

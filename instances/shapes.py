@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isqrt
+from typing import Annotated, ClassVar
 
 from numaplace.models.errors import InputError, check_int
+from numaplace.models.fields import Bound, checked
 from numaplace.models.topology import (
     DISTANCE_MAX,
-    MIB_MAX,
     NODES_MAX,
     PCPUS_MAX,
     Device,
     Host,
+    Mib,
     NumaNode,
     PCpu,
 )
@@ -28,75 +30,50 @@ class Fabric(StrEnum):
     MESH = "mesh"
 
 
+Count = Annotated[int, Bound(1, NODES_MAX)]
+Away = Annotated[int, Bound(SLIT_LOCAL, DISTANCE_MAX)]
+Cards = Annotated[int, Bound(0, 256)]
+
+
 @dataclass(frozen=True, slots=True)
 class HostShape:
-    """The shape of a host whose sockets are all equal.
+    """The shape of a host whose sockets are all equal; distances are SLIT values (10 = local)."""
 
-    Parameters
-    ----------
-    sockets, nodes_per_socket, cores_per_node, threads_per_core
-        Its pCPUs.
-    node_mib, reserved_mib
-        Memory of each node, and the part of it kept for the hypervisor.
-    near, far, hop
-        Distances (10 = local): to another node of the socket, to the next socket, and what each
-        further socket on the way adds.
-    fabric
-        How the sockets are wired.
-    memory_only_nodes, memory_only_mib, memory_only_distance
-        Nodes without pCPUs (CXL), one after the other on sockets 0, 1...; their distance to the
-        nodes of their socket; to others, half of `far` is added.
-    nics, gpus
-        Devices, spread evenly over the nodes with pCPUs; a NIC has `nic_functions` functions.
-    cores_per_llc
-        Cores that share a last-level cache; None: unknown.
-    bandwidth_mbps
-        Memory bandwidth of a node in MB/s; None: unknown.
-    vcpu_overcommit, smt_yield
-        As in `Host`.
-    """
+    THING: ClassVar[str] = "host shape"
 
-    sockets: int = 2
-    nodes_per_socket: int = 1
-    cores_per_node: int = 8
-    threads_per_core: int = 1
-    node_mib: int = 32768
-    reserved_mib: int = 0
-    near: int = 12
-    far: int = 21
-    hop: int = 10
-    fabric: Fabric = Fabric.FULL
-    memory_only_nodes: int = 0
-    memory_only_mib: int = 65536
-    memory_only_distance: int = 17
-    nics: int = 0
-    nic_functions: int = 8
-    gpus: int = 0
-    cores_per_llc: int | None = None
-    bandwidth_mbps: int | None = None
-    vcpu_overcommit: float = 1.0
-    smt_yield: float = 1.25
+    sockets: Annotated[Count, "Packages."] = 2
+    nodes_per_socket: Annotated[Count, "Nodes with pCPUs."] = 1
+    cores_per_node: Annotated[Count, "Cores of such a node."] = 8
+    threads_per_core: Annotated[int, Bound(1, 8), "pCPUs of a core."] = 1
+    node_mib: Annotated[Mib, "Memory of each node, and"] = 32768
+    reserved_mib: Annotated[Mib, "the part of it kept for the hypervisor."] = 0
+    near: Annotated[Away, "Distance to another node of the socket,"] = 12
+    far: Annotated[Away, "to the next socket, and"] = 21
+    hop: Annotated[int, Bound(0, 1000), "what each further socket on the way adds."] = 10
+    fabric: Annotated[Fabric, "How the sockets are wired."] = Fabric.FULL
+    memory_only_nodes: Annotated[
+        int, Bound(0, NODES_MAX), "Nodes without pCPUs (CXL), one after another on sockets 0, 1..."
+    ] = 0
+    memory_only_mib: Annotated[Mib, "Memory of each of them."] = 65536
+    memory_only_distance: Annotated[
+        Away, "From them to the nodes of their socket; to others, half of `far` is added."
+    ] = 17
+    nics: Annotated[Cards, "Network cards, spread evenly over the nodes with pCPUs."] = 0
+    nic_functions: Annotated[int, Bound(1, 65536), "Functions of each."] = 8
+    gpus: Annotated[Cards, "GPUs, spread as the network cards."] = 0
+    cores_per_llc: Annotated[
+        int | None, Bound(1, PCPUS_MAX), "Cores that share a last-level cache; None: unknown."
+    ] = None
+    bandwidth_mbps: Annotated[int | None, "Memory bandwidth of a node; None: unknown."] = None
+    vcpu_overcommit: Annotated[float, "As in `Host`."] = 1.0
+    smt_yield: Annotated[float, "As in `Host`."] = 1.25
 
     def __post_init__(self) -> None:
-        thing = "host shape"
-        for name in ("sockets", "nodes_per_socket", "cores_per_node"):
-            check_int(thing, name, getattr(self, name), 1, NODES_MAX)
-        check_int(thing, "threads_per_core", self.threads_per_core, 1, 8)
-        check_int(thing, "memory_only_nodes", self.memory_only_nodes, 0, NODES_MAX)
+        thing = checked(self)
         check_int(thing, "number of nodes", self.num_nodes, 1, NODES_MAX)
         threads = self.cores_per_node * self.threads_per_core
         pcpus = self.sockets * self.nodes_per_socket * threads
         check_int(thing, "number of pCPUs", pcpus, 1, PCPUS_MAX)
-        for name in ("node_mib", "reserved_mib", "memory_only_mib"):
-            check_int(thing, name, getattr(self, name), 0, MIB_MAX)
-        for name in ("near", "far", "memory_only_distance"):
-            check_int(thing, name, getattr(self, name), SLIT_LOCAL, DISTANCE_MAX)
-        check_int(thing, "hop", self.hop, 0, 1000)
-        for name in ("nics", "gpus"):
-            check_int(thing, name, getattr(self, name), 0, 256)
-        check_int(thing, "nic_functions", self.nic_functions, 1, 65536)
-        if self.cores_per_llc is not None:
-            check_int(thing, "cores_per_llc", self.cores_per_llc, 1, PCPUS_MAX)
 
     @property
     def num_nodes(self) -> int:
@@ -173,22 +150,15 @@ def socket_hops(fabric: Fabric, sockets: int, a: int, b: int) -> int:
 
 
 def _devices(shape: HostShape) -> list[Device]:
-    devices: list[Device] = []
-    for kind, count, functions in (
-        ("nic", shape.nics, shape.nic_functions),
-        ("gpu", shape.gpus, 1),
-    ):
-        for number in range(count):
-            node = number * _with_pcpus(shape) // count
-            bus = len(devices)
-            if bus > 255:
-                raise InputError("host shape", "nics and gpus", "are more than 256 in all")
-            devices.append(
-                Device(
-                    address=f"0000:{bus:02x}:00.0",
-                    kind=kind,
-                    nodes=frozenset({node}),
-                    functions=functions,
-                )
-            )
-    return devices
+    if shape.nics + shape.gpus > 256:
+        raise InputError("host shape", "nics and gpus", "are more than 256 in all")
+    kinds = (("nic", shape.nics, shape.nic_functions), ("gpu", shape.gpus, 1))
+    wanted = [
+        (kind, number * _with_pcpus(shape) // count, functions)
+        for kind, count, functions in kinds
+        for number in range(count)
+    ]
+    return [
+        Device(f"0000:{bus:02x}:00.0", kind, frozenset({node}), functions)
+        for bus, (kind, node, functions) in enumerate(wanted)
+    ]

@@ -21,25 +21,13 @@ _VCPU_MS_MAX = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Some VMs of a trace that follow one another.
+    """Some VMs of a trace that follow one another."""
 
-    Parameters
-    ----------
-    index
-        Number of the window.
-    offset
-        Index of its first VM in the trace that it was taken from.
-    load, attained
-        Peak load that was asked for (None: none was), and the one it has.
-    trace
-        Its VMs; the first arrives at 0.
-    """
-
-    index: int
-    offset: int
-    load: float | None
-    attained: float
-    trace: Trace
+    index: int  # number of the window
+    offset: int  # index of its first VM in the trace that it was taken from
+    load: float | None  # peak load that was asked for, if any
+    attained: float  # the one it has
+    trace: Trace  # its VMs; the first arrives at 0
 
 
 def drop_oversized(trace: Trace, fleet: Fleet) -> tuple[Trace, int]:

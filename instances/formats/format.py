@@ -55,63 +55,35 @@ def with_names(files: Sequence[AppliedFile]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format, and what can be done with it; what is None cannot be done.
-
-    Parameters
-    ----------
-    name, title
-        What it is called, and what it is.
-    doc
-        Where such files come from, what is read of them or written, and what they cannot say: the
-        docstrings of what reads and writes them.
-    sniff
-        Tells from the beginning of a file, and its path, whether it is one.
-    read_hosts
-        Takes a file, and the memory of each node in MiB (None: as the file says).
-    read_vms
-        Takes a file, and the host that turns pCPUs into nodes, or None.
-    tells_use
-        Whether files can say how much of their vCPUs and memory VMs use.
-    place
-        Takes a file and a host: where the file puts its VMs.
-    written_as
-        Name among the formats that plans are written as, if it is another.
-    write
-        Takes a VM, its affinity, its text so far (None: there is none) and what that is called.
-        Its remarks are about the VM; whoever calls it puts the name in front of them.
-    parts
-        Finds the VMs in a text that is to be edited.
-    suffix
-        Of files that are written.
-    head
-        What a file of all VMs of a host begins with; empty: there is a file for each VM.
-    soft
-        Whether it has soft affinity, and
-    system
-        What is said to have no soft affinity.
-    new
-        What a text is called that is not made of another one.
-    join
-        Makes one text of several files.
-    """
+    """A format, and what can be done with it; what is None cannot be done."""
 
     name: str
     title: str
+    # Where such files come from, what is read of them or written, and what they cannot say: the
+    # docstrings of what reads and writes them.
     doc: str | None
     _: KW_ONLY
+    # Tells from the beginning of a file, and its path, whether it is one.
     sniff: Callable[[str, Path], bool] = lambda head, path: False
+    # Takes a file, and the memory of each node in MiB (None: as the file says).
     read_hosts: Callable[[Path, int | None], Hosts] | None = None
+    # Takes a file, and the host that turns pCPUs into nodes, or None.
     read_vms: Callable[[Path, Host | None], Vms] | None = None
-    tells_use: bool = False
+    tells_use: bool = False  # whether files can say how much of their vCPUs and memory VMs use
+    # Takes a file and a host: where the file puts its VMs.
     place: Callable[..., Sequence[Found]] | None = None
-    written_as: str = ""
+    written_as: str = ""  # name among the formats that plans are written as, if it is another
+    # Takes a VM, its affinity, its text so far (None: there is none) and what that is called; its
+    # remarks are about the VM: whoever calls it puts the name in front of them.
     write: Callable[[PlacedVm, AffinityKind, str | None, str], Reading[str]] | None = None
+    # Finds the VMs in a text that is to be edited.
     parts: Callable[[str, str], list[VmPart]] | None = None
-    suffix: str = ""
-    head: str = ""
-    soft: bool = False
-    system: str = ""
-    new: str = "new configuration"
+    suffix: str = ""  # of files that are written
+    head: str = ""  # how a file of all VMs of a host begins; empty: there is a file for each VM
+    soft: bool = False  # whether it has soft affinity
+    system: str = ""  # what is said to have no soft affinity
+    new: str = "new configuration"  # what a text is called that is not made of another one
+    # Makes one text of several files.
     join: Callable[[Sequence[AppliedFile]], str] = with_names
 
 

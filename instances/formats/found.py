@@ -33,30 +33,14 @@ class FoundCell:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a file says of where a VM runs.
+    """What a file says of where a VM runs."""
 
-    Parameters
-    ----------
-    asked
-        The VM, as its reader reads it.
-    target_mib
-        Memory that it has now.
-    pins
-        pCPUs of each vCPU; empty if some vCPU may run anywhere.
-    own
-        The pCPU of each vCPU, if each has just one and no two the same; else empty.
-    cells
-        Guest cells.
-    nodes
-        Nodes of all memory, None: not said.
-    """
-
-    asked: Vm
-    target_mib: int
-    pins: tuple[frozenset[int], ...] = ()
-    own: tuple[int, ...] = ()
-    cells: tuple[FoundCell, ...] = ()
-    nodes: frozenset[int] | None = None
+    asked: Vm  # as its reader reads it
+    target_mib: int  # memory that it has now
+    pins: tuple[frozenset[int], ...] = ()  # pCPUs of each vCPU; empty if some may run anywhere
+    own: tuple[int, ...] = ()  # the pCPU of each vCPU, if just one, and no two the same; else empty
+    cells: tuple[FoundCell, ...] = ()  # guest cells
+    nodes: frozenset[int] | None = None  # of all memory; None: not said
 
     @property
     def bound(self) -> bool:
@@ -77,10 +61,7 @@ def own_pcpus(texts: Sequence[str], vcpus: int) -> tuple[int, ...]:
 def placement_of(instance: Instance, vm: Vm, host: Host, found: Found) -> Reading[Placement]:
     """Return where a file puts `vm`, on `host`.
 
-    Raises
-    ------
-    InputError
-        If it does not keep each cell on one node.
+    `InputError` if it does not keep each cell on one node.
     """
     if not found.pins:
         reason = "are missing for some vCPUs: nothing says where it runs"

@@ -77,11 +77,8 @@ def missing_vcpus(
 ) -> frozenset[int]:
     """Return the vCPUs that no guest cell names.
 
-    Raises
-    ------
-    InputError
-        What `error` makes of a cell's number and the reason, if a vCPU is in two cells, or is not
-        among those that the `owner` is said to have.
+    Raises what `error` makes of a cell's number and the reason, if a vCPU is in two cells, or is
+    not among those that the `owner` is said to have.
     """
     seen: set[int] = set()
     for number, own in enumerate(cells):
@@ -160,13 +157,9 @@ def resolve_pins(
 ) -> Vm:
     """Return `vm` with pCPUs that its vCPUs must (or should) run on as the nodes of `field`.
 
-    A set that covers every node of the host wholly restricts nothing and becomes None. Without
-    a host the pins are left out, for its caller to tell; None is any pCPU.
-
-    Raises
-    ------
-    InputError
-        If `host` has none of the pCPUs.
+    A set that covers every node of the host wholly restricts nothing and becomes None. Without a
+    host the pins are left out, for its caller to tell; None is any pCPU. `InputError` if `host` has
+    none of the pCPUs.
     """
     if pcpus is None or host is None:
         return vm

@@ -8,12 +8,14 @@ from pathlib import Path
 from numaplace.instances.files import STDIN
 from numaplace.instances.formats.document.records import NUMAPLACE
 from numaplace.instances.formats.format import Format
-from numaplace.instances.formats.hwloc.records import HWLOC_XML
+from numaplace.instances.formats.hwloc.xml import HWLOC_XML
 from numaplace.instances.formats.libvirt import records as libvirt
-from numaplace.instances.formats.linux.records import LSCPU, NUMACTL, SYSFS
+from numaplace.instances.formats.linux.lscpu import LSCPU
+from numaplace.instances.formats.linux.numactl import NUMACTL
+from numaplace.instances.formats.linux.sysfs import SYSFS
 from numaplace.instances.formats.openstack.write import OPENSTACK
 from numaplace.instances.formats.proxmox.write import PROXMOX
-from numaplace.instances.formats.tables.records import FLAVOURS_CSV
+from numaplace.instances.formats.tables.flavours_csv import FLAVOURS_CSV
 from numaplace.instances.formats.xen import records as xen
 from numaplace.models.errors import InputError
 
@@ -50,10 +52,7 @@ def named(formats: Mapping[str, Format], name: str) -> Format:
 def host_format(path: Path, name: str | None = None) -> Format:
     """Return the format of hosts of that name, else that of a file by its beginning.
 
-    Raises
-    ------
-    InputError
-        If there is none.
+    `InputError` if there is none.
     """
     return _detected(HOST_FORMATS, path, "host") if name is None else named(HOST_FORMATS, name)
 

@@ -31,7 +31,7 @@ class _Refused(ValueError):
         super().__init__(reason)
 
 
-def parse_json(text: str, file: str | None = None) -> object:
+def parse_json(text: str, file: str | None = None, thing: str = "document") -> object:
     """Return the value of a JSON text; `InputError` with file and line if it is faulty."""
     line: int | None = None
     try:
@@ -48,7 +48,7 @@ def parse_json(text: str, file: str | None = None) -> object:
         reason, line = error.reason, _line_of_token(text, error.token)
     except RecursionError:
         reason = "is nested too deeply"
-    raise InputError("document", "", reason, file=file, line=line)
+    raise InputError(thing, "", reason, file=file, line=line)
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

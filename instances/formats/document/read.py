@@ -197,15 +197,7 @@ def _suggestion(name: object, known: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a document came from.
-
-    Parameters
-    ----------
-    file
-        Name for messages; None if it was never a file.
-    line
-        Line of the element at a path, if known.
-    """
+    """Where a document came from: its file, if it is one, and the line of an element, if known."""
 
     file: str | None = None
     line: Callable[[Path], int | None] = lambda path: None

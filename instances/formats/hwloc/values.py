@@ -24,21 +24,11 @@ _MEANS_LATENCY = 4  # HWLOC_DISTANCES_KIND_MEANS_LATENCY; version 2.0 writes no 
 
 @dataclass(frozen=True, slots=True)
 class NodeIndex:
-    """How hwloc names the nodes of a host.
+    """How hwloc names the nodes of a host."""
 
-    Parameters
-    ----------
-    by_gp
-        Number of the node by its ``gp_index``.
-    in_order
-        Numbers of all node objects in hwloc's logical order.
-    pcpus
-        pCPUs of each node that is kept, bit by bit.
-    """
-
-    by_gp: Mapping[str | None, int]
-    in_order: tuple[int, ...]
-    pcpus: Mapping[int, int]
+    by_gp: Mapping[str | None, int]  # number of the node by its ``gp_index``
+    in_order: tuple[int, ...]  # numbers of all node objects in hwloc's logical order
+    pcpus: Mapping[int, int]  # of each node that is kept, bit by bit
 
 
 def read_distances(

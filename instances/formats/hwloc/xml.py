@@ -17,6 +17,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.format import Format, one_host
 from numaplace.instances.formats.hwloc.objects import (
     HwlocObjects,
     HwlocUnit,
@@ -201,3 +202,8 @@ def _host_name(root: Element) -> str | None:
         if info.get("name") == "HostName" and info.get("value", "").strip():
             return info.get("value")
     return None
+
+
+HWLOC_XML = Format(
+    *("hwloc-xml", "hwloc's lstopo --of xml", __doc__), sniff=sniff, read_hosts=one_host(read_host)
+)

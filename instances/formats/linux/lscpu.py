@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.format import Format
 from numaplace.instances.formats.linux.lscpu_text import Pairs, Row, looks_like_lscpu, read_forms
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
@@ -238,3 +239,10 @@ def _fact(facts: dict[str, str], name: str) -> int:
     if not text or text == "-":
         return 1
     return parse_whole(text, thing="lscpu", field=name, low=1, high=PCPUS_MAX)
+
+
+LSCPU = Format(
+    *("lscpu", "lscpu, lscpu -e or -p, as text or --json", __doc__),
+    sniff=sniff,
+    read_hosts=lambda path, memory_mib: (read_host(path, memory_mib=memory_mib),),
+)

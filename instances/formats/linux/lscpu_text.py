@@ -6,11 +6,11 @@ column in lower case, a summary pairs of field and value.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from numaplace.instances.formats.document.json_text import parse_json
 from numaplace.models.errors import InputError
 
 _BARE_DASH = re.compile(r'("\s*:\s*)-(?=\s*[,}])')
@@ -36,10 +36,7 @@ def looks_like_lscpu(head: str) -> bool:
 def read_forms(text: str) -> tuple[list[Any] | None, Pairs]:
     """Return the rows of a table, or None and the pairs of a summary.
 
-    Raises
-    ------
-    InputError
-        If it is none of the forms.
+    `InputError` if it is none of the forms.
     """
     if text.lstrip().startswith(("{", "[")):
         document = _json(text)
@@ -57,17 +54,9 @@ def read_forms(text: str) -> tuple[list[Any] | None, Pairs]:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError:
-            document = json.loads(_BARE_DASH.sub(r"\1null", text))
-    except json.JSONDecodeError as error:
-        reason = f"is no JSON ({error.msg.lower()})"
-        raise InputError("lscpu", "", reason, line=error.lineno) from None
-    except RecursionError:
-        raise InputError("lscpu", "", "is nested too deeply") from None
-    except ValueError:
-        raise InputError("lscpu", "", "holds a number with too many digits") from None
+        document = parse_json(text, thing="lscpu")
+    except InputError:
+        document = parse_json(_BARE_DASH.sub(r"\1null", text), thing="lscpu")
     if not isinstance(document, dict):
         raise InputError("lscpu", "", "must be a JSON object")
     return document

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.format import Format, one_host
 from numaplace.instances.hostmemory import Free, HostReading
 from numaplace.instances.hostparts import CpuFacts, default_name, finish_host, pcpus_by_node
 from numaplace.instances.ranges import parse_ids, parse_whole
@@ -137,3 +138,8 @@ def _read_row(node: int, words: list[str], text: _NumactlText) -> None:
 
 def _ids(value: str, thing: str) -> frozenset[int]:
     return parse_ids(value, thing=thing, field="cpus", exclusions=False)
+
+
+NUMACTL = Format(
+    *("numactl", "numactl --hardware", __doc__), sniff=sniff, read_hosts=one_host(read_host)
+)

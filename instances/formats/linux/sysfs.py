@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from numaplace.instances.files import STDIN
-from numaplace.instances.filetree import Archive, Below, FileTree, Folder
+from numaplace.instances.filetree import Archive, FileTree, Folder
+from numaplace.instances.formats.format import Format, one_host
 from numaplace.instances.formats.linux.sysfs_parts import (
     NODE,
     numbered,
@@ -100,11 +101,10 @@ def _open(path: Path) -> FileTree:
         raise InputError("sysfs", "", "does not exist")
     tree: FileTree = Folder(path) if path.is_dir() else Archive(path, _WANTED)
     for folder in ("", *tree.names("")):
-        below = Below(tree, folder) if folder else tree
-        if below.names(CPU) or below.names(NODE):
-            return below
-    reason = f"has no {CPU} in it, nor in a folder right below"
-    raise InputError("sysfs", "", reason)
+        tree.base = folder
+        if tree.names(CPU) or tree.names(NODE):
+            return tree
+    raise InputError("sysfs", "", f"has no {CPU} in it, nor in a folder right below")
 
 
 def _host_name(tree: FileTree, path: Path) -> str | None:
@@ -211,3 +211,16 @@ def _last_cache(tree: FileTree, cpu: int) -> Hashable:
             cpus = read_list_or_mask(tree, f"{folder}/shared_cpu_list", f"{folder}/shared_cpu_map")
             last, shared = level, cpus
     return (last, min(shared)) if shared else None
+
+
+def _from_sys(path: Path) -> HostReading:
+    """Read a copy of sysfs from the folder that holds ``sys``; ``sys`` itself is meant so, too."""
+    itself = path.name == "sys" and (path / "devices" / "system").is_dir()
+    return read_host(path.resolve().parent if itself else path)
+
+
+SYSFS = Format(
+    *("sysfs", "a copy of Linux's /sys, folder or tar archive", __doc__),
+    sniff=sniff,
+    read_hosts=one_host(_from_sys),
+)

@@ -164,14 +164,8 @@ def read_devices(
     """Return the devices that VMs may ask for (see `numaplace.instances.pci`).
 
     A physical function with SR-IOV stands for its virtual functions: they are counted in
-    `functions`, not listed. What is left out or unknown is told in `notes`.
-
-    Parameters
-    ----------
-    tree
-        Where ``sys`` is.
-    pcpus
-        pCPUs that are online, by node.
+    `functions`, not listed. What is left out or unknown is told in `notes`. `pcpus` are those that
+    are online, by node.
     """
     addresses = tree.names(DEVICES)
     if len(addresses) > _DEVICES_MAX:

@@ -34,35 +34,26 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from numaplace.instances.files import read_text
+from numaplace.instances.formats.format import Format
 from numaplace.instances.formats.guest import whole_pages
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
+from numaplace.models.fields import Bound, Value, fields_of
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import PageSize
-from numaplace.models.vm import (
-    TIME_MAX,
-    VMS_MAX,
-    Cell,
-    CpuPolicy,
-    DevicePolicy,
-    DeviceRequest,
-    GuestNuma,
-    MemoryMode,
-    ThreadPolicy,
-    Vm,
-)
+from numaplace.models.vm import VMS_MAX, Cell, DeviceRequest, GuestNuma, Vm
 
 _MEMORY = ("memory_mib", "memory_gib", "memory_gb")
-_Word = TypeVar("_Word", bound=StrEnum)
 _Parser = Callable[[str, str, str], object]
 
 
@@ -76,10 +67,7 @@ def sniff(head: str, path: Path) -> bool:
 def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
     """Return the VMs of a CSV table.
 
-    Raises
-    ------
-    InputError
-        With file and line, for unknown columns, rows of another length, and bad values.
+    `InputError` with file and line, for unknown columns, rows of another length, and bad values.
     """
     file = str(path)
     rows = _rows(read_text(path), file)
@@ -164,22 +152,8 @@ def _vms(columns: list[str], row: list[str], most: int, notes: list[str]) -> Ite
     if "cells" in values:
         values.setdefault("guest_numa", GuestNuma.EXPLICIT)
     vm = Vm(**values)
-    if count is None:
-        yield vm
-        return
-    for number in range(1, count + 1):
-        yield replace(vm, name=f"{vm.name}-{number}")
-
-
-def _text(text: str, thing: str, field: str) -> str:
-    return text
-
-
-def _whole(low: int, high: int) -> _Parser:
-    def parse(text: str, thing: str, field: str) -> int:
-        return parse_whole(text, thing=thing, field=field, low=low, high=high)
-
-    return parse
+    numbers = [""] if count is None else [f"-{number}" for number in range(1, count + 1)]
+    yield from (replace(vm, name=f"{vm.name}{number}") for number in numbers)
 
 
 def _real(text: str, thing: str, field: str) -> float:
@@ -192,23 +166,15 @@ def _real(text: str, thing: str, field: str) -> float:
     return value
 
 
-def _mib(unit_bytes: int) -> _Parser:
-    """Parse an amount in a unit as MiB, maybe with a fraction."""
-
-    def parse(text: str, thing: str, field: str) -> Fraction:
-        return Fraction(repr(_real(text, thing, field))) * unit_bytes / 2**20
-
-    return parse
+def _mib(unit_bytes: int, text: str, thing: str, field: str) -> Fraction:
+    """Return an amount in a unit as MiB, maybe with a fraction."""
+    return Fraction(repr(_real(text, thing, field))) * unit_bytes / 2**20
 
 
-def _word(words: type[_Word]) -> _Parser:
-    def parse(text: str, thing: str, field: str) -> _Word:
-        known = {str(word): word for word in words}
-        if text not in known:
-            raise InputError(thing, field, f"{text!r:.40} is none of {', '.join(known)}")
-        return known[text]
-
-    return parse
+def _word(words: Mapping[str, StrEnum], text: str, thing: str, field: str) -> StrEnum:
+    if text not in words:
+        raise InputError(thing, field, f"{text!r:.40} is none of {', '.join(words)}")
+    return words[text]
 
 
 def _flag(text: str, thing: str, field: str) -> bool:
@@ -248,31 +214,36 @@ def _cells(text: str, thing: str, field: str) -> tuple[Cell, ...]:
     )
 
 
-_COUNT = _whole(0, MIB_MAX)
-_INSTANT = _whole(-TIME_MAX, TIME_MAX)
+def _parser(value: Value) -> _Parser:
+    """Return what reads a field of a VM, by what the field is declared to hold."""
+    if value.kind is int:
+        assert value.bound
+        low, high = int(value.bound.low), int(value.bound.high)
+        return lambda text, thing, field: parse_whole(
+            text, thing=thing, field=field, low=low, high=high
+        )
+    if value.kind is frozenset:
+        return _ids if value.item and value.item.kind is int else _names
+    if value.words:
+        return partial(_word, {str(word): word for word in value.kind})
+    known: dict[object, _Parser] = {float: _real, bool: _flag, str: lambda text, thing, field: text}
+    return known[value.kind]
+
+
 _COLUMNS: dict[str, _Parser] = {
-    "name": _text,
-    "count": _whole(1, VMS_MAX),
-    "memory_gib": _mib(2**30),
-    "memory_gb": _mib(10**9),
-    "cpu_policy": _word(CpuPolicy),
-    "thread_policy": _word(ThreadPolicy),
-    "page_size": _word(PageSize),
-    "memory_mode": _word(MemoryMode),
-    "guest_numa": _word(GuestNuma),
-    "device_policy": _word(DevicePolicy),
+    name: _parser(value) for name, value in fields_of(Vm).items() if value.kind is not tuple
+} | {
+    "count": _parser(Value(int, bound=Bound(1, VMS_MAX))),
+    "memory_gib": partial(_mib, 2**30),
+    "memory_gb": partial(_mib, 10**9),
+    "device_policy": _parser(fields_of(DeviceRequest)["policy"]),
     "cells": _cells,
     "devices": _devices,
-    "allowed_hosts": _names,
-    "required": _flag,
-    "start": _INSTANT,
-    "end": _INSTANT,
-    **dict.fromkeys(("hard_nodes", "soft_nodes", "memory_nodes"), _ids),
-    **dict.fromkeys(
-        ("vcpus", "memory_mib", "memory_min_mib", "bandwidth_mbps", "max_cells", "block_mib"),
-        _COUNT,
-    ),
-    **dict.fromkeys(
-        ("utilisation", "memory_intensity", "guest_locality", "soft_weight", "value"), _real
-    ),
 }
+
+FLAVOURS_CSV = Format(
+    *("flavours-csv", "a table of sizes", __doc__),
+    sniff=sniff,
+    read_vms=lambda path, host: read_vms(path),
+    tells_use=True,
+)

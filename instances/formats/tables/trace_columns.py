@@ -59,17 +59,14 @@ def check_fields(fields: Iterable[str]) -> None:
 def resolve(header: Sequence[str], stated: Mapping[str, str]) -> TraceColumns:
     """Return which column is what.
 
+    `InputError` if a field that is needed has no column, or a field has several that could be it.
+
     Parameters
     ----------
     header
         Names of all columns.
     stated
         Field -> name of its column, as a user says. It goes before what the names suggest.
-
-    Raises
-    ------
-    InputError
-        If a field that is needed has no column, or a field has several that could be it.
     """
     check_fields(stated)
     found = _candidates(header, stated)

@@ -59,25 +59,13 @@ _NAMES_SHOWN = 12
 
 @dataclass(frozen=True, slots=True)
 class TraceReport:
-    """What was read from a trace, and what was dropped or mended.
+    """What was read from a trace, and what was dropped or mended."""
 
-    Parameters
-    ----------
-    rows, vms
-        Rows after the header, and VMs of the trace.
-    problems
-        How often each occurs.
-    examples
-        The first occurrence of each: ``line 17: cpu 'x' is no number``.
-    ignored
-        TraceColumns that were not read.
-    """
-
-    rows: int
+    rows: int  # after the header
     vms: int
-    problems: Mapping[RowProblem, int]
-    examples: Mapping[RowProblem, str]
-    ignored: tuple[str, ...] = ()
+    problems: Mapping[RowProblem, int]  # how often each occurs
+    examples: Mapping[RowProblem, str]  # the first of each: ``line 17: cpu 'x' is no number``
+    ignored: tuple[str, ...] = ()  # columns that were not read
 
     def notes(self) -> tuple[str, ...]:
         """Return one line for each kind of problem, and one for the columns not read."""
