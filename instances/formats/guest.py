@@ -20,6 +20,7 @@ from numaplace.models.topology import Host
 from numaplace.models.units import PageSize, ceil_div
 from numaplace.models.vm import Cell, DeviceRequest, GuestNuma, MemoryMode, Vm
 
+PAGE_KIB = {PageSize.SMALL: 4, PageSize.HUGE_2M: 2048, PageSize.HUGE_1G: 1048576}
 _SHOWN_MAX = 4
 _STRICTEST = (MemoryMode.STRICT, MemoryMode.PREFERRED, MemoryMode.INTERLEAVE)
 

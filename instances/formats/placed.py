@@ -129,15 +129,17 @@ class PlacedVm:
         """Whether the plan takes memory away from it."""
         return self.target_mib < self.vm.memory_mib
 
-    def keeps(self, now_mib: int) -> bool:
-        """Whether a guest that ballooning has made smaller than the plan needs may stay so."""
-        may = not self.ballooned and bool(self.vm.balloon_mib)
-        return may and 0 < now_mib < self.target_mib
+    def kept(self, now_mib: int | None) -> list[str]:
+        """Remark on a guest that ballooning has made smaller than the plan needs: it may stay so.
 
-    def keeps_note(self, now_mib: int) -> str:
-        """Remark on a guest that stays smaller than the plan needs."""
+        `now_mib` is its memory (None: not told); no remark if it is to have another size.
+        """
+        told = now_mib is None or 0 < now_mib < self.target_mib
+        if self.ballooned or not self.vm.balloon_mib or not told:
+            return []
+        now = "memory" if now_mib is None else f"{now_mib} MiB"
         reason = f"the plan has room for all {self.target_mib} MiB of it"
-        return f"keeps the {now_mib} MiB it has now; {reason}"
+        return [f"keeps the {now} it has now; {reason}"]
 
     def error(self, field: str, reason: str) -> InputError:
         """Make an error about this VM."""

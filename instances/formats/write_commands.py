@@ -35,14 +35,7 @@ def write_xl_commands(
     if placed.ballooned:
         lines.append(f"xl mem-set {dashes}{domain} {placed.target_mib}")
     reason = "Xen does not move memory that a domain has already"
-    return _told(lines, [*_kept_memory(placed), reason])
-
-
-def _kept_memory(placed: PlacedVm) -> list[str]:
-    """Remark on a VM that may be ballooned, but is not by the plan."""
-    if placed.ballooned or not placed.vm.balloon_mib:
-        return []
-    return [f"keeps the memory it has now; the plan has room for all {placed.target_mib} MiB of it"]
+    return _told(lines, [*placed.kept(None), reason])
 
 
 def _told(lines: list[str], notes: list[str]) -> Reading[str]:
@@ -82,7 +75,7 @@ def write_virsh_commands(
         notes.append("its memory is bound from its next start on")
     if placed.ballooned and placed.vm.page_size is PageSize.SMALL:
         lines.append(f"virsh setmem {domain} --size {placed.target_mib}MiB --live --config")
-    return _told(lines, [*notes, *_kept_memory(placed)])
+    return _told(lines, [*notes, *placed.kept(None)])
 
 
 def _name(placed: PlacedVm, what: str) -> str:

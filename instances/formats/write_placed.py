@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from numaplace.instances.formats.placed import NumberedCell, PlacedVm
 from numaplace.instances.ranges import format_ids
-from numaplace.models.units import PageSize
 from numaplace.models.vm import MemoryMode
-
-PAGE_KIB = {PageSize.SMALL: 4, PageSize.HUGE_2M: 2048, PageSize.HUGE_1G: 1048576}
 
 
 def exchanged_devices(

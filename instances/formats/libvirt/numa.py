@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
-from numaplace.instances.formats.guest import UNBOUND, Binding, join_bindings, missing_vcpus
-from numaplace.instances.formats.libvirt.size import KIB, MIB, attribute_bytes, text_bytes, to_mib
+from numaplace.instances.formats.guest import (
+    PAGE_KIB,
+    UNBOUND,
+    Binding,
+    join_bindings,
+    missing_vcpus,
+)
+from numaplace.instances.formats.libvirt.size import KIB, attribute_bytes, text_bytes, to_mib
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.xmlfile import attribute, child, error_at, ids_attribute, whole_attribute
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CELLS_MAX, VCPUS_MAX, Cell, MemoryMode
 
-_PAGES = {4 * KIB: PageSize.SMALL, 2 * MIB: PageSize.HUGE_2M, 1024 * MIB: PageSize.HUGE_1G}
+_PAGES = {kib * KIB: size for size, kib in PAGE_KIB.items()}
 _MODES = {
     "strict": MemoryMode.STRICT,
     "preferred": MemoryMode.PREFERRED,

@@ -22,7 +22,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from numaplace.instances.formats.format import AffinityKind, AppliedFile, VmPart
-from numaplace.instances.formats.guest import changed_pins
+from numaplace.instances.formats.guest import PAGE_KIB, changed_pins
 from numaplace.instances.formats.libvirt.domain import (
     WRAPPER,
     domains_in,
@@ -34,7 +34,7 @@ from numaplace.instances.formats.libvirt.numa import common_pin, vcpu_pins
 from numaplace.instances.formats.libvirt.size import KIB, MIB, attribute_bytes, text_bytes, to_mib
 from numaplace.instances.formats.libvirt.write_numa import apply_cells, apply_memory_binding
 from numaplace.instances.formats.placed import PlacedVm
-from numaplace.instances.formats.write_placed import PAGE_KIB, exchanged_devices, other_pcpus
+from numaplace.instances.formats.write_placed import exchanged_devices, other_pcpus
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
 from numaplace.instances.xmlfile import error_at, ids_attribute, line_of, whole_attribute
@@ -116,11 +116,10 @@ def _apply_memory(xml: XmlText, placed: PlacedVm) -> list[str]:
         raise error_at(balloon, "model", reason)
     current = xml.root.find("currentMemory")
     now_mib = 0 if current is None else to_mib(text_bytes(current))
-    if placed.keeps(now_mib):
-        return [placed.keeps_note(now_mib)]
-    if placed.ballooned or current is not None:
+    kept = placed.kept(now_mib)
+    if not kept and (placed.ballooned or current is not None):
         _set_size(xml, "currentMemory", placed.target_mib, exact=False)
-    return []
+    return kept
 
 
 def _set_size(xml: XmlText, tag: str, mib: int, *, exact: bool) -> None:

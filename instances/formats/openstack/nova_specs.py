@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from numaplace.instances.formats.guest import missing_vcpus
+from numaplace.instances.formats.guest import PAGE_KIB, missing_vcpus
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.models.errors import InputError
 from numaplace.models.topology import MIB_MAX
@@ -35,7 +35,7 @@ _PCI_POLICIES = {
     "legacy": DevicePolicy.REQUIRED,
 }
 _PAGE_WORDS = {"small": PageSize.SMALL, "large": PageSize.HUGE_2M, "any": PageSize.SMALL}
-_PAGE_KIB = {4: PageSize.SMALL, 2048: PageSize.HUGE_2M, 1048576: PageSize.HUGE_1G}
+_PAGES = {kib: size for size, kib in PAGE_KIB.items()}
 _PAGE_SIZE = re.compile(r"([0-9]{1,12})(?:([kmgt])i?b?|b)?", re.ASCII | re.IGNORECASE)
 _PAIR = re.compile(r"\s*([^\s=,']+)='([^']*)'\s*(?:,|\Z)")
 _GUEST_TOPOLOGY = re.compile(r"hw:(?:max_)?cpu_(?:sockets|cores|threads|max_.*)")
@@ -123,9 +123,9 @@ def page_size(specs: Specs, notes: list[str]) -> PageSize | None:
         kib: float = int(match[1]) * 1024 ** "kmgt".index(match[2].lower())
     else:  # a bare number is KiB, one with only a B is bytes
         kib = int(match[1]) / (1024 if text[-1] in "bB" else 1)
-    if kib not in _PAGE_KIB:
+    if kib not in _PAGES:
         raise specs.error(key, f"{text!r:.40} is none of the sizes 4K, 2M and 1G")
-    return _PAGE_KIB[int(kib)]
+    return _PAGES[int(kib)]
 
 
 def guest_cells(

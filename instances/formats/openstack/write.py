@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 
 from numaplace.instances.formats.format import AffinityKind, AppliedFile, Format
+from numaplace.instances.formats.guest import PAGE_KIB
 from numaplace.instances.formats.openstack import flavours
 from numaplace.instances.formats.placed import PlacedVm
-from numaplace.instances.formats.write_placed import PAGE_KIB
 from numaplace.instances.ranges import format_ids
 from numaplace.instances.reading import Reading
 from numaplace.models.units import PageSize

@@ -107,11 +107,10 @@ def _apply_memory(conf: EditedConf, placed: PlacedVm) -> list[str]:
             conf.remove("shares")
         return [f"Proxmox takes memory away, down to {placed.target_mib} MiB, when it is short"]
     least = conf.whole("balloon", 0, MIB_MAX) or 0
-    if placed.keeps(least):
-        return [placed.keeps_note(least)]
-    if least not in (0, placed.target_mib):
+    kept = placed.kept(least)
+    if not kept and least not in (0, placed.target_mib):
         conf.set("balloon", memory)
-    return []
+    return kept
 
 
 def _apply_numa(conf: EditedConf, placed: PlacedVm) -> list[str]:

@@ -46,7 +46,7 @@ def write_xl(
             text.set("type", "hvm")
     hvm = _kind(text) == "hvm" or (source is None and placed.shows_cells)
     _apply_vcpus(text, placed)
-    notes = [*_apply_memory(text, placed, hvm)]
+    notes = _apply_memory(text, placed, hvm)
     notes += _apply_affinity(text, placed, affinity)
     notes += _apply_vnuma(text, placed, hvm)
     notes += _memory_notes(placed, affinity)
@@ -75,7 +75,7 @@ def _number(text: str, high: int) -> int:
     return parse_c_whole(text, thing="xl configuration", field="number", low=0, high=high)
 
 
-def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> tuple[str, ...]:
+def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> list[str]:
     if placed.ballooned and placed.shows_cells:
         reason = "Xen refuses memory below maxmem together with vnuma, but the plan balloons it"
         raise placed.error("memory", reason)
@@ -84,14 +84,12 @@ def _apply_memory(text: XlText, placed: PlacedVm, hvm: bool) -> tuple[str, ...]:
         raise placed.error("memory", reason)
     now = text.value("memory")
     now_mib = _number(now, MIB_MAX) if isinstance(now, str) else 0
-    notes: tuple[str, ...] = ()
-    if placed.keeps(now_mib):
-        notes = (placed.keeps_note(now_mib),)
-    else:
+    kept = placed.kept(now_mib)
+    if not kept:
         _set_mib(text, "memory", placed.target_mib)
     if placed.ballooned or "maxmem" in text.settings:
         _set_mib(text, "maxmem", placed.vm.memory_mib)
-    return notes
+    return kept
 
 
 def _set_mib(text: XlText, key: str, mib: int) -> None:
