@@ -17,8 +17,7 @@ import time
 from pathlib import Path
 
 from numaplace.instances.formats.document.io import write_instance
-from numaplace.instances.generate import GenerateParams, generate_instance
-from numaplace.instances.presets import MIXED
+from numaplace.instances.generate import MIXED, GenerateParams, generate_instance
 from numaplace.instances.shapes import Fabric, HostShape
 
 SOLVERS = ("cpsat", "milp", "greedy")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numaplace.instances.fleet_source import parse_fleet
+from numaplace.instances.lookup import parse_fleet
 from numaplace.models.fleet import Fleet, split_to_fit
 from numaplace.models.trace import Trace, make_trace
 from numaplace.solver.placing.fleet_state import FleetState

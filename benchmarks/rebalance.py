@@ -12,8 +12,7 @@ import random
 import time
 from dataclasses import replace
 
-from numaplace.instances.generate import GenerateParams, generate_instance
-from numaplace.instances.presets import MIXED, SHAPES
+from numaplace.instances.generate import MIXED, SHAPES, GenerateParams, generate_instance
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Budget, Transition
 from numaplace.models.plan import Plan

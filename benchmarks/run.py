@@ -20,10 +20,9 @@ from pathlib import Path
 from peers import Plain
 
 from numaplace.instances.catalog import load_catalog
-from numaplace.instances.generate import generate_instance
+from numaplace.instances.generate import SHAPES, generate_instance, preset
 from numaplace.instances.import_source import ImportSource
 from numaplace.instances.importer import HostOptions, read_hosts
-from numaplace.instances.presets import SHAPES, preset
 from numaplace.instances.shapes import make_host
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus

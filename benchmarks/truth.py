@@ -16,8 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numaplace.instances.generate import GenerateParams, generate_instance
-from numaplace.instances.presets import MIXED
+from numaplace.instances.generate import MIXED, GenerateParams, generate_instance
 from numaplace.instances.shapes import HostShape
 from numaplace.models.instance import Instance
 from numaplace.models.relations import Competition, Cooperation, Scope

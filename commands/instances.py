@@ -53,7 +53,7 @@ _SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
 _KINDS = names_of("numaplace.report.tables.documents", "names")
 _KIND = argument("instance, plan, or a command that prints JSON.", "NAME", _KINDS)
 _MARKDOWN = option("Print a table of all fields of files, as docs/fields.md.", "--markdown")
-_PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.presets", "PRESETS"))
+_PRESET = argument("What to make.", "PRESET", names_of("numaplace.instances.generate", "PRESETS"))
 _HOST = option(f"Hosts: {_SOURCES}", metavar="SOURCE")
 _FILES = "VMs: [FORMAT:]FILE[*COPIES], a folder or a 'pattern*'; may be given again."
 _VMS = option(_FILES, metavar="SOURCE", default_factory=list, show_default=False)
@@ -93,9 +93,8 @@ def import_(
     A format that the content does not tell goes before the file: lscpu:FILE.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.import_source import files_of, host_sources, vm_sources
+    from numaplace.instances.import_source import SameNames, files_of, host_sources, vm_sources
     from numaplace.instances.importer import HostOptions, import_instance
-    from numaplace.instances.names import SameNames
 
     lookup.check_writable(document=out, inputs=[*host, *files_of(vms)], overwrite=force)
     assumed = lookup.assumed_values(assume)

@@ -171,8 +171,8 @@ def _replayed(path: Path, options: TraceOptions, names: list[str], *, quiet: boo
 
 def read_fleet_and_trace(path: Path, options: TraceOptions) -> tuple[Fleet, Trace, TraceReport]:
     """Read both, split VMs, and say on standard error what was left out."""
-    from numaplace.instances.fleet_source import parse_fleet
     from numaplace.instances.formats.tables.trace_csv import parse_columns, read_trace
+    from numaplace.instances.lookup import parse_fleet
     from numaplace.instances.windows import drop_oversized
     from numaplace.models.fleet import split_to_fit
     from numaplace.models.trace import split_above, with_predictions

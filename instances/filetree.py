@@ -110,12 +110,7 @@ class Folder(FileTree):
 class Archive(FileTree):
     """A tar archive, plain or packed by gzip, bzip2 or xz, read once from front to back.
 
-    Parameters
-    ----------
-    path
-        The archive.
-    wanted
-        Pattern that a member's path must match for its content to be kept.
+    Of members whose path matches the pattern `wanted` the content is kept.
     """
 
     def __init__(self, path: Path, wanted: re.Pattern[str]) -> None:

@@ -74,11 +74,8 @@ def sized_node(
 ) -> NumaNode:
     """Return a node without pCPUs, its huge pages in the pools that VMs know.
 
-    Parameters
-    ----------
-    huge
-        How many huge pages it has, by size in KiB; those of other sizes count as reserved memory,
-        with a note.
+    `huge` has how many huge pages it has, by size in KiB; those of other sizes count as reserved
+    memory, with a note.
     """
     other_kib = sum(kib * count for kib, count in huge.items() if kib not in (2048, 1048576))
     reserved_mib = -(-other_kib // 1024)
@@ -181,14 +178,7 @@ def complete_latency(
 ) -> tuple[dict[tuple[int, int], float], list[str]]:
     """Return latencies of all pairs but a CPU-less node's own, and a remark if some were missing.
 
-    Parameters
-    ----------
-    nodes
-        All nodes of the host.
-    told
-        Latency in ns by (initiator, target).
-    distances
-        SLIT of all pairs.
+    `told` are in ns by (initiator, target), `distances` the SLIT of all pairs.
     """
     ids = [node.id for node in nodes]
     there = set(ids)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
 from typing import Any
 
-from numaplace.instances.assumed import ASSUMABLE
 from numaplace.instances.catalog import list_catalog, load_catalog
 from numaplace.instances.files import STDIN, same_file
 from numaplace.instances.formats.document.io import YAML_SUFFIXES, read_instance, read_told_plan
-from numaplace.instances.generate import GenerateParams
-from numaplace.instances.import_source import parse_source
-from numaplace.instances.presets import SHAPES, preset
-from numaplace.instances.shapes import HostShape
-from numaplace.models.errors import InputError, check_real
+from numaplace.instances.generate import SHAPES, GenerateParams, preset
+from numaplace.instances.import_source import host_sources, parse_source
+from numaplace.instances.importer import ASSUMABLE, import_instance
+from numaplace.instances.shapes import HostShape, make_host
+from numaplace.models.errors import InputError, check_real, check_unique
 from numaplace.models.fields import fields_of
+from numaplace.models.fleet import Fleet
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import Provenance
+from numaplace.models.topology import Host
 from numaplace.models.verify import known_names, violations
 
 SUFFIXES = (".json", *YAML_SUFFIXES)
@@ -241,3 +242,49 @@ _CHANGEABLE: dict[str, Callable[[str, str], Any]] = {
     for name, value in fields_of(GenerateParams).items()
     if value.kind in _READERS
 }
+
+
+_SHAPE = re.compile(r"([0-9]{1,4})x([0-9]{1,5})x([0-9]{1,7})", re.ASCII)
+_COUNTED = re.compile(r"(.+)\*([0-9]{1,9})", re.ASCII)
+MIB_PER_GIB = 1024
+
+GRAMMAR = "NODESxCPUSxGIB (of each node), a name of a shape, or a file, each with *COUNT"
+
+
+def parse_fleet(texts: Sequence[str]) -> Fleet:
+    """Return the fleet of texts like ``2x40x90*5``, ``8n*10`` or ``rack.xml*3``.
+
+    Parameters
+    ----------
+    texts
+        Each a shape and how many hosts of it: nodes, pCPUs and GiB of each node; the name of one of
+        `presets.SHAPES`; or a file of hosts, as for `import_source.parse_source`.
+
+    Raises
+    ------
+    InputError
+        If one is none of these, a file is faulty, or there is no host.
+    """
+    shapes: list[tuple[Host, int]] = []
+    for text in texts:
+        counted = _COUNTED.fullmatch(text)
+        name, count = (counted[1], int(counted[2])) if counted else (text, 1)
+        sized = _SHAPE.fullmatch(name)
+        if sized:
+            shapes.append((make_host(_sized(text, *map(int, sized.groups())), name), count))
+        elif name in SHAPES:
+            shapes.append((make_host(SHAPES[name], name), count))
+        else:
+            (source,) = host_sources([text])
+            if not source.path.exists():
+                raise InputError("hosts", f"{text!r:.80}", f"is none of {GRAMMAR}")
+            hosts = import_instance([replace(source, count=1)], []).item.hosts
+            shapes += [(host, source.count) for host in hosts]
+    check_unique("fleet", "hosts", [host.name for host, _ in shapes])
+    return Fleet(tuple(shapes))
+
+
+def _sized(text: str, nodes: int, cpus: int, gib: int) -> HostShape:
+    if not nodes or not cpus or not gib:
+        raise InputError("hosts", f"{text!r:.80}", "nodes, pCPUs and GiB must be at least 1")
+    return HostShape(sockets=nodes, cores_per_node=cpus, node_mib=gib * MIB_PER_GIB)

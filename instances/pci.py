@@ -60,12 +60,7 @@ VIRTUAL = frozenset(
 def kind_of(pci_class: int, vendor: int | None = None, product: int | None = None) -> str | None:
     """Return the kind of a device, None if VMs do not ask for such devices.
 
-    Parameters
-    ----------
-    pci_class
-        Base and sub-class, 0x0200 for Ethernet.
-    vendor, product
-        PCI ids, None if unknown.
+    `pci_class` is base and sub-class, 0x0200 for Ethernet; `vendor` and `product` are PCI ids.
     """
     kind = _EXACT.get(pci_class) or _BASE.get(pci_class >> 8)
     plain = vendor in _DISPLAY_VENDORS or (vendor, product) in _DISPLAY_PRODUCTS

@@ -151,12 +151,8 @@ def parse_mask(
 ) -> frozenset[int]:
     """Return the ids of the bits set in a mask; see `parse_bits` for what is read.
 
-    `InputError` if it is no mask, or longer than `IDS_MAX` bits.
-
-    Parameters
-    ----------
-    universe
-        Ids that exist: what an infinite mask stands for. Without it such a mask is an error.
+    `universe` are the ids that exist: what an infinite mask stands for. Without it such a mask is
+    an error.
     """
     bits, infinite = parse_bits(text, **place)
     if not infinite:

@@ -20,15 +20,7 @@ _SHOWN_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """What was read from a file.
-
-    Parameters
-    ----------
-    item
-        The thing itself.
-    notes
-        One line each: assumptions made, and what was left out because it was not understood.
-    """
+    """What was read, and a line for each assumption made, each thing left out or not understood."""
 
     item: T
     notes: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.instances.fleet_source import parse_fleet
+from numaplace.instances.lookup import parse_fleet
 from numaplace.models.errors import InputError
 
 HOSTS = Path(__file__).parent.parent / "data" / "hosts"

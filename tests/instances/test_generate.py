@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from numaplace.instances.generate import Flavour, GenerateParams, VmMix, generate_instance
-from numaplace.instances.presets import MIXED, PRESETS, SHAPES, preset
+from numaplace.instances.generate import (
+    MIXED,
+    PRESETS,
+    SHAPES,
+    Flavour,
+    GenerateParams,
+    VmMix,
+    generate_instance,
+    preset,
+)
 from numaplace.instances.shapes import Fabric, HostShape, make_host, socket_hops
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance

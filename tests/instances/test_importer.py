@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS, host_format, vm_format
-from numaplace.instances.import_source import ImportSource, parse_source
+from numaplace.instances.import_source import ImportSource, SameNames, parse_source
 from numaplace.instances.importer import HostOptions, import_instance
-from numaplace.instances.names import SameNames
 from numaplace.models.errors import InputError
 from numaplace.models.vm import MemoryMode
 

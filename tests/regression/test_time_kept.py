@@ -7,8 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from numaplace.instances.generate import generate_instance
-from numaplace.instances.presets import preset
+from numaplace.instances.generate import generate_instance, preset
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.models.result import SolveStatus

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from numaplace.instances.catalog import load_catalog
-from numaplace.instances.generate import generate_instance
-from numaplace.instances.presets import preset
+from numaplace.instances.generate import generate_instance, preset
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan, SharedCopy, TakenDevice
 from numaplace.models.relations import SharingGroup

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from numaplace.models.errors import InputError
 
@@ -90,11 +90,17 @@ def _line_of_token(text: str, wanted: str) -> int | None:
 
 def json_line(text: str, path: Path) -> int | None:
     """Line of the element at `path`, or of the innermost of its parents that exists."""
-    best: tuple[int, int] | None = None
-    for element, start in _elements(text):
-        if element == path[: len(element)] and (best is None or len(element) > best[0]):
-            best = (len(element), start)
-    return _line(text, best[1]) if best else None
+    start = innermost(_elements(text), path)
+    return None if start is None else _line(text, start)
+
+
+def innermost(elements: Iterable[tuple[Path, int]], path: Path) -> int | None:
+    """Return where the element at `path` is, or the innermost of its parents that exists."""
+    found, depth = None, 0
+    for element, where in elements:
+        if len(element) > depth and element == path[: len(element)]:
+            found, depth = where, len(element)
+    return found
 
 
 def _line(text: str, position: int) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from numaplace.instances.formats.document.json_text import NUMBER_LENGTH_MAX, Path
+from numaplace.instances.formats.document.json_text import NUMBER_LENGTH_MAX, Path, innermost
 from numaplace.models.errors import InputError
 
 SIZE_MAX = 8 * 2**20
@@ -170,9 +170,13 @@ def _scalar(event: Any) -> object:
 
 def yaml_line(text: str, path: Path) -> int | None:
     """Line of the element at `path`, or of the innermost of its parents that exists."""
-    line: int | None = None
+    return innermost(_elements(text), path)
+
+
+def _elements(text: str) -> Iterator[tuple[Path, int]]:
+    """Path and line of each key and list item of a text, in order."""
     here: list[str | int] = []
-    found, keyed = 0, False
+    keyed = False
     for event in _events(text):
         if isinstance(event, yaml.CollectionEndEvent):
             here.pop()
@@ -182,11 +186,9 @@ def yaml_line(text: str, path: Path) -> int | None:
         keyed = isinstance(last, str)
         if last is not None:
             here[-1] = event.value if isinstance(last, str) else last + 1
-            if found < len(here) and tuple(here) == path[: len(here)]:
-                found, line = len(here), event.start_mark.line + 1
+            yield tuple(here), event.start_mark.line + 1
         if isinstance(event, yaml.CollectionStartEvent):
             here.append(-1 if isinstance(event, yaml.SequenceStartEvent) else "")
-    return line
 
 
 def dump_yaml(value: object) -> str:

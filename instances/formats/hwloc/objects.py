@@ -15,13 +15,13 @@ from xml.etree.ElementTree import Element
 from numaplace.instances.pci import VIRTUAL, kind_of, parse_pci_address
 from numaplace.instances.ranges import parse_bits
 from numaplace.instances.xmlfile import (
+    at_element,
     attribute,
     error_at,
     place_of,
     real_attribute,
     whole_attribute,
 )
-from numaplace.models.errors import InputError
 from numaplace.models.topology import NODES_MAX, PCPUS_MAX, Device
 
 _IO_TYPES = {"Bridge", "PCIDev", "OSDev"}
@@ -84,10 +84,14 @@ def find_objects(machine: Element) -> HwlocObjects:
 def _walk(element: Element, above: Above, found: HwlocObjects) -> None:
     kind = attribute(element, "type")
     if kind == "PU":
-        _add_unit(element, above, found)
+        number = _number(element, kind, found.units, PCPUS_MAX)
+        complete = mask_of(element, "complete_nodeset") or 0
+        found.units[number] = HwlocUnit(number, above, id(element), complete)
         return
     if kind == "NUMANode":
-        _add_memory(element, above, found)
+        number = _number(element, kind, found.memories, NODES_MAX)
+        cpuset = mask_of(element, "cpuset") or 0
+        found.memories[number] = HwlocMemory(element, number, cpuset, above.socket)
     if kind in _IO_TYPES:
         above = _below_io(element, kind, above, found)
     elif element.get("nodeset") is not None:
@@ -110,18 +114,6 @@ def _shared_cache(element: Element, kind: str) -> bool:
     if kind == "Cache":  # hwloc 1
         return whole_attribute(element, "depth") >= 2 and element.get("cache_type") != "2"
     return _CACHE.fullmatch(kind) is not None and element.get("subtype") != "MemorySideCache"
-
-
-def _add_unit(element: Element, above: Above, found: HwlocObjects) -> None:
-    number = _number(element, "PU", found.units, PCPUS_MAX)
-    complete = mask_of(element, "complete_nodeset") or 0
-    found.units[number] = HwlocUnit(number, above, id(element), complete)
-
-
-def _add_memory(element: Element, above: Above, found: HwlocObjects) -> None:
-    number = _number(element, "NUMANode", found.memories, NODES_MAX)
-    cpuset = mask_of(element, "cpuset") or 0
-    found.memories[number] = HwlocMemory(element, number, cpuset, above.socket)
 
 
 def _number(element: Element, kind: str, known: Collection[int], most: int) -> int:
@@ -185,12 +177,9 @@ def read_pci(element: Element, nodeset: int, bridge: int, root: str | None) -> P
     kind = kind_of(int(match[1], 16), int(match[2], 16), int(match[3], 16))
     if kind is None:
         return None
-    try:
-        address = parse_pci_address(
-            attribute(element, "pci_busid"), thing="<object>", field="pci_busid"
-        )
-    except InputError as error:
-        raise error_at(element, "pci_busid", error.reason) from None
+    busid = attribute(element, "pci_busid")
+    with at_element(element):
+        address = parse_pci_address(busid, thing="<object>", field="pci_busid")
     told = element.get("pci_link_speed") is not None
     link = real_attribute(element, "pci_link_speed", 0.0, _GBPS_MAX) if told else None
     device = Device(address, kind, vendor_product=f"{match[2]}:{match[3]}".lower(), pcie_root=root)

@@ -48,30 +48,32 @@ def read_free(tree: FileTree, number: int | None) -> Free | None:
     found = dict(_FREE.findall(tree.text(f"{folder}/meminfo") or ""))
     if "MemFree" not in found:
         return None
-    counts: dict[int, int] = {}
-    for entry in tree.names(f"{folder}/hugepages"):
-        if match := _HUGE.fullmatch(entry):
-            paths = (f"{folder}/hugepages/{entry}/{name}_hugepages" for name in ("free", "nr"))
-            told = (read_whole(tree, path, 0, MIB_MAX) for path in paths)
-            counts[int(match[1])] = next((count for count in told if count is not None), 0)
+    pools = _pools(tree, folder)
+    counts = {kib: total if free is None else free for kib, (total, free) in pools.items()}
     pages_2m, pages_1g = counts.get(2048, 0), counts.get(1048576, 0)
     free_mib = sum(int(kib) for kib in found.values()) // 1024
     return Free(free_mib + 2 * pages_2m + 1024 * pages_1g, pages_2m, pages_1g)
 
 
 def _huge_pages(tree: FileTree, number: int, notes: list[str]) -> dict[int, int]:
-    folder = f"{NODE}/node{number}/hugepages"
-    counts: dict[int, int] = {}
-    for entry in tree.names(folder):
-        match = _HUGE.fullmatch(entry)
-        if match is None:
-            continue
-        total = read_whole(tree, f"{folder}/{entry}/nr_hugepages", 0, MIB_MAX) or 0
-        free = read_whole(tree, f"{folder}/{entry}/free_hugepages", 0, MIB_MAX)
-        counts[int(match[1])] = total
+    pools = _pools(tree, f"{NODE}/node{number}")
+    for kib, (total, free) in pools.items():
         if free is not None and free < total:
-            notes.append(f"node {number}: {total - free} of {total} {entry} are in use now")
-    return counts
+            pages = f"hugepages-{kib}kB"
+            notes.append(f"node {number}: {total - free} of {total} {pages} are in use now")
+    return {kib: total for kib, (total, _) in pools.items()}
+
+
+def _pools(tree: FileTree, folder: str) -> dict[int, tuple[int, int | None]]:
+    """Return how many huge pages there are in all, and free if that is told, by size in KiB."""
+    pools: dict[int, tuple[int, int | None]] = {}
+    for entry in tree.names(f"{folder}/hugepages"):
+        if match := _HUGE.fullmatch(entry):
+            pool = f"{folder}/hugepages/{entry}"
+            total = read_whole(tree, f"{pool}/nr_hugepages", 0, MIB_MAX) or 0
+            free = read_whole(tree, f"{pool}/free_hugepages", 0, MIB_MAX)
+            pools[int(match[1])] = total, free
+    return pools
 
 
 def read_distances(tree: FileTree, ids: list[int]) -> Values:
@@ -80,12 +82,9 @@ def read_distances(tree: FileTree, ids: list[int]) -> Values:
     for number in ids:
         path = f"{NODE}/node{number}/distance"
         words = (tree.text(path) or "").split()
-        if not words:
-            continue
-        if len(words) != len(ids):
-            reason = f"has {len(words)} values for {len(ids)} nodes"
-            raise InputError(path, "", reason)
-        for other, word in zip(ids, words, strict=True):
+        if words and len(words) != len(ids):
+            raise InputError(path, "", f"has {len(words)} values for {len(ids)} nodes")
+        for other, word in zip(ids, words, strict=False):
             distances[number, other] = parse_whole(word, thing=path, field="", high=DISTANCE_MAX)
     return distances
 
@@ -120,9 +119,7 @@ def read_gpu_nodes(tree: FileTree) -> dict[int, bool]:
 def read_list(tree: FileTree, path: str) -> frozenset[int] | None:
     """Return the ids of a list; None if there is no such file."""
     text = tree.text(path)
-    if text is None:
-        return None
-    return parse_ids(text, thing=path, field="", exclusions=False)
+    return None if text is None else parse_ids(text, thing=path, field="", exclusions=False)
 
 
 def read_list_or_mask(tree: FileTree, *paths: str) -> frozenset[int] | None:
@@ -139,10 +136,8 @@ def read_list_or_mask(tree: FileTree, *paths: str) -> frozenset[int] | None:
 
 def read_whole(tree: FileTree, path: str, low: int, high: int) -> int | None:
     """Return a whole number; None if the file is absent or empty."""
-    text = tree.text(path)
-    if text is None or not text.strip():
-        return None
-    return parse_whole(text, thing=path, field="", low=low, high=high)
+    text = (tree.text(path) or "").strip()
+    return parse_whole(text, thing=path, field="", low=low, high=high) if text else None
 
 
 def numbered(tree: FileTree, folder: str, prefix: str) -> list[int]:
@@ -155,7 +150,7 @@ def numbered(tree: FileTree, folder: str, prefix: str) -> list[int]:
 DEVICES = "sys/bus/pci/devices"
 _DEVICES_MAX = 65536
 _ROOT = re.compile(r"(?:^|/)pci([0-9a-f]{4,8}:[0-9a-f]{2})/", re.ASCII)
-_HEX = re.compile(r"(?:0x)?([0-9a-f]{1,8})", re.ASCII | re.IGNORECASE)
+_HEX = re.compile(r"(?:0x)?[0-9a-f]{1,8}", re.ASCII | re.IGNORECASE)
 
 
 def read_devices(
@@ -207,14 +202,10 @@ def _device(
 
 
 def _hex(tree: FileTree, path: str) -> int | None:
-    text = tree.text(path)
-    if text is None or not text.strip():
-        return None
-    match = _HEX.fullmatch(text.strip())
-    if match is None:
-        reason = f"must be a hexadecimal number, not {text.strip()!r:.60}"
-        raise InputError(path, "", reason)
-    return int(match[1], 16)
+    text = (tree.text(path) or "").strip()
+    if text and not _HEX.fullmatch(text):
+        raise InputError(path, "", f"must be a hexadecimal number, not {text!r:.60}")
+    return int(text, 16) if text else None
 
 
 def _nodes(tree: FileTree, folder: str, pcpus: Mapping[int, frozenset[int]]) -> frozenset[int]:
@@ -232,12 +223,8 @@ def _nodes(tree: FileTree, folder: str, pcpus: Mapping[int, frozenset[int]]) -> 
 
 
 def _local_cpus(tree: FileTree, folder: str) -> frozenset[int]:
-    listed, mask = tree.text(f"{folder}/local_cpulist"), tree.text(f"{folder}/local_cpus")
-    if listed is not None:
-        return parse_ids(listed, thing=f"{folder}/local_cpulist", field="")
-    if mask is not None and mask.strip():
-        return parse_mask(mask, thing=f"{folder}/local_cpus", field="")
-    return frozenset()
+    cpus = read_list_or_mask(tree, f"{folder}/local_cpulist", f"{folder}/local_cpus")
+    return cpus or frozenset()
 
 
 def _functions(tree: FileTree, folder: str, address: str, notes: list[str]) -> int:

@@ -57,16 +57,10 @@ def check_fields(fields: Iterable[str]) -> None:
 
 
 def resolve(header: Sequence[str], stated: Mapping[str, str]) -> TraceColumns:
-    """Return which column is what.
+    """Return which column is what, by the names of all columns.
 
-    `InputError` if a field that is needed has no column, or a field has several that could be it.
-
-    Parameters
-    ----------
-    header
-        Names of all columns.
-    stated
-        Field -> name of its column, as a user says. It goes before what the names suggest.
+    `stated` has the name of a field's column as a user says; it goes before what the names suggest.
+    `InputError` if a field that is needed has no column, or one has several that could be it.
     """
     check_fields(stated)
     found = _candidates(header, stated)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from numaplace.instances.generate import generate_instance
-from numaplace.instances.presets import preset
+from numaplace.instances.generate import generate_instance, preset
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.topology import Host, NumaNode, PCpu

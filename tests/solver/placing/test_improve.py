@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from numaplace.instances.generate import generate_instance
-from numaplace.instances.presets import preset
+from numaplace.instances.generate import generate_instance, preset
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan

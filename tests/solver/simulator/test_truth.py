@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaplace.instances.generate import GenerateParams, generate_instance
-from numaplace.instances.presets import MIXED
+from numaplace.instances.generate import MIXED, GenerateParams, generate_instance
 from numaplace.instances.shapes import HostShape
 from numaplace.models.instance import Instance
 from numaplace.models.verify import violations
