@@ -14,10 +14,8 @@ from numaplace.solver.offline.data import Kinds, OfflineProblem, assigned
 from numaplace.solver.offline.master import Places, too_large
 from numaplace.solver.offline.program import OfflineRun, ProgramRunner
 
-WINDOW_S = 1.0
-"""Seconds for the question whether VMs fit together in a window of time."""
-BUSY = 0.7
-"""Windows in which no more of the fleet is asked for are not looked at."""
+WINDOW_S = 1.0  # Seconds for the question whether VMs fit together in a window of time
+BUSY = 0.7  # Windows in which no more of the fleet is asked for are not looked at
 
 
 @dataclass(frozen=True, slots=True)

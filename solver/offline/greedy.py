@@ -11,8 +11,7 @@ from numaplace.models.schedule import REJECTED
 from numaplace.models.trace import Ints
 from numaplace.solver.offline.data import Kinds, OfflineProblem
 
-CELLS_MAX = 10_000_000
-"""Places times instants up to which the board of what is free is drawn."""
+CELLS_MAX = 10_000_000  # Places times instants up to which the board of what is free is drawn
 
 
 def greedy_schedule(problem: OfflineProblem, deadline: float) -> Ints:

@@ -12,8 +12,8 @@ from numaplace.solver.offline.data import Kinds, OfflineProblem
 from numaplace.solver.offline.rows import capacity_rows, node_parts, patterns
 
 TERMS_MAX = 4_000_000
+# Terms in rows of places that are written and handed to a back end in a second, roughly.
 TERMS_PER_S = 700_000
-"""Terms in rows of places that are written and handed to a back end in a second, roughly."""
 
 
 class Master:

@@ -20,8 +20,7 @@ from numaplace.solver.offline.greedy import in_order
 from numaplace.solver.offline.program import OfflineRun, ProgramRunner
 from numaplace.solver.offline.rows import capacity_rows
 
-SHARE = 0.5
-"""Share of the time left for one question."""
+SHARE = 0.5  # Share of the time left for one question
 
 
 class PrefixSearch:

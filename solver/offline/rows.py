@@ -18,10 +18,8 @@ from numaplace.solver.offline.data import OfflineProblem
 
 STEPS = range(1, 12)
 EDGES = 12
-KNAPSACK_MAX = 200_000
-"""Room of a node, in units, up to which knapsacks are solved exactly."""
-TERMS_MAX = 500_000
-"""Terms of all rows; what counts plain sizes comes first."""
+KNAPSACK_MAX = 200_000  # Room of a node, in units, up to which knapsacks are solved exactly
+TERMS_MAX = 500_000  # Terms of all rows; what counts plain sizes comes first
 PATTERNS_MAX = 400
 
 Pattern = tuple[int, ...]

@@ -24,22 +24,17 @@ from numaplace.solver.offline.master import Master, Places, too_large
 from numaplace.solver.offline.program import Answer, OfflineRun, ProgramRunner
 
 PACK_S = 5.0
+# Share of the time left for a second attempt to place VMs, if nothing shows that it is vain.
 PACK_SHARE = 0.5
-"""Share of the time left for a second attempt to place VMs, if nothing shows that it is vain."""
 REPAIR_S = 2.0
-CORES = 8
-"""Windows with trouble that are looked into before the master is asked again."""
+CORES = 8  # Windows with trouble that are looked into before the master is asked again
+# Every so many rounds what the master chose is placed as far as possible, come what may.
 REPAIR_ROUNDS = 4
-"""Every so many rounds what the master chose is placed as far as possible, come what may."""
-NEAR_WIDTH = 8
-"""Instants of windows that are looked at before anything is placed."""
-ROUNDS_SHARE = 0.7
-"""Share of the time after which the program of everything takes over."""
-MASTER_SHARE = 0.5
-"""Share of the time left that one run of the master may take."""
-
+NEAR_WIDTH = 8  # Instants of windows that are looked at before anything is placed
+ROUNDS_SHARE = 0.7  # Share of the time after which the program of everything takes over
+MASTER_SHARE = 0.5  # Share of the time left that one run of the master may take
+# Told a schedule and the bound of the weight, whenever either is better than before.
 Report = Callable[[Ints, int], None]
-"""Told a schedule and the bound of the weight, whenever either is better than before."""
 
 
 class OptimumSearch:

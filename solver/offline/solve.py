@@ -27,8 +27,8 @@ from numaplace.solver.offline.search import OptimumSearch
 
 OFFLINE_SOLVERS = ("cpsat", "milp")
 
+# Told objective, bound and seconds whenever one of the first two is better than before.
 OnProgress = Callable[[int, int, float], None]
-"""Told objective, bound and seconds whenever one of the first two is better than before."""
 
 
 @dataclass(frozen=True, slots=True)

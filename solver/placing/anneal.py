@@ -16,20 +16,12 @@ from numaplace.solver.placing.prices import FORBIDDEN, MovePrices, simple_vms
 PLACES_MAX = 256
 CHECK_EVERY = 200
 SAMPLES = 300
-SCATTERED = 0.5
-"""Share of runs that also gather VMs whose memory is scattered or ballooned."""
-
-MOVES = 0.5
-"""Share of moves among the changes tried; the others are swaps."""
-
-STRAIN = 0.3
-"""Price of one vCPU too many as a share of a mean change."""
-
-EXCHANGES = 0.02
-"""Share of exchanges of all VMs of two places, among the moves."""
-
+SCATTERED = 0.5  # Share of runs that also gather VMs whose memory is scattered or ballooned
+MOVES = 0.5  # Share of moves among the changes tried; the others are swaps
+STRAIN = 0.3  # Price of one vCPU too many as a share of a mean change
+EXCHANGES = 0.02  # Share of exchanges of all VMs of two places, among the moves
+# First temperature as a share of a mean change, and the last as a share of the first.
 HOT, COOLING = 0.3, 0.03
-"""First temperature as a share of a mean change, and the last as a share of the first."""
 
 
 @dataclass(frozen=True, slots=True)

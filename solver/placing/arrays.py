@@ -27,8 +27,7 @@ Bools = npt.NDArray[np.bool_]
 
 NO_LIMIT = 1 << 60
 MEAN_R_CACHED_MAX = 512
-ALONE_R = 1e9
-"""Distance to the nearest other node where there is none."""
+ALONE_R = 1e9  # Distance to the nearest other node where there is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,12 @@ from numaplace.models.fleet import Fleet
 from numaplace.models.trace import Ints, Reals, Trace
 
 SIZES_MAX = 32
+# Sizes that count, the most frequent ones; those cut over two nodes cost more time each.
 CUT_SIZES_MAX = 4
-"""Sizes that count, the most frequent ones; those cut over two nodes cost more time each."""
+# Steps of the tables at most, about; larger nodes are looked up in coarser steps.
 CPU_STEPS, MEMORY_STEPS = 128, 256
-"""Steps of the tables at most, about; larger nodes are looked up in coarser steps."""
-GROWTH = 1.1
-"""Tables are made anew when so many times as many VMs have been seen."""
-
-Size = tuple[int, int, int]
-"""VCPUs and MiB of the larger cell, and the number of cells."""
+GROWTH = 1.1  # Tables are made anew when so many times as many VMs have been seen
+Size = tuple[int, int, int]  # VCPUs and MiB of the larger cell, and the number of cells
 
 
 @dataclass(frozen=True, slots=True)

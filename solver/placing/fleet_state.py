@@ -13,9 +13,7 @@ from numaplace.models.units import MILLI, PageSize, to_milli
 from numaplace.solver.placing.arrivals import ArrivalMix
 from numaplace.solver.placing.ledger import NOW, Amounts, Ledger, Use
 
-Pair = tuple[int, int]
-"""An amount on the first and on the second place of a VM."""
-
+Pair = tuple[int, int]  # An amount on the first and on the second place of a VM
 Parts = tuple[Pair, Pair, Pair]
 
 

@@ -35,16 +35,13 @@ from numaplace.solver.placing.orders import hardness
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.value_bound import value_bound
 
-Key = tuple[int, int, int]
-"""Value (negative), stage between, loss: less is better."""
-
+Key = tuple[int, int, int]  # Value (negative), stage between, loss: less is better
+# Seconds that each search goes on before it is the other's turn, for so many VMs.
 TURN_S, TURN_VMS = 0.25, 60
-"""Seconds that each search goes on before it is the other's turn, for so many VMs."""
-
 RUIN_MAX = 9
 UNPLACED_TRIED = 3
+# Loss that ruin and recreate may add, as a share of the loss, first and last.
 WARM, COLD = 0.02, 0.0002
-"""Loss that ruin and recreate may add, as a share of the loss, first and last."""
 
 
 def improve(instance: Instance, plan: Plan, *, until: Deadline, seed: int) -> Plan:
@@ -125,8 +122,6 @@ class _LocalSearch:
             self.best_key = self.key
             self.best_plan = self.engine.plan()
 
-    # ---- annealing --------------------------------------------------------------------------
-
     def anneal(self, until: Deadline) -> None:
         """Move and swap simple VMs, keep the outcome if it is no worse."""
         moves = anneal(self.engine.state, until, self.rng).places
@@ -145,8 +140,6 @@ class _LocalSearch:
         if self.key > old_key:
             before.restore(self.engine, moves)
         self.note()
-
-    # ---- ruin and recreate ------------------------------------------------------------------
 
     def ruin_and_recreate(self, until: Deadline) -> None:
         """Unplace a few VMs and place them again, many times over."""

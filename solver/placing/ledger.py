@@ -15,11 +15,8 @@ import numpy as np
 from numaplace.models.trace import Ints
 from numaplace.models.units import PageSize
 
-Amounts = tuple[tuple[int, int], ...]
-"""Pairs (place index, amount)."""
-
-NOW = slice(0, 1)
-"""The row of a ledger that has only one."""
+Amounts = tuple[tuple[int, int], ...]  # Pairs (place index, amount)
+NOW = slice(0, 1)  # The row of a ledger that has only one
 
 
 @dataclass(slots=True)

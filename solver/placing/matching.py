@@ -18,8 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-FORBIDDEN = float("inf")
-"""Cost of a pair that must not be."""
+FORBIDDEN = float("inf")  # Cost of a pair that must not be
 
 
 def match(options: Sequence[int], demands: Sequence[int]) -> list[list[int]] | None:

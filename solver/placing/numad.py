@@ -12,11 +12,8 @@ from numaplace.models.units import ceil_div
 from numaplace.models.vm import CELLS_MAX, MemoryMode, Vm
 from numaplace.solver.placing.placer import Placer
 
-_CROWDED = 1000.0
-"""vCPUs per pCPU that are allowed if the stated overcommit leaves no room."""
-
-_BLOCKS = 512
-"""Blocks that the memory asked for is placed in at most."""
+_CROWDED = 1000.0  # vCPUs per pCPU that are allowed if the stated overcommit leaves no room
+_BLOCKS = 512  # Blocks that the memory asked for is placed in at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,8 @@ from numaplace.solver.placing.ledger import NOW, Ledger
 
 REMEMBERED_MAX = 50_000
 
-EVER = slice(None)
-"""All rows."""
-
-CopyKey = tuple[str, int]
-"""Sharing group and host index."""
+EVER = slice(None)  # All rows
+CopyKey = tuple[str, int]  # Sharing group and host index
 
 
 class Occupancy:
@@ -69,8 +66,6 @@ class Occupancy:
         self._room: dict[int, dict[tuple[ThreadPolicy, int], int]] = {}
         self._groups = {group.name: group for group in self.instance.sharing}
 
-    # ---- rows -----------------------------------------------------------------------------
-
     def rows(self, name: str) -> slice:
         """Rows at which a VM exists."""
         return NOW if self.rows_of is None else self.rows_of[name]
@@ -84,8 +79,6 @@ class Occupancy:
         """Rows at which a sharing group's copies take memory: a member, placed or not, exists."""
         found = {r for name in group.vms for r in range(*self.rows(name).indices(1 << 30))}
         return np.array(sorted(found), np.int64)
-
-    # ---- what is free -----------------------------------------------------------------------
 
     def free_mib(self, place: int, size: PageSize, rows: slice | Ints) -> int:
         """Memory free on a place at all of some rows."""
@@ -112,8 +105,6 @@ class Occupancy:
         if place not in self._pools:
             self._pools[place] = CorePool(self.instance.places[place].node)
         return self._pools[place]
-
-    # ---- changes ----------------------------------------------------------------------------
 
     def footprint(self, vm: Vm, placement: Placement) -> Footprint:
         """What `vm` takes at `placement`."""
@@ -201,8 +192,6 @@ class Occupancy:
         else:
             self.copies.pop(key, None)
 
-    # ---- what it costs ----------------------------------------------------------------------
-
     def marginal(self, print_: Footprint, copies: Iterable[int] = ()) -> int:
         """Loss in micro-vCPU that placing a VM (not placed now) would add, exactly."""
         loss = print_.own_micro + self._pair_loss(print_)
@@ -279,8 +268,6 @@ class Occupancy:
             (rates.sharing_rate(instance, print_.vm, vcpus, places[home], places[at]), at)
             for at in copies
         ]
-
-    # ---- what it is ---------------------------------------------------------------------------
 
     def plan(self) -> Plan:
         """Return the plan, ended VMs included."""

@@ -14,8 +14,7 @@ from numaplace.models.trace import Ints, Reals
 from numaplace.models.units import PageSize
 from numaplace.solver.placing.ledger import NOW, Ledger
 
-DIGITS = 9
-"""Digits that count when shares are compared: what is equal on paper must be equal here."""
+DIGITS = 9  # Digits that count when shares are compared: what is equal on paper must be equal here
 
 
 class Offer:

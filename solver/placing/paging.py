@@ -23,8 +23,7 @@ class Home:
     blocks: int
 
 
-Pages = list[dict[int, int]]
-"""Blocks by place, per cell."""
+Pages = list[dict[int, int]]  # Blocks by place, per cell
 
 
 def fill_pages(

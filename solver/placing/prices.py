@@ -22,9 +22,7 @@ from numaplace.solver.placing.cell_offer import affinity_loss, migration_loss, p
 from numaplace.solver.placing.footprint import Footprint
 from numaplace.solver.placing.occupancy import Occupancy
 
-FORBIDDEN = 1 << 50
-"""Price of what a rule forbids."""
-
+FORBIDDEN = 1 << 50  # Price of what a rule forbids
 SAME_HOST, SAME_NODE, SAME_LLC = 1, 2, 4
 
 

@@ -17,8 +17,7 @@ from numaplace.solver.placing.rules import Rule, choose
 from numaplace.solver.placing.slot_offer import SlotOffer
 
 SAMPLES = 200
-NOT_SEEN = -2
-"""Slot of a VM that had not arrived when the replay was stopped."""
+NOT_SEEN = -2  # Slot of a VM that had not arrived when the replay was stopped
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ from numaplace.solver.placing.offer import Offer
 Score = Reals | Ints
 Rule = Callable[[Offer], Score | tuple[Score, ...]]
 
-LIFE_STEPS = 4
-"""Steps in which the part of a life counts that keeps a host busy longer."""
+LIFE_STEPS = 4  # Steps in which the part of a life counts that keeps a host busy longer
 
 
 def first_fit(offer: Offer) -> Score:
@@ -92,6 +91,7 @@ def greedy_life(offer: Offer) -> tuple[Score, ...]:
     return offer.loss, offer.room_lost, np.ceil(offer.extends * LIFE_STEPS), offer.left
 
 
+# Rules by name; more may be added.
 RULES: dict[str, Rule] = {
     rule.__name__: rule
     for rule in (
@@ -106,12 +106,9 @@ RULES: dict[str, Rule] = {
         greedy_life,
     )
 }
-"""Rules by name; more may be added."""
-
 OURS = ("greedy", "greedy_room", "greedy_life")
+# Rules by which plans compare choices by their exact loss, of which an offer has but a bound.
 LOSS_FIRST: frozenset[Rule] = frozenset({greedy, greedy_room, greedy_life})
-"""Rules by which plans compare choices by their exact loss, of which an offer has but a bound."""
-
 BASELINES = tuple(name for name in RULES if name not in OURS)
 
 

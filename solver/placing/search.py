@@ -26,15 +26,11 @@ from numaplace.solver.placing.occupancy import EVER, Occupancy
 from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.rules import LOSS_FIRST, Rule, prices
 
-TRIES_MAX = 64
-"""Exact losses worked out for one VM once a placement is known."""
-
+TRIES_MAX = 64  # Exact losses worked out for one VM once a placement is known
 ANCHORS_MAX = 24
+# Shapes with more cells that may be no better before the search of shapes ends.
 WORSE_SHAPES_MAX = 2
-"""Shapes with more cells that may be no better before the search of shapes ends."""
-
-FORCED = 1e12
-"""Reward in micro-vCPU that makes an assignment use a node."""
+FORCED = 1e12  # Reward in micro-vCPU that makes an assignment use a node
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +117,6 @@ class PlaceSearch:
         keys: Reals = np.where(offer.fits, prices(offer, self.rule), FORBIDDEN)
         return keys
 
-    # ---- one cell -----------------------------------------------------------------------------
-
     def _one_cell(self, shape: Shape, how: MemoryWays) -> Ranked | None:
         kind = shape.types[0]
         offer = self._offer(kind, 1, how)
@@ -148,8 +142,6 @@ class PlaceSearch:
         if candidate is None:
             return None
         return Ranked(int(self.first[candidate.footprint.host_index]), candidate)
-
-    # ---- several cells ------------------------------------------------------------------------
 
     def _cells(self, shape: Shape, how: MemoryWays) -> Ranked | None:
         cells = shape.num_cells

@@ -166,33 +166,29 @@ def _rule_solver(name: str, rule: Rule, order: Order) -> Solver:
     )
 
 
+# Least marginal loss, VMs in the order of the instance: what an online system can do.
 solve_greedy = _rule_solver("greedy", greedy, Order.GIVEN)
-"""Least marginal loss, VMs in the order of the instance: what an online system can do."""
-
+# Least marginal loss, required and large VMs first: a better start for other solvers.
 solve_greedy_sorted = _rule_solver("greedy_sorted", greedy, Order.DECREASING)
-"""Least marginal loss, required and large VMs first: a better start for other solvers."""
+solve_first_fit = _rule_solver("first_fit", first_fit, Order.GIVEN)  # First node that has room
+solve_best_fit = _rule_solver("best_fit", best_fit, Order.GIVEN)  # Node that is fullest afterwards
 
-solve_first_fit = _rule_solver("first_fit", first_fit, Order.GIVEN)
-"""First node that has room."""
-
-solve_best_fit = _rule_solver("best_fit", best_fit, Order.GIVEN)
-"""Node that is fullest afterwards."""
-
+# Automatic placement of Xen 4.2.
 solve_xen_4_2: Solver = partial(
     solve_online, "xen_4_2", rule=first_fit, make_chooser=partial(XenPlacement, release_4_2=True)
 )
-"""Automatic placement of Xen 4.2."""
 
+# Automatic placement of Xen today.
 solve_xen: Solver = partial(
     solve_online, "xen", rule=first_fit, make_chooser=partial(XenPlacement, release_4_2=False)
 )
-"""Automatic placement of Xen today."""
 
+# OpenStack Nova's order of cells, spread.
 solve_nova: Solver = partial(
     solve_online, "nova", rule=first_fit, make_chooser=partial(NovaPlacement, pack=False)
 )
-"""OpenStack Nova's order of cells, spread."""
 
+# Solvers of this folder by name.
 GREEDY_SOLVERS: dict[str, Solver] = {
     "greedy": solve_greedy,
     "first_fit": solve_first_fit,
@@ -201,4 +197,3 @@ GREEDY_SOLVERS: dict[str, Solver] = {
     "xen": solve_xen,
     "nova": solve_nova,
 }
-"""Solvers of this folder by name."""

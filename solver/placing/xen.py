@@ -40,11 +40,8 @@ from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import choose, xen, xen_4_2
 
-NODES_MAX = 16
-"""Hosts with more nodes are not placed on."""
-
-NodeSet = tuple[int, ...]
-"""Places of one host, ascending."""
+NODES_MAX = 16  # Hosts with more nodes are not placed on
+NodeSet = tuple[int, ...]  # Places of one host, ascending
 
 
 class _NodeSets(Offer):
@@ -96,8 +93,6 @@ class XenPlacement:
                 return found
         return None
 
-    # ---- libxl ----------------------------------------------------------------------------------
-
     def node_set(self, state: Occupancy, vm: Vm, host_index: int) -> NodeSet:
         """Nodes that libxl chooses for a domain; all nodes if it places nothing."""
         places = self.instance.host_places[host_index]
@@ -144,8 +139,6 @@ class XenPlacement:
         places = self.instance.host_places[host_index]
         hard = [place.index for place in places if place.node.id in vm.hard_nodes]
         return [place for place in hard if place in nodes] or hard
-
-    # ---- our plan -------------------------------------------------------------------------------
 
     def _placed(
         self,

@@ -31,14 +31,11 @@ from numaplace.solver.replan.sequence import Ordered, PricedStep, order_moves, p
 
 NAME = "rebalance"
 NOTHING_SPENT = Spent()
+# Share of the time kept for the order of moves, what one on the way may take, and at most.
 RESERVE_SHARE, ORDER_SHARE, ORDER_S = 0.1, 0.2, 30.0
-"""Share of the time kept for the order of moves, what one on the way may take, and at most."""
-
+# Seconds for the last order, however late it is: without one there is nothing to hand over.
 LAST_S = 0.3
-"""Seconds for the last order, however late it is: without one there is nothing to hand over."""
-
-CAUSE_S = 10.0
-"""Seconds at most for why nothing is possible."""
+CAUSE_S = 10.0  # Seconds at most for why nothing is possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +242,6 @@ class _Rebalance:
 
     def _ordered(self, plan: Plan, until: Deadline) -> Ordered:
         return order_moves(self.instance, self.current, plan, until.share(1.0, ORDER_S))
-
-    # ---- candidates -------------------------------------------------------------------------
 
     def _key(self, plan: Plan) -> tuple[int, ...]:
         return key_of(self.instance, evaluate(self.instance, plan))

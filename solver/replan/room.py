@@ -33,19 +33,12 @@ from numaplace.solver.replan.diff import Difference, differences
 
 G = TypeVar("G", Together, Apart)
 
-GIVING_WAY = DISTURBING | {Term.NODE_AFFINITY}
-"""Terms that decide who gives way."""
-
+GIVING_WAY = DISTURBING | {Term.NODE_AFFINITY}  # Terms that decide who gives way
 ORDERS_MAX = 120
 
-SOLVE_SHARE = 0.9
-"""Of the time; the rest is for where those that give way go."""
-
-HOME_WEIGHT = 1e-5
-"""vCPUs lost if all vCPUs of a VM change their nodes: of equal moves, the fewest."""
-
-BUSY_LEAST = 0.01
-"""Moving an idle VM is not free, or it would be moved for nothing."""
+SOLVE_SHARE = 0.9  # Of the time; the rest is for where those that give way go
+HOME_WEIGHT = 1e-5  # vCPUs lost if all vCPUs of a VM change their nodes: of equal moves, the fewest
+BUSY_LEAST = 0.01  # Moving an idle VM is not free, or it would be moved for nothing
 
 
 class RoomGoal(StrEnum):
@@ -158,9 +151,6 @@ def disturbance_micro(instance: Instance, plan: Plan) -> int:
     return sum(terms[term] for term in DISTURBING)
 
 
-# -- the instance ----------------------------------------------------------------------------------
-
-
 def _with_running(instance: Instance, vm: Vm) -> Instance:
     """Return the instance of the VMs that run and of `vm`, all required.
 
@@ -224,9 +214,6 @@ def _stays(vm: Vm, now: Placement | None) -> Vm:
         return replace(vm, soft_nodes=None)
     busy = max(vm.utilisation, BUSY_LEAST)
     return replace(vm, utilisation=busy, soft_nodes=now.nodes, soft_weight=HOME_WEIGHT)
-
-
-# -- the one more ----------------------------------------------------------------------------------
 
 
 def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:

@@ -28,13 +28,10 @@ from numaplace.solver.placing.rules import greedy
 from numaplace.solver.placing.search import PlaceSearch
 from numaplace.solver.replan.step_room import StepRoom
 
+# States looked at, in all and in search of one order without bounces.
 TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
-"""States looked at, in all and in search of one order without bounces."""
-
 TRIES_A_STEP = 20
-RANK_SHARE = 0.3
-"""Of the time, for what single steps gain: the order to try them in."""
-
+RANK_SHARE = 0.3  # Of the time, for what single steps gain: the order to try them in
 BOUNCES_PER_VM = 2
 
 
@@ -212,8 +209,6 @@ class _Sequencer:
         self.plan = self.course.after(self.plan, step).plan
         self.steps.append(step)
 
-    # ---- bounces ----------------------------------------------------------------------------
-
     def _bounce(self) -> bool:
         """Move a VM out of the way of another; False if that helps nobody."""
         movable = [s for s in self.pending.values() if s.kind is not StepKind.START]
@@ -278,8 +273,6 @@ class _Sequencer:
                 continue
             for number, home in enumerate(at):
                 yield [*at[:number], Home(place.index, home.vcpus, home.blocks), *at[number + 1 :]]
-
-    # ---- reasons ----------------------------------------------------------------------------
 
     def _reasons(self) -> tuple[str, ...]:
         """Why each pending step is not possible now."""
