@@ -47,7 +47,7 @@ def balloon(
     from numaplace.instances import lookup
     from numaplace.instances.formats.document.io import plan_text
     from numaplace.report.tables.moves import BALLOON, TARGET, balloon_table, balloon_views
-    from numaplace.solver.replan.balloon import balloon_targets
+    from numaplace.solver.replan.diff import balloon_targets
 
     form.expect(TARGET)
     lookup.check_writable(document=out, inputs=[instance, plan], overwrite=force)

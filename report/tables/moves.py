@@ -23,8 +23,7 @@ from numaplace.report.tables.plans import (
 )
 from numaplace.report.tables.table import Table, Views
 from numaplace.report.tables.words import where_words
-from numaplace.solver.replan.balloon import BalloonTarget
-from numaplace.solver.replan.diff import Difference
+from numaplace.solver.replan.diff import BalloonTarget, Difference
 from numaplace.solver.replan.rebalance import Rebalanced
 from numaplace.solver.replan.sequence import PricedStep
 

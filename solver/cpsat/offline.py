@@ -11,7 +11,7 @@ from ortools.sat.python import cp_model
 from numaplace.models.result import SolveStatus
 from numaplace.solver.cpsat.engine import Engine, new_solver, stoppable, whole_bound
 from numaplace.solver.formulation.program import Program
-from numaplace.solver.offline.program import Answer, OfflineRun
+from numaplace.solver.offline.master import Answer, OfflineRun
 
 TURN_S = 1.5
 """Seconds of the first turn of a question; each is twice as long as the one before."""
@@ -25,7 +25,7 @@ STATUS = {
 
 
 def run_program(program: Program, run: OfflineRun) -> Answer:
-    """Maximise a program with CP-SAT, see `numaplace.solver.offline.program.Engine`."""
+    """Maximise a program with CP-SAT, see `numaplace.solver.offline.master.Engine`."""
     if run.over:
         return Answer(SolveStatus.UNKNOWN)
     engine = Engine(program)

@@ -10,11 +10,11 @@ from numaplace.solver.formulation.program import Program
 from numaplace.solver.milp.backend import Task, whole_bound
 from numaplace.solver.milp.engine import Engine
 from numaplace.solver.milp.highs import solve_highs
-from numaplace.solver.offline.program import Answer, OfflineRun
+from numaplace.solver.offline.master import Answer, OfflineRun
 
 
 def run_program(program: Program, run: OfflineRun) -> Answer:
-    """Maximise a program with HiGHS, see `numaplace.solver.offline.program.Engine`.
+    """Maximise a program with HiGHS, see `numaplace.solver.offline.master.Engine`.
 
     Bounds rest on floating point: they are rounded with a margin. Values are whole numbers that
     obey every row exactly, or there are none.

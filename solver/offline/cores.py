@@ -11,8 +11,7 @@ import numpy as np
 from numaplace.models.result import SolveStatus
 from numaplace.models.trace import Ints
 from numaplace.solver.offline.data import Kinds, OfflineProblem, assigned
-from numaplace.solver.offline.master import Places, too_large
-from numaplace.solver.offline.program import OfflineRun, ProgramRunner
+from numaplace.solver.offline.master import OfflineRun, Places, ProgramRunner, too_large
 
 WINDOW_S = 1.0  # Seconds for the question whether VMs fit together in a window of time
 BUSY = 0.7  # Windows in which no more of the fleet is asked for are not looked at

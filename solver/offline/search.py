@@ -20,8 +20,14 @@ from numaplace.models.trace import Ints
 from numaplace.solver.offline.cores import Packer
 from numaplace.solver.offline.data import OfflineProblem, assigned
 from numaplace.solver.offline.greedy import filled, greedy_schedule
-from numaplace.solver.offline.master import Master, Places, too_large
-from numaplace.solver.offline.program import Answer, OfflineRun, ProgramRunner
+from numaplace.solver.offline.master import (
+    Answer,
+    Master,
+    OfflineRun,
+    Places,
+    ProgramRunner,
+    too_large,
+)
 
 PACK_S = 5.0
 # Share of the time left for a second attempt to place VMs, if nothing shows that it is vain.

@@ -5,13 +5,178 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from numaplace.models.plan import PlacedCell, Placement
+from numaplace.models import rates
+from numaplace.models.locality import is_local
+from numaplace.models.pages import interleaved_blocks
+from numaplace.models.plan import PlacedCell, Placement, TakenDevice
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI
-from numaplace.models.vm import CpuPolicy, Vm
-from numaplace.solver.placing.footprint import Footprint, llc_domain
+from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+from numaplace.solver.placing.ledger import Footprint, llc_domain
+from numaplace.solver.placing.matching import FORBIDDEN, assign
 from numaplace.solver.placing.occupancy import Occupancy
-from numaplace.solver.placing.paging import Home, Pages, choose_devices, copy_choices, fill_pages
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A cell of `vcpus` and `blocks` of own memory on a place."""
+
+    place: int
+    vcpus: int
+    blocks: int
+
+
+Pages = list[dict[int, int]]  # Blocks by place, per cell
+
+
+def fill_pages(
+    state: Occupancy,
+    vm: Vm,
+    homes: Sequence[Home],
+    reserved: Mapping[int, int],
+    *,
+    balloon: bool,
+    spread: Sequence[int] = (),
+) -> Pages | None:
+    """Put each cell's blocks on its home as far as they fit, the rest as near as possible.
+
+    Parameters
+    ----------
+    reserved
+        MiB by place to leave free.
+    balloon
+        Whether the VM's balloon range may be taken for what fits nowhere.
+    spread
+        Places over which a hypervisor stripes memory evenly before it looks elsewhere: a VM of
+        one cell instead of filling its home first, others for what their homes do not hold.
+
+    Returns
+    -------
+    list or None
+        None if the memory does not fit.
+    """
+    filling = _Filling(state, vm, homes, reserved)
+    if vm.memory_mode is MemoryMode.INTERLEAVE:
+        return filling.pages if filling.interleave() else None
+    filling.at_home(spread)
+    filling.nearby(spread)
+    lacking = state.instance.form(vm.name).balloon_blocks if balloon else 0
+    return filling.pages if sum(filling.left) <= lacking else None
+
+
+class _Filling:
+    """Pages of a VM while they are put somewhere, cell by cell."""
+
+    def __init__(
+        self, state: Occupancy, vm: Vm, homes: Sequence[Home], reserved: Mapping[int, int]
+    ) -> None:
+        self.state, self.vm, self.homes, self.reserved = state, vm, homes, reserved
+        self.block_mib = state.instance.form(vm.name).block_mib
+        self.allowed = [state.arrays.page_places(vm, home.place) for home in homes]
+        self.left = [home.blocks for home in homes]
+        self.pages: Pages = [{} for _ in homes]
+        self._free: dict[int, int] = {}
+
+    def _room(self, place: int) -> int:
+        if place not in self._free:
+            mib = self.state.free_mib(place, self.vm.page_size, self.state.rows(self.vm.name))
+            self._free[place] = max(0, mib - self.reserved.get(place, 0)) // self.block_mib
+        return self._free[place]
+
+    def _put(self, cell: int, place: int, blocks: int) -> None:
+        """Put as many of a cell's blocks on a place as fit."""
+        blocks = min(blocks, self._room(place))
+        if blocks:
+            self._free[place] -= blocks
+            self.left[cell] -= blocks
+            self.pages[cell][place] = self.pages[cell].get(place, 0) + blocks
+
+    def interleave(self) -> bool:
+        """Spread every cell evenly; tell whether all of it fits."""
+        for cell, home in enumerate(self.homes):
+            for place, blocks in interleaved_blocks(self.allowed[cell], home.blocks).items():
+                self._put(cell, place, blocks)
+        return not any(self.left)
+
+    def at_home(self, spread: Sequence[int]) -> None:
+        """Put blocks on their cells' homes, or those of a single cell on the places to stripe."""
+        for cell, home in enumerate(self.homes):
+            wanted = {home.place: home.blocks}
+            if len(self.homes) == 1:
+                striped = [place for place in spread if place in self.allowed[cell]]
+                wanted = interleaved_blocks(striped, home.blocks) or wanted
+            for place, blocks in wanted.items():
+                if place in self.allowed[cell]:
+                    self._put(cell, place, blocks)
+
+    def nearby(self, spread: Sequence[int]) -> None:
+        """Put what is left as near as possible, on places to stripe before all others."""
+        arrays = self.state.arrays
+        for cell, home in enumerate(self.homes):
+            if self.left[cell]:
+                position = int(arrays.position[home.place])
+                base = home.place - position
+                relative = arrays.relative(int(arrays.host_index[home.place]))[position]
+                keys = {
+                    at: (at not in spread, relative[at - base], at) for at in self.allowed[cell]
+                }
+                for place in sorted(keys, key=keys.__getitem__):
+                    self._put(cell, place, self.left[cell])
+
+
+def choose_devices(
+    state: Occupancy, vm: Vm, homes: Sequence[Home]
+) -> tuple[TakenDevice, ...] | None:
+    """Answer a VM's device requests at the least loss; None if that cannot be done."""
+    if not vm.devices:
+        return ()
+    instance, rows = state.instance, state.rows(vm.name)
+    places = [instance.places[home.place] for home in homes]
+    host_index, devices = places[0].host_index, places[0].host.devices
+    costs: list[list[float]] = []
+    for request in vm.devices:
+        row: list[float] = []
+        for device in devices:
+            able = [place for place in places if is_local(device, request.policy, place)]
+            near = [rates.device_rate(instance, request, place, device) for place in able]
+            row.append(min(near) if near and device.answers(request.kind) else FORBIDDEN)
+        costs.append(row)
+    free = [state.free_functions(host_index, d.address, d.functions, rows) for d in devices]
+    given = assign(costs, [request.count for request in vm.devices], free)
+    if given is None:
+        return None
+    return tuple(
+        TakenDevice(request.kind, devices[d].address, count)
+        for request, taken in zip(vm.devices, given, strict=True)
+        for d, count in sorted(taken.items())
+    )
+
+
+def copy_choices(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[frozenset[int]]:
+    """Places that may get a copy of the VM's sharing group with it, most local first.
+
+    Empty if the VM cannot have the copies it needs; one empty set if it needs none.
+    """
+    group = state.instance.group_of.get(vm.name)
+    if group is None:
+        return [frozenset()]
+    arrays, rows = state.arrays, state.group_rows(group)
+    host_index = int(arrays.host_index[homes[0].place])
+    have = state.copies.get((group.name, host_index), frozenset())
+    span = arrays.host_slice[host_index]
+
+    def free(place: int) -> int:
+        return state.free_mib(place, vm.page_size, rows) - group.shared_mib
+
+    missing = frozenset(home.place for home in homes) - have
+    roomy = frozenset(place for place in missing if free(place) >= 0)
+    if not group.across_nodes:
+        return [missing] if roomy == missing else []
+    if have:
+        return [roomy, frozenset()] if roomy else [frozenset()]
+    singles = sorted(range(span.start, span.stop), key=lambda p: (p not in roomy, -free(p)))
+    choices = [roomy] if len(roomy) > 1 else []
+    return choices + [frozenset({place}) for place in singles if free(place) >= 0]
 
 
 @dataclass(frozen=True, slots=True)

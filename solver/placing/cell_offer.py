@@ -14,7 +14,7 @@ from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI
 from numaplace.models.vm import CpuPolicy, DeviceRequest, MemoryMode, Vm
 from numaplace.solver.placing.arrays import Bools, InstanceArrays, Ints
-from numaplace.solver.placing.footprint import Footprint, llc_domain
+from numaplace.solver.placing.ledger import Footprint, llc_domain
 from numaplace.solver.placing.occupancy import EVER, Occupancy
 from numaplace.solver.placing.offer import Offer
 

@@ -29,10 +29,9 @@ from numaplace.solver.deadline import Deadline
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.placing.anneal import anneal
 from numaplace.solver.placing.arrays import InstanceArrays
-from numaplace.solver.placing.footprint import Footprint
+from numaplace.solver.placing.ledger import Footprint
 from numaplace.solver.placing.occupancy import CopyKey
-from numaplace.solver.placing.orders import hardness
-from numaplace.solver.placing.placer import Placer
+from numaplace.solver.placing.placer import Placer, hardness
 from numaplace.solver.value_bound import value_bound
 
 Key = tuple[int, int, int]  # Value (negative), stage between, loss: less is better

@@ -27,12 +27,11 @@ from numaplace.models.instance import Instance, Place
 from numaplace.models.trace import Ints
 from numaplace.models.vm import CpuPolicy, DevicePolicy, GuestNuma, Vm
 from numaplace.solver.placing.arrays import Bools
-from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.build import Candidate, Home, build
 from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
 from numaplace.solver.placing.matching import first_match
 from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.offer import Offer
-from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import ascending, nova
 

@@ -20,8 +20,7 @@ from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.placing.arrays import InstanceArrays, Ints
 from numaplace.solver.placing.corepool import CorePool
-from numaplace.solver.placing.footprint import Footprint, make_footprint
-from numaplace.solver.placing.ledger import NOW, Ledger
+from numaplace.solver.placing.ledger import NOW, Footprint, Ledger, make_footprint
 
 REMEMBERED_MAX = 50_000
 

@@ -19,7 +19,7 @@ from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode
 from numaplace.solver.placing.cell_offer import affinity_loss, migration_loss, pair_loss, places_for
-from numaplace.solver.placing.footprint import Footprint
+from numaplace.solver.placing.ledger import Footprint
 from numaplace.solver.placing.occupancy import Occupancy
 
 FORBIDDEN = 1 << 50  # Price of what a rule forbids

@@ -19,11 +19,10 @@ from numaplace.models.rates import access_loss, load_milli
 from numaplace.models.units import ceil_div
 from numaplace.models.vm import DevicePolicy, Vm
 from numaplace.solver.placing.arrays import Bools, Ints, Reals
-from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.build import Candidate, Home, build
 from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
 from numaplace.solver.placing.matching import FORBIDDEN, assign
 from numaplace.solver.placing.occupancy import EVER, Occupancy
-from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.rules import LOSS_FIRST, Rule, prices
 
 TRIES_MAX = 64  # Exact losses worked out for one VM once a placement is known

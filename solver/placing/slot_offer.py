@@ -8,8 +8,7 @@ import numpy as np
 
 from numaplace.models.rates import access_loss, outside_loss
 from numaplace.models.trace import NO_NODE, Ints, Reals
-from numaplace.solver.placing.arrivals import other_most
-from numaplace.solver.placing.fleet_state import FleetState
+from numaplace.solver.placing.fleet_state import FleetState, other_most
 from numaplace.solver.placing.offer import DIGITS, Offer
 
 

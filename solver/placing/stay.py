@@ -12,10 +12,8 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.result import key_of
 from numaplace.models.units import ceil_div
 from numaplace.models.verify import Rule, violations
-from numaplace.solver.placing.build import build
-from numaplace.solver.placing.orders import Order, ordered
-from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.placer import Placer
+from numaplace.solver.placing.build import Home, build
+from numaplace.solver.placing.placer import Order, Placer, ordered
 
 
 def staying(instance: Instance) -> Plan | None:

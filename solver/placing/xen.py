@@ -31,12 +31,11 @@ from numaplace.models.instance import Instance
 from numaplace.models.units import ceil_div
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.models.xen import domain_mib
-from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.build import Candidate, Home, build
 from numaplace.solver.placing.cell_offer import places_for
 from numaplace.solver.placing.matching import FORBIDDEN, assign
 from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.offer import Offer
-from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import choose, xen, xen_4_2
 

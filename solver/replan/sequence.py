@@ -11,6 +11,7 @@ found is no proof that there is none: the search is bounded, and bounces one VM 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,15 +19,14 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Step, StepKind, Transition, step_us, steps_between
 from numaplace.models.plan import Placement, Plan, SharedCopy
-from numaplace.models.units import ceil_div
+from numaplace.models.units import MILLI, PageSize, ceil_div
+from numaplace.models.vm import CpuPolicy
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.placing.arrays import InstanceArrays
-from numaplace.solver.placing.build import build
-from numaplace.solver.placing.paging import Home
+from numaplace.solver.placing.build import Home, build
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import greedy
 from numaplace.solver.placing.search import PlaceSearch
-from numaplace.solver.replan.step_room import StepRoom
 
 # States looked at, in all and in search of one order without bounces.
 TRIES_MAX, TRIES_A_SEARCH = 20_000, 3_000
@@ -286,3 +286,51 @@ class _Sequencer:
         if step.kind is StepKind.START:
             return f"VM {step.vm!r} cannot start: {where}"
         return f"VM {step.vm!r} cannot move: {where}, and no VM can make room in between"
+
+
+class StepRoom:
+    """Memory and shared vCPUs of each node that a plan takes.
+
+    Parameters
+    ----------
+    instance
+        The instance. Where VMs come and go over time, nothing is ruled out.
+    plan
+        The plan before a step.
+    """
+
+    def __init__(self, instance: Instance, plan: Plan) -> None:
+        self.instance = instance
+        self.timed = len(instance.instants) > 1
+        self._mib: Counter[tuple[str, int, PageSize]] = Counter()
+        self._vcpus: Counter[tuple[str, int]] = Counter()
+        for name, placement in plan.placements.items():
+            vm = instance.vm(name)
+            for node, mib in placement.memory_by_node().items():
+                self._mib[placement.host, node, vm.page_size] += mib
+            if vm.cpu_policy is CpuPolicy.SHARED:
+                for node, vcpus in placement.vcpus_by_node().items():
+                    self._vcpus[placement.host, node] += vcpus
+
+    def may_take(self, step: Step) -> bool:
+        """Tell whether a step could be made; False only if a node surely has no room for it."""
+        if self.timed:
+            return True
+        vm, host = self.instance.vm(step.vm), step.after.host
+        stays = step.before is not None and step.before.host == host
+        old = step.before if stays else None
+        lay = old.memory_by_node() if old is not None else {}
+        ran = old.vcpus_by_node() if old is not None else {}
+        for node, mib in step.after.memory_by_node().items():
+            more = max(0, mib - lay.get(node, 0))
+            pool = self.instance.place_of[host, node].node.pool_mib(vm.page_size)
+            if self._mib[host, node, vm.page_size] + more > pool:
+                return False
+        if vm.cpu_policy is not CpuPolicy.SHARED:
+            return True
+        for node, vcpus in step.after.vcpus_by_node().items():
+            place = self.instance.place_of[host, node]
+            most = round(place.host.vcpu_overcommit * MILLI) * place.node.threads
+            if MILLI * (self._vcpus[host, node] - ran.get(node, 0) + vcpus) > most:
+                return False
+        return True

@@ -19,8 +19,7 @@ from numaplace.solver.milp.offline import run_program as by_milp
 from numaplace.solver.offline.cores import Packer
 from numaplace.solver.offline.data import OfflineProblem, assigned, make_problem
 from numaplace.solver.offline.greedy import filled, greedy_schedule
-from numaplace.solver.offline.master import Master, Places
-from numaplace.solver.offline.program import OfflineRun, ProgramRunner
+from numaplace.solver.offline.master import Master, OfflineRun, Places, ProgramRunner
 from numaplace.solver.offline.rows import capacity_rows, patterns
 from numaplace.tests.solver.offline.offline_cases import brute_force, cases, fleet_of, trace_of
 

@@ -14,12 +14,10 @@ from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import Rule as Named
 from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
-from numaplace.solver.placing.build import build
+from numaplace.solver.placing.build import Home, build
 from numaplace.solver.placing.cell_offer import places_for
 from numaplace.solver.placing.ledger import Ledger
-from numaplace.solver.placing.orders import Order, ordered
-from numaplace.solver.placing.paging import Home
-from numaplace.solver.placing.placer import Placer
+from numaplace.solver.placing.placer import Order, Placer, ordered
 from numaplace.solver.placing.rules import Rule, best_fit, first_fit, greedy
 from numaplace.solver.placing.solver import by_rule, place_all
 from numaplace.tests.strategies import instances, random_small_instance

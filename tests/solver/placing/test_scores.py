@@ -23,10 +23,9 @@ from numaplace.models.vm import (
     MemoryMode,
     Vm,
 )
-from numaplace.solver.placing.build import Candidate, build
+from numaplace.solver.placing.build import Candidate, Home, build
 from numaplace.solver.placing.cell_offer import CellOffer, places_for
 from numaplace.solver.placing.occupancy import Occupancy
-from numaplace.solver.placing.paging import Home
 from numaplace.solver.placing.placer import Placer
 from numaplace.tests.builders import make_host, make_node
 from numaplace.tests.strategies import random_small_instance

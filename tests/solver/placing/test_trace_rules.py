@@ -7,8 +7,7 @@ from numaplace.models.errors import InputError
 from numaplace.models.fleet import Fleet
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.trace import Trace, make_trace
-from numaplace.solver.placing.arrivals import other_most
-from numaplace.solver.placing.fleet_state import FleetState
+from numaplace.solver.placing.fleet_state import FleetState, other_most
 from numaplace.solver.placing.replay import replay
 from numaplace.solver.placing.rules import RULES, choose, rule_names
 from numaplace.solver.placing.slot_offer import SlotOffer

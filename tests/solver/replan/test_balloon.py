@@ -8,7 +8,7 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import Vm
 from numaplace.solver.registry import solve
-from numaplace.solver.replan.balloon import NodePages, balloon_targets
+from numaplace.solver.replan.diff import NodePages, balloon_targets
 
 NODES = tuple(
     NumaNode(n, tuple(PCpu(4 * n + c, 4 * n + c) for c in range(4)), 4096) for n in (0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numaplace.models.moves import Transition, steps_between
-from numaplace.solver.replan.step_room import StepRoom
+from numaplace.solver.replan.sequence import StepRoom
 from numaplace.tests.solver.replan.test_sequence import rich_case, tight_case
 
 
