@@ -88,17 +88,8 @@ class Packer:
     ) -> Iterator[Core]:
         """Yield VMs that cannot be placed together, from the shortest windows that show any.
 
-        Parameters
-        ----------
-        counts
-            VMs of each kind that are to be placed.
-        spans
-            Ranges of instants (lives of VMs that could not be placed); only windows that meet
-            one of them are looked at.
-        widest
-            Number of instants from which on wider windows are not looked at.
-        most
-            Number of windows with trouble after which the search ends.
+        Of `counts` VMs of each kind, in windows of up to `widest` instants that meet one of `spans`
+        (lives of VMs that could not be placed); `most` windows with trouble end the search.
         """
         width, found = 1, 0
         while not found:

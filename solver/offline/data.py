@@ -23,19 +23,9 @@ from numaplace.models.trace import Bools, Ints, Trace
 class Kinds:
     """Kinds of VMs as arrays.
 
-    Parameters
-    ----------
-    size
-        One row a kind: vCPUs on the first and second place, memory on the first and second place,
-        in units that divide all of them.
-    cells
-        1 or 2.
-    first, last
-        Range of instants at which it lives.
-    weight
-        What one VM is worth.
-    members
-        VMs of each kind.
+    `size` has one row a kind: vCPUs on the first and second place, memory on the first and second
+    place, in units that divide all of them. A kind lives at the instants `first` to `last`;
+    `weight` is what one of its `members` is worth.
     """
 
     size: Ints
@@ -77,16 +67,8 @@ class Kinds:
 class OfflineProblem:
     """A trace on a fleet, as an optimum over time needs it.
 
-    Parameters
-    ----------
-    trace, fleet
-        The VMs and where they go.
-    kinds
-        VMs that fit somewhere in the empty fleet.
-    room
-        VCPUs and memory of each place, one row a place, in the units of `Kinds.size`.
-    instants
-        Number of instants.
+    `kinds` are the VMs that fit somewhere in the empty fleet; `room` has one row a place, vCPUs and
+    memory in the units of `Kinds.size`.
     """
 
     trace: Trace

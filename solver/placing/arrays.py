@@ -41,22 +41,10 @@ class Partner:
 class InstanceArrays:
     """Arrays over the places of an instance, and the relations of each VM.
 
-    Parameters
-    ----------
-    instance
-        The instance.
-
-    Attributes
-    ----------
-    cpu_capacity
-        ``ratio_milli * threads`` of each place; a shared vCPU takes 1000 of it, a pCPU held by
-        a dedicated VM ``ratio_milli``.
-    pool_mib
-        Memory by page size and place.
-    contention, contentions, bandwidth, bandwidths
-        Contention of CPUs and of bandwidth, place by place and as arrays.
-    host_index, position, node_id
-        Host of each place, its index within the host, its id there.
+    `cpu_capacity` is ``ratio_milli * threads`` of each place: a shared vCPU takes 1000 of it, a
+    pCPU that a dedicated VM holds ``ratio_milli``. `contention` and `bandwidth` are curves place by
+    place, `contentions` and `bandwidths` the same as arrays; `pool_mib` is memory by page size and
+    place.
     """
 
     def __init__(self, instance: Instance) -> None:

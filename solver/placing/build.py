@@ -40,20 +40,10 @@ def fill_pages(
 ) -> Pages | None:
     """Put each cell's blocks on its home as far as they fit, the rest as near as possible.
 
-    Parameters
-    ----------
-    reserved
-        MiB by place to leave free.
-    balloon
-        Whether the VM's balloon range may be taken for what fits nowhere.
-    spread
-        Places over which a hypervisor stripes memory evenly before it looks elsewhere: a VM of
-        one cell instead of filling its home first, others for what their homes do not hold.
-
-    Returns
-    -------
-    list or None
-        None if the memory does not fit.
+    `reserved` are MiB by place to leave free; `balloon` allows the balloon range to be taken for
+    what fits nowhere; over the places of `spread` a hypervisor stripes memory evenly before it
+    looks elsewhere: a VM of one cell instead of filling its home first, others for what their homes
+    do not hold. None if the memory does not fit.
     """
     filling = _Filling(state, vm, homes, reserved)
     if vm.memory_mode is MemoryMode.INTERLEAVE:

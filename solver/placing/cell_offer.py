@@ -55,10 +55,7 @@ def places_for(
 class CellOffer(Offer):
     """All places of an instance, for one of `cells` cells of `vcpus` and `blocks`.
 
-    Attributes
-    ----------
-    fits
-        Whether the cell may go to a place, as far as can be told for each place alone.
+    `fits` says whether the cell may go to a place, as far as can be told for each place alone.
     """
 
     def __init__(

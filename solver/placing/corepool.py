@@ -17,11 +17,6 @@ class CorePool:
 
     A core serves, over all time, VMs that take whole cores or VMs that take single threads
     (`verify_cpu`), so it also counts its users of each kind, ended ones included.
-
-    Parameters
-    ----------
-    node
-        The node.
     """
 
     def __init__(self, node: NumaNode) -> None:

@@ -28,12 +28,8 @@ Size = tuple[int, int, int]  # VCPUs and MiB of the larger cell, and the number 
 class RoomTables:
     """What free room is good for, by `ArrivalMix.index` of free vCPUs and memory.
 
-    Parameters
-    ----------
-    whole
-        Weighted number of one-cell VMs that a node would take.
-    halves
-        For each size that is cut: weight of a VM, and the number of its cells a node would take.
+    `whole` is the weighted number of one-cell VMs that a node would take; `halves` has, for each
+    size that is cut, the weight of a VM and the number of its cells that a node would take.
     """
 
     whole: Reals
@@ -41,13 +37,7 @@ class RoomTables:
 
 
 class ArrivalMix:
-    """Sizes of the VMs seen.
-
-    Parameters
-    ----------
-    fleet, trace
-        Nodes to look at, and VMs that will be seen.
-    """
+    """Sizes of the VMs of a trace that have been seen."""
 
     def __init__(self, fleet: Fleet, trace: Trace) -> None:
         vcpus, mib = trace.vcpu_parts[0].tolist(), trace.memory_parts_mib[0].tolist()
@@ -129,29 +119,19 @@ Parts = tuple[Pair, Pair, Pair]
 class FleetState:
     """A ledger in whole vCPUs, kept up to date as VMs come and go, and what policies are told.
 
-    Parameters
-    ----------
-    fleet, trace
-        Where VMs go, and which there are.
-
     Attributes
     ----------
     ledger
         What is free; its views `free_cpu` and `free_mib` are of places, now.
-    runnable
-        VCPUs of VMs that may run on each place; all vCPUs of a VM of two cells count on both.
-    spanning
-        By pair of places: vCPUs of the VMs cut over just this pair.
+    runnable, spanning
+        vCPUs of VMs that may run on each place, where all of a VM of two cells count on both; by
+        pair of places those of the VMs cut over just this pair.
     host_end_ms
         When the last VM of each host is predicted to end; 0 on an empty host.
     slots
         Slot of each VM of the trace, `REJECTED` if it has none (yet).
-    now_ms
-        The clock.
-    mix
-        Sizes of the VMs that have come.
-    contention, never_contends
-        CPU contention of all places, and whether VMs that fit can never contend.
+    never_contends
+        Whether VMs that fit can never contend for CPUs.
     """
 
     def __init__(self, fleet: Fleet, trace: Trace) -> None:

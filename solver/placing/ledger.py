@@ -28,15 +28,10 @@ NOW = slice(0, 1)  # The row of a ledger that has only one
 
 @dataclass(slots=True)
 class Use:
-    """What one VM takes of a host's places.
+    """What one VM takes of a host's places, by place index.
 
-    Parameters
-    ----------
-    host_index, page_size
-        The host, and the pool its memory is of.
-    cpu, pages, load, demand
-        CPU as the ledger counts it, memory in MiB, load in milli-vCPU, and bandwidth in thousandths
-        of MB/s, by place index.
+    CPU as the ledger counts it, memory in MiB of one size of pages, load in milli-vCPU, and
+    bandwidth in thousandths of MB/s.
     """
 
     host_index: int
@@ -50,27 +45,11 @@ class Use:
 class Ledger:
     """What each place and host has left, and what runs there.
 
-    Parameters
-    ----------
-    cpu, mib
-        What each place has; memory by page size.
-    host_start
-        First place of each host.
-    rows
-        Number of rows.
-
-    Attributes
-    ----------
-    free_cpu, free_mib, load_milli, demand_milli
-        By row and place; memory by page size.
-    host_free_cpu, host_free_mib, host_load_milli
-        Their sums by row and host; memory in small pages.
-    host_cpu, host_mib
-        What each host has, 1 at least.
-    past_load_milli, past_demand_milli, past_host_load_milli
-        Peaks before now.
-    host_vms
-        Number of VMs on each host.
+    Free are `free_cpu` and, by page size, `free_mib`; in use `load_milli` and `demand_milli`, by
+    row and place. `host_free_cpu`, `host_free_mib` (small pages) and `host_load_milli` are sums by
+    row and host; `host_cpu` and `host_mib` what each host has, 1 at least; what begins with `past_`
+    are peaks before now, `host_vms` the VMs on each host. `host_start` is the first place of each
+    host.
     """
 
     def __init__(
@@ -171,18 +150,9 @@ _NOBODY = Plan()
 
 @dataclass(slots=True)
 class Footprint(Use):
-    """A VM at a placement.
+    """A VM at a placement: vCPUs by place (`homes`), functions by device address.
 
-    Parameters
-    ----------
-    vm, placement
-        The VM and where it is.
-    homes
-        vCPUs by place index.
-    functions
-        Functions by device address.
-    own_micro
-        Loss by the terms of `cost.OWN`.
+    `own_micro` is its loss by the terms of `cost.OWN`.
     """
 
     vm: Vm

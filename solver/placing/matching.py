@@ -22,20 +22,10 @@ FORBIDDEN = float("inf")  # Cost of a pair that must not be
 
 
 def match(options: Sequence[int], demands: Sequence[int]) -> list[list[int]] | None:
-    """Give each row as many nodes of its own as it demands.
+    """Give each row as many nodes of its own as it demands; None if they do not fit.
 
-    Parameters
-    ----------
-    options
-        Per row a bit mask of the nodes that will do.
-    demands
-        Nodes wanted per row.
-
-    Returns
-    -------
-    list or None
-        Nodes per row, ascending; None if they do not fit. Augmenting paths search rows and bit
-        masks breadth first, O(rows + nodes) each.
+    `options` has a bit mask per row of the nodes that will do; the answer lists nodes per row,
+    ascending. Augmenting paths search rows and bit masks breadth first, O(rows + nodes) each.
     """
     owner: dict[int, int] = {}
     used = 0
@@ -113,21 +103,10 @@ def assign(
     demands: Sequence[int],
     capacities: Sequence[int] | None = None,
 ) -> list[dict[int, int]] | None:
-    """Return the cheapest way to give each row what it demands of the columns.
+    """Return the cheapest way to give each row what it demands of the columns, or None.
 
-    Parameters
-    ----------
-    costs
-        Cost per unit by row and column, `FORBIDDEN` where it must not be.
-    demands
-        Units each row wants.
-    capacities
-        Units each column has; None: one each.
-
-    Returns
-    -------
-    list or None
-        Units by column, per row; None if the demands cannot be met.
+    Costs are per unit by row and column, `FORBIDDEN` where it must not be; `capacities` are the
+    units each column has, one each if None. The answer is units by column, per row.
     """
     flow = _Flow(costs, capacities)
     for row, demand in enumerate(demands):

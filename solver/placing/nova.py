@@ -37,15 +37,7 @@ from numaplace.solver.placing.rules import ascending, nova
 
 
 class NovaPlacement:
-    """Chooser that takes the fit Nova would stop at.
-
-    Parameters
-    ----------
-    instance
-        The instance.
-    pack
-        Fullest cells first, emptiest first if not.
-    """
+    """Chooser that takes the fit Nova would stop at; `pack`: fullest cells first."""
 
     def __init__(self, instance: Instance, *, pack: bool = False) -> None:
         self.instance = instance

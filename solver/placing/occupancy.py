@@ -31,18 +31,9 @@ CopyKey = tuple[str, int]  # Sharing group and host index
 class Occupancy:
     """Placements of an instance and what they leave free (`ledger`).
 
-    Parameters
-    ----------
-    board
-        The instance as arrays.
-    online
-        One row, for VMs that are placed in order of start; else one row per instant. Not for
-        sharing groups whose members come and go: their copies take memory at other times too.
-
-    Attributes
-    ----------
-    remember
-        Keep footprints, for searches that try the same placements again and again.
+    With `online` there is one row, for VMs that are placed in order of start; else one per instant.
+    Not for sharing groups whose members come and go: their copies take memory at other times too.
+    `remember` keeps footprints, for searches that try the same placements again and again.
     """
 
     def __init__(self, arrays: InstanceArrays, *, online: bool = False) -> None:

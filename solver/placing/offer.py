@@ -20,11 +20,6 @@ DIGITS = 9  # Digits that count when shares are compared: what is equal on paper
 class Offer:
     """Choices for a VM; all arrays have one entry a choice, in order of `slots`.
 
-    Parameters
-    ----------
-    ledger, rows, size
-        What is free, when, and of which pages.
-
     Attributes
     ----------
     slots

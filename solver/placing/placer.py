@@ -62,22 +62,9 @@ def hardness(instance: Instance) -> dict[str, float]:
 class Placer:
     """Places VMs of an instance one at a time; every plan on the way obeys every rule.
 
-    Parameters
-    ----------
-    instance
-        The instance; its VMs are placed by `add`, in any order.
-    rule
-        What the best place is.
-    online
-        Keep one picture of now instead of one per instant: VMs are then added in order of start,
-        and `finish` ends them. Not for sharing groups whose members come and go.
-    board
-        The instance as arrays, if another engine has it already.
-
-    Attributes
-    ----------
-    loss_micro
-        Loss of the plan, always equal to what `cost.evaluate` says.
+    With `online` it keeps one picture of now instead of one per instant: VMs are then added in
+    order of start, and `finish` ends them. Not for sharing groups whose members come and go.
+    `loss_micro` is the loss of the plan, always equal to what `cost.evaluate` says.
     """
 
     def __init__(

@@ -57,18 +57,11 @@ def is_gathered(print_: Footprint) -> bool:
 class MovePrices:
     """Simple VMs by index: where they are, what they need, and the prices of all they can do.
 
-    Parameters
-    ----------
-    state
-        Who is where; one row.
-    names
-        The simple VMs.
-
     Attributes
     ----------
     scattered_micro
-        What the VMs lose now because not all their memory is where their vCPUs are; the prices
-        take it all as local, so places may be overfull to begin with.
+        What the VMs lose now because not all their memory is where their vCPUs are; the prices take
+        it all as local, so places may be overfull to begin with.
     kind
         By two places, the number of all that a pair of VMs there feels.
     pairs

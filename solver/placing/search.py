@@ -54,17 +54,7 @@ class Ranked:
 
 
 class PlaceSearch:
-    """Search of one VM's placement.
-
-    Parameters
-    ----------
-    state
-        Who is where.
-    vm
-        A VM that is not placed.
-    rule
-        What is best.
-    """
+    """Search of the placement of a VM that is not placed, the best by a rule."""
 
     def __init__(self, state: Occupancy, vm: Vm, rule: Rule) -> None:
         self.state, self.vm, self.rule, self.by_loss = state, vm, rule, rule in LOSS_FIRST

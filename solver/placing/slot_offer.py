@@ -13,17 +13,7 @@ from numaplace.solver.placing.offer import DIGITS, Offer
 
 
 class SlotOffer(Offer):
-    """The slots that fit a VM now.
-
-    Parameters
-    ----------
-    state
-        What is free.
-    vm
-        Index of the VM in the trace.
-    slots
-        Slots to look at, whether they fit or not; None: all that fit.
-    """
+    """The slots that fit a VM of a trace now, or some `slots`, whether they fit or not."""
 
     def __init__(self, state: FleetState, vm: int, slots: Ints | None = None) -> None:
         super().__init__(state.ledger)

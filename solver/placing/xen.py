@@ -63,14 +63,9 @@ class _NodeSets(Offer):
 
 
 class XenPlacement:
-    """Chooser that does as libxl; it remembers the nodes on which each domain may run.
+    """Chooser that does as libxl, of release 4.2 or of today.
 
-    Parameters
-    ----------
-    instance
-        The instance.
-    release_4_2
-        Whether to do as release 4.2 did.
+    It remembers the nodes on which each domain may run.
     """
 
     def __init__(self, instance: Instance, *, release_4_2: bool) -> None:
