@@ -96,15 +96,7 @@ class OfflineProblem:
 
 
 def make_problem(trace: Trace, fleet: Fleet, weight: Ints) -> OfflineProblem:
-    """Return the problem of choosing VMs of the greatest weight; those that fit nowhere left out.
-
-    Parameters
-    ----------
-    trace, fleet
-        The VMs and where they go.
-    weight
-        What each VM is worth; whole numbers.
-    """
+    """Return the problem of choosing VMs of most weight among those that fit somewhere."""
     sizes = np.column_stack([*trace.vcpu_parts, *trace.memory_parts_mib])
     room = np.column_stack([fleet.cpu_capacity, fleet.memory_mib])
     fits = possible(trace, fleet)

@@ -21,18 +21,8 @@ from numaplace.solver.offline.rows import capacity_rows, node_parts, patterns
 class OfflineRun:
     """How one program is to be run.
 
-    Parameters
-    ----------
-    deadline
-        Value of `time.monotonic` at which the run ends.
-    workers, seed
-        Threads, and the seed of everything random.
-    stopped
-        Asked often; True ends the run.
-    start
-        Values to start from, None if there are none.
-    on_bound
-        Told every new upper bound; None: nobody asks.
+    `deadline` is a value of `time.monotonic`; `stopped` is asked often, True ends the run; `start`
+    are values to start from; `on_bound` is told every new upper bound.
     """
 
     deadline: float
@@ -55,16 +45,9 @@ class OfflineRun:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a back end answers.
+    """What a back end answers: `values` proven best if ``optimal``, none if ``infeasible``.
 
-    Parameters
-    ----------
-    status
-        ``optimal``: the values are proven best; ``infeasible``: there are none.
-    values
-        A solution, None if none was found.
-    bound
-        What no solution exceeds, None if nothing is known.
+    `bound` is what no solution exceeds, None if nothing is known.
     """
 
     status: SolveStatus
@@ -172,16 +155,9 @@ class Places:
     def __init__(
         self, problem: OfflineProblem, kinds: Kinds, program: Program | None = None
     ) -> None:
-        """Add places to a program whose first variables are the VMs taken, or to one of all VMs.
+        """Add places to a program whose variable k is the number of VMs of kind k that are taken.
 
-        Parameters
-        ----------
-        problem
-            Places and their rooms.
-        kinds
-            The VMs.
-        program
-            A program whose variable k is the number of VMs of kind k that are taken; None: all are.
+        Without a program, to one in which all are.
         """
         self.problem, self.kinds = problem, kinds
         self.program = program or Program()

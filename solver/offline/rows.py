@@ -114,14 +114,8 @@ def patterns(
 ) -> list[Pattern] | None:
     """List the maximal multisets of parts a node can hold; None if there are too many.
 
-    Parameters
-    ----------
-    parts
-        Sizes (vCPUs, memory).
-    available
-        How many there are of each.
-    cpu, memory
-        Room of the node.
+    Parts are sizes (vCPUs, memory), of which so many are available; `cpu` and `memory` the node's
+    room.
     """
     order = sorted(range(len(parts)), key=lambda k: parts[k], reverse=True)
     found: list[Pattern] = []

@@ -44,27 +44,10 @@ Report = Callable[[Ints, int], None]
 
 
 class OptimumSearch:
-    """Finds the schedule of the greatest weight.
+    """Finds the schedule of the greatest weight, from a schedule to start from.
 
-    Parameters
-    ----------
-    problem
-        VMs and places.
-    engine
-        What solves its programs.
-    run
-        Deadline, workers, seed.
-    slots
-        A schedule to start from.
-    report
-        Told what is found.
-
-    Attributes
-    ----------
-    slots, best, bound
-        The best schedule, its weight, and what no schedule exceeds.
-    stats
-        Numbers for experts.
+    `slots`, `best` and `bound` are the best schedule, its weight, and what no schedule exceeds;
+    `stats` are numbers for experts.
     """
 
     def __init__(

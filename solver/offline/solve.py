@@ -186,22 +186,7 @@ SHARE = 0.5  # Share of the time left for one question
 
 
 class PrefixSearch:
-    """Finds how many of the first VMs can all be placed.
-
-    Parameters
-    ----------
-    trace, fleet
-        The VMs and where they go.
-    engine, run
-        What solves programs; deadline, workers, seed.
-    report
-        Told a schedule and the bound whenever either is better than before.
-
-    Attributes
-    ----------
-    stats
-        Numbers for experts.
-    """
+    """Finds how many of the first VMs can all be placed; `stats` are numbers for experts."""
 
     def __init__(
         self,

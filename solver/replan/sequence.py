@@ -289,14 +289,9 @@ class _Sequencer:
 
 
 class StepRoom:
-    """Memory and shared vCPUs of each node that a plan takes.
+    """Memory and shared vCPUs of each node that a plan takes, before a step.
 
-    Parameters
-    ----------
-    instance
-        The instance. Where VMs come and go over time, nothing is ruled out.
-    plan
-        The plan before a step.
+    Where VMs come and go over time, nothing is ruled out.
     """
 
     def __init__(self, instance: Instance, plan: Plan) -> None:
