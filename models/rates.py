@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from numaplace.models.forms import VmForm
@@ -184,7 +184,7 @@ def busy_load(vcpus: Any, utilisation: Any) -> Any:
     return vcpus * (utilisation + FLUCTUATION * utilisation * (1.0 - utilisation))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contention(Generic[Whole]):
     """CPU contention of a node, or of many as arrays, as a convex function of the load.
 
@@ -198,17 +198,23 @@ class Contention(Generic[Whole]):
 
     def lines(self) -> tuple[tuple[Whole, Whole], tuple[int, Whole]]:
         """Two (slope, offset) with loss = max(0, slope * load_milli + offset)."""
+        return self._lines
+
+    @cached_property
+    def _lines(self) -> tuple[tuple[Whole, Whole], tuple[int, Whole]]:
         first = (self.slope, -self.slope * self.cores_milli)
         at_threads = self.slope * (self.threads_milli - self.cores_milli)
         return first, (MILLI, at_threads - MILLI * self.threads_milli)
 
     def loss(self, load_milli: Any) -> Any:
         """Loss in micro-vCPU at a load in milli-vCPU."""
-        return positive(*(slope * load_milli + offset for slope, offset in self.lines()))
+        (slope, offset), (full, beyond) = self._lines
+        return positive(slope * load_milli + offset, full * load_milli + beyond)
 
     def at(self, places: Ints) -> Contention[Ints]:
         """Return the curves of some places."""
-        return Contention(*(getattr(self, name)[places] for name in self.__slots__))
+        names = ("cores_milli", "threads_milli", "slope")
+        return Contention(*(getattr(self, name)[places] for name in names))
 
 
 def stacked(curves: Sequence[Contention[int]]) -> Contention[Ints]:

@@ -51,6 +51,7 @@ class InstanceArrays:
         self.instance = instance
         places = instance.places
         self.size = len(places)
+        self.numbers = np.arange(self.size)
         self.host_index = _ints(place.host_index for place in places)
         self.position = _ints(place.position for place in places)
         self.node_id = _ints(place.node.id for place in places)

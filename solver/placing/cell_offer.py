@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from numaplace.models.vm import CpuPolicy, DeviceRequest, MemoryMode, Vm
 from numaplace.solver.placing.arrays import Bools, InstanceArrays, Ints
 from numaplace.solver.placing.ledger import Footprint, llc_domain
 from numaplace.solver.placing.occupancy import EVER, Occupancy
-from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.offer import Lazy, Offer
 
 
 def places_for(
@@ -74,11 +73,12 @@ class CellOffer(Offer):
         self.state, self.vm, self.arrays = state, vm, state.arrays
         self.vcpus, self.blocks, self.cells, self.balloon = vcpus, blocks, cells, balloon
         self.form = state.instance.form(vm.name)
-        self.slots = self.first = self.second = np.arange(self.arrays.size)
+        self.slots = self.first = self.second = self.arrays.numbers
         shared = vm.cpu_policy is CpuPolicy.SHARED
         self.cpu = vcpus * (MILLI if shared else self.arrays.ratio_milli), 0
         talks = self.arrays.cooperations.get(vm.name, ())
         self.expecting = any(partner.name not in state.placed for _, partner in talks)
+        self.left_cpu = self.free_cpu - self.cpu[0]
         fits = allowed & (self.left_cpu >= 0)
         if not shared:
             fits = fits & self._pcpus_fit(fits)
@@ -91,7 +91,7 @@ class CellOffer(Offer):
         """Return the amount itself: a choice is a place."""
         return of_places
 
-    @cached_property
+    @Lazy
     def _devices(self) -> list[tuple[Bools, Ints]]:
         """For each request of a VM of one cell, places near enough, and the loss there."""
         found: list[tuple[Bools, Ints]] = []
@@ -108,7 +108,7 @@ class CellOffer(Offer):
             found[place] = self.state.room(place, policy, mask) >= self.vcpus
         return found
 
-    @cached_property
+    @Lazy
     def _pool(self) -> Ints:
         """MiB free for the VM's own pages once a copy of shared ones that it needs is there."""
         group = self.state.instance.group_of.get(self.vm.name)
@@ -127,12 +127,12 @@ class CellOffer(Offer):
             here = here * np.isin(self.arrays.node_id, list(self.vm.memory_nodes))
         return here
 
-    @cached_property
+    @Lazy
     def left_mib(self) -> Ints:
         """MiB left on each place, 0 where some of the cell's pages must go elsewhere."""
         return np.maximum(0, self._pool - self.blocks * self.form.block_mib)
 
-    @cached_property
+    @Lazy
     def _missing(self) -> Ints:
         """Blocks that would not fit on each place."""
         return np.maximum(0, self.blocks - self._in_blocks(self._pool))
@@ -149,12 +149,15 @@ class CellOffer(Offer):
         enough: Bools = (of_host >= self.form.blocks - lacking)[self.arrays.host_index]
         return enough
 
-    @cached_property
+    @Lazy
     def loss(self) -> Ints:
         """Loss in micro-vCPU that the cell would add, never more than the true one."""
         state, vm, blocks, missing = self.state, self.vm, self.blocks, self._missing
-        loss = self._contention() + pair_loss(state, vm, self.vcpus, self.cells)
-        loss = loss + affinity_loss(self.arrays, vm, self.vcpus)
+        loss = self._contention()
+        if vm.name in self.arrays.cooperations or vm.name in self.arrays.competitions:
+            loss = loss + pair_loss(state, vm, self.vcpus, self.cells)
+        if vm.soft_nodes is not None:
+            loss = loss + affinity_loss(self.arrays, vm, self.vcpus)
         if vm.memory_mode is not MemoryMode.INTERLEAVE:
             if not self.balloon and missing.any():
                 cell_mib, r = blocks * self.form.block_mib, self.arrays.nearest_r

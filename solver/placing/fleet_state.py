@@ -104,6 +104,9 @@ class ArrivalMix:
 def other_most(amounts: Ints, fleet: Fleet) -> Ints:
     """Return, for each place, the largest amount on another place of its host; 0 without one."""
     starts, host = fleet.host_start[:-1], fleet.place_host
+    if len(amounts) == 2 * len(starts) and bool((np.diff(fleet.host_start) == 2).all()):
+        swapped: Ints = amounts.reshape(-1, 2)[:, ::-1].ravel()
+        return swapped
     most = np.maximum.reduceat(amounts, starts)[host]
     top = amounts == most
     alone = np.add.reduceat(top.astype(np.int64), starts)[host] == 1

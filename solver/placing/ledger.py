@@ -69,6 +69,9 @@ class Ledger:
         host_cpu, host_mib = self.by_host(cpu), self.by_host(mib[PageSize.SMALL])
         self.host_free_cpu, self.host_free_mib = in_rows(host_cpu), in_rows(host_mib)
         self.host_cpu, self.host_mib = np.maximum(1, host_cpu), np.maximum(1, host_mib)
+        self.cpu_whole = np.maximum(1, cpu)
+        self.mib_whole = {size: np.maximum(1, pool) for size, pool in mib.items()}
+        self.host_nodes = self.by_host((cpu > 0).astype(np.int64))
         self.host_load_milli = in_rows(np.zeros_like(hosts))
         self._cpu, self._load, self._demand = (
             self._view(a) for a in (self.free_cpu, self.load_milli, self.demand_milli)

@@ -17,7 +17,6 @@ a single cell. Hosts are taken in the order of Nova's CPU and RAM weighers, empt
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import groupby, product
 
 import numpy as np
@@ -31,7 +30,7 @@ from numaplace.solver.placing.build import Candidate, Home, build
 from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
 from numaplace.solver.placing.matching import first_match
 from numaplace.solver.placing.occupancy import Occupancy
-from numaplace.solver.placing.offer import Offer
+from numaplace.solver.placing.offer import Lazy, Offer
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import ascending, nova
 
@@ -128,14 +127,14 @@ class _Cells(Offer):
         sorts = np.array([len(place.host.nodes) > num_cells for place in self.places])
         self.sign: Ints = sorts * (-1 if pack else 1)
 
-    @cached_property
+    @Lazy
     def misplaced(self) -> Ints:
         """Nodes without the devices wanted, or with devices though none are."""
         kinds = [request.kind for request in self.vm.devices]
         wrong: Ints = np.array([_has_device(at, kinds) != bool(kinds) for at in self.places])
         return wrong * abs(self.sign)
 
-    @cached_property
+    @Lazy
     def busy(self) -> tuple[Ints, Ints]:
         """CPUs in use, or for dedicated ones those not free."""
         if self.vm.cpu_policy is CpuPolicy.SHARED:
@@ -144,7 +143,7 @@ class _Cells(Offer):
         free = [self.state.room(place.index, policy, mask) for place in self.places]
         return self.sign * -np.array(free), self.none
 
-    @cached_property
+    @Lazy
     def left_mib(self) -> Ints:
         """MiB free in pages of all sizes."""
         pools = [self.ledger.least(pool, self.rows) for pool in self.ledger.free_mib.values()]

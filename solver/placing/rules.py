@@ -124,7 +124,7 @@ def least(scores: Score | tuple[Score, ...]) -> int:
     best: Ints | None = None
     for score in scores:
         left = score if best is None else score[best]
-        equal = (left == left.min()).nonzero()[0]
+        equal = (left == left[left.argmin()]).nonzero()[0]
         best = equal if best is None else best[equal]
         if len(best) == 1:
             break
@@ -147,7 +147,8 @@ def prices(offer: Offer, rule: Rule) -> Score:
     if not isinstance(scores, tuple):
         return scores
     if rule in LOSS_FIRST:
-        return sum((np.clip(s, -2, 2) / 4**k for k, s in enumerate(scores[1:], 1)), scores[0])
+        few = (np.minimum(2, np.maximum(-2, s)) / 4**k for k, s in enumerate(scores[1:], 1))
+        return sum(few, scores[0])
     ranks: Ints = np.empty(len(offer), np.int64)
     ranks[ascending(scores)] = np.arange(len(offer))
     return ranks

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from numaplace.models.rates import access_loss, outside_loss
 from numaplace.models.trace import NO_NODE, Ints, Reals
+from numaplace.models.units import PageSize
 from numaplace.solver.placing.fleet_state import FleetState, other_most
-from numaplace.solver.placing.offer import DIGITS, Offer
+from numaplace.solver.placing.ledger import NOW
+from numaplace.solver.placing.offer import DIGITS, Lazy, Offer
 
 
 class SlotOffer(Offer):
     """The slots that fit a VM of a trace now, or some `slots`, whether they fit or not."""
 
     def __init__(self, state: FleetState, vm: int, slots: Ints | None = None) -> None:
-        super().__init__(state.ledger)
+        self.ledger, self.rows, self.size = state.ledger, NOW, PageSize.SMALL
+        self.free_cpu, self.free_mib = state.free_cpu, state.free_mib
         self.state, self.vm, fleet = state, vm, state.fleet
         self.vcpus, self.mib, self.load_milli = state.parts(vm)
         self.cpu = self.vcpus
@@ -38,38 +39,38 @@ class SlotOffer(Offer):
         self.slots = pairs + fleet.num_places
         self.first, self.second = a[pairs], b[pairs]
 
-    @cached_property
+    @Lazy
     def runnable(self) -> Ints:
         """VCPUs that may run on the places; all of a VM of two cells count on both."""
         return self.total(self.state.runnable)
 
-    @cached_property
+    @Lazy
     def runnable_once(self) -> Ints:
         """The same, each counted once."""
         if not self.cut:
             return self.runnable
         return self.runnable - self.state.spanning[self.slots - self.state.fleet.num_places]
 
-    @cached_property
+    @Lazy
     def split_loss(self) -> Ints:
         """Loss in micro-vCPU from cells that reach each other's memory (`rates.split_rate`)."""
         trace, fleet = self.state.trace, self.state.fleet
         if not self.cut:
-            return np.zeros(len(self), np.int64)
+            return self.none
         mu = float(trace.memory_intensity[self.vm])
         busy = float(trace.utilisation[self.vm])
-        loss: Ints = np.zeros(len(self), np.int64)
+        loss = self.none
         pairs = self.slots - fleet.num_places
         for r, vcpus, mib in zip(fleet.pair_distance, self.vcpus, reversed(self.mib), strict=True):
             loss += access_loss(vcpus * busy, mib / sum(self.mib), mu, r[pairs])
         return loss
 
-    @cached_property
+    @Lazy
     def affinity_loss(self) -> Ints:
         """Loss in micro-vCPU from vCPUs outside the soft node (`rates.affinity_rate`)."""
         trace = self.state.trace
         soft, weight = int(trace.soft_node[self.vm]), float(trace.soft_weight[self.vm])
-        loss: Ints = np.zeros(len(self), np.int64)
+        loss = self.none
         if soft == NO_NODE or weight == 0:
             return loss
         for places, vcpus in zip((self.first, self.second), self.vcpus, strict=True):
@@ -77,11 +78,11 @@ class SlotOffer(Offer):
             loss += np.where(self.state.fleet.node_id[places] == soft, 0, price)
         return loss
 
-    @cached_property
+    @Lazy
     def contention_loss(self) -> Ints:
         """Loss in micro-vCPU that the VM's load adds on its places."""
         state = self.state
-        loss: Ints = np.zeros(len(self), np.int64)
+        loss = self.none
         if state.never_contends:
             return loss
         for places, load in zip((self.first, self.second), self.load_milli, strict=True):
@@ -91,12 +92,15 @@ class SlotOffer(Offer):
                 loss += curves.loss(before + load) - curves.loss(before)
         return loss
 
-    @cached_property
+    @Lazy
     def loss(self) -> Ints:
         """Loss in micro-vCPU that the VM would add."""
-        return self.split_loss + self.affinity_loss + self.contention_loss
+        loss = self.split_loss if self.cut else self.none
+        if self.state.trace.soft_node[self.vm] != NO_NODE:
+            loss = loss + self.affinity_loss
+        return loss if self.state.never_contends else loss + self.contention_loss
 
-    @cached_property
+    @Lazy
     def room_lost(self) -> Reals:
         """Weighted number of the VMs that usually come for which there is no room afterwards."""
         fleet, mix = self.state.fleet, self.state.mix
@@ -121,7 +125,7 @@ class SlotOffer(Offer):
                 lost += weight * (np.minimum(have[self.first], other) - np.minimum(left[0], other))
         return np.round(lost, DIGITS)
 
-    @cached_property
+    @Lazy
     def extends(self) -> Reals:
         """Share of the VM's predicted life for which it would be the last on its host."""
         state = self.state
