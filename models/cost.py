@@ -178,12 +178,15 @@ def page_sharing(instance: Instance, plan: Plan, located: Located) -> Items:
 def node_affinity(instance: Instance, plan: Plan, located: Located) -> Items:
     """Run vCPUs outside the soft set."""
     for vm, _, cells in located:
-        yield vm.name, sum(rates.affinity_rate(vm, c.vcpus, c.node) for _, c in cells)
+        if vm.soft_nodes is not None:
+            yield vm.name, sum(rates.affinity_rate(vm, c.vcpus, c.node) for _, c in cells)
 
 
 def device(instance: Instance, plan: Plan, located: Located) -> Items:
     """Reach each device function from the nearest cell that satisfies its policy."""
     for vm, placement, cells in located:
+        if not placement.devices:
+            continue
         requests = {request.kind: request for request in vm.devices}
         devices = {dev.address: dev for dev in instance.host(placement.host).devices}
         loss = 0
@@ -287,7 +290,8 @@ def ballooning(instance: Instance, plan: Plan, located: Located) -> Items:
     for vm, _, cells in located:
         block_mib = instance.form(vm.name).block_mib
         taken_mib = sum(cell.nominal_mib - cell.total_mib for _, cell in cells)
-        yield vm.name, ceil_div(rates.balloon_rate(instance, vm) * taken_mib, block_mib)
+        if taken_mib:
+            yield vm.name, ceil_div(rates.balloon_rate(instance, vm) * taken_mib, block_mib)
 
 
 def migration(instance: Instance, plan: Plan, located: Located) -> Items:

@@ -145,11 +145,21 @@ def thing_of(model: Model) -> str:
 def checked(model: Model) -> str:
     """Raise `InputError` unless all fields are as declared; return what errors call the model."""
     thing = thing_of(model)
-    for name, value in fields_of(type(model)).items():
+    for name, value, default, whole in _quick(type(model)):
         given = getattr(model, name)
-        if given is not value.default:
+        if given is not default and not (type(given) is int and given in whole):
             check(thing, name, given, value)
     return thing
+
+
+@cache
+def _quick(model: Any) -> list[tuple[str, Value, object, range]]:
+    """Name, declaration, default and the whole numbers allowed, of each field."""
+    bounds = [(n, v, v.bound if v.kind is int else None) for n, v in fields_of(model).items()]
+    return [
+        (name, value, value.default, range(int(b.low), int(b.high) + 1) if b else range(0))
+        for name, value, b in bounds
+    ]
 
 
 def check(thing: str, name: str, given: Any, value: Value) -> None:

@@ -43,6 +43,7 @@ class PageSize(StrEnum):
         return _PAGE_MIB[self]
 
 
+_NUMBERS = (int, float)
 _PAGE_MIB = {PageSize.SMALL: 1, PageSize.HUGE_2M: 2, PageSize.HUGE_1G: 1024}
 
 
@@ -56,7 +57,7 @@ def to_micro(vcpus: float | Reals) -> int | Ints:
 
 
 def _rounded(amount: float | Reals) -> int | Ints:
-    return round(amount) if isinstance(amount, int | float) else amount.round().astype("int64")
+    return round(amount) if isinstance(amount, _NUMBERS) else amount.round().astype("int64")
 
 
 def to_vcpus(micro: float) -> float:

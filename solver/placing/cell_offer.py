@@ -128,6 +128,11 @@ class CellOffer(Offer):
         return here
 
     @Lazy
+    def _here(self) -> Ints:
+        """Blocks that find room beside the copy of shared pages that the VM needs."""
+        return self._in_blocks(self._pool)
+
+    @Lazy
     def left_mib(self) -> Ints:
         """MiB left on each place, 0 where some of the cell's pages must go elsewhere."""
         return np.maximum(0, self._pool - self.blocks * self.form.block_mib)
@@ -135,7 +140,7 @@ class CellOffer(Offer):
     @Lazy
     def _missing(self) -> Ints:
         """Blocks that would not fit on each place."""
-        return np.maximum(0, self.blocks - self._in_blocks(self._pool))
+        return np.maximum(0, self.blocks - self._here)
 
     def _memory_fits(self, *, spill: bool) -> Bools:
         """Places (for strict memory) or hosts (for memory that may spill) with enough pages."""
@@ -145,7 +150,8 @@ class CellOffer(Offer):
         own_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
         if own_only or not spill:
             return self._missing <= lacking
-        of_host = self.ledger.by_host(self._in_blocks(self.free_mib))
+        alone = self._pool is self.free_mib
+        of_host = self.ledger.by_host(self._here if alone else self._in_blocks(self.free_mib))
         enough: Bools = (of_host >= self.form.blocks - lacking)[self.arrays.host_index]
         return enough
 

@@ -147,8 +147,8 @@ def prices(offer: Offer, rule: Rule) -> Score:
     if not isinstance(scores, tuple):
         return scores
     if rule in LOSS_FIRST:
-        few = (np.minimum(2, np.maximum(-2, s)) / 4**k for k, s in enumerate(scores[1:], 1))
-        return sum(few, scores[0])
+        # Room left is 2 at most where the VM fits, what plans do not know is 0.
+        return sum((score / 4**k for k, score in enumerate(scores[1:], 1)), scores[0])
     ranks: Ints = np.empty(len(offer), np.int64)
     ranks[ascending(scores)] = np.arange(len(offer))
     return ranks

@@ -61,7 +61,9 @@ class PlaceSearch:
         self.form = state.instance.form(vm.name)
         self.allowed, self.exactly = places_for(state, vm)
         self.first = (
-            _stage_keys(state, vm) if self.by_loss else np.zeros_like(state.ledger.host_vms)
+            _stage_keys(state, vm)
+            if self.by_loss
+            else np.zeros(len(state.ledger.host_vms), np.int64)
         )
 
     def best(self) -> Candidate | None:
@@ -251,4 +253,4 @@ def _stage_keys(state: Occupancy, vm: Vm) -> Ints:
         after = ledger.most(ledger.host_load_milli, state.rows(vm.name)) + load
         worst: Ints = np.maximum(now.max(), ceil_div(after, state.arrays.host_threads))
         return worst
-    return np.zeros_like(ledger.host_vms)
+    return np.zeros(len(ledger.host_vms), np.int64)
