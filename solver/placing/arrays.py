@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,6 @@ from numaplace.models import rates
 from numaplace.models.instance import Instance
 from numaplace.models.pages import page_nodes
 from numaplace.models.relations import Apart, Competition, Cooperation, Together
-from numaplace.models.topology import Host
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import DevicePolicy, MemoryMode, Vm
 
@@ -29,9 +29,11 @@ NO_LIMIT = 1 << 60
 MEAN_R_CACHED_MAX = 512
 ALONE_R = 1e9  # Distance to the nearest other node where there is none
 
+Pair = TypeVar("Pair", Cooperation, Competition)
+Tied = TypeVar("Tied", Together, Apart)
 
-@dataclass(frozen=True, slots=True)
-class Partner:
+
+class Partner(NamedTuple):
     """The other VM of a pair; `first` tells whether the VM asked about is the pair's first."""
 
     name: str
@@ -78,28 +80,9 @@ class InstanceArrays:
         self._mean_r: dict[int, Reals] = {}
         self._page_places: dict[tuple[object, ...], list[int]] = {}
         self.device_cache: dict[tuple[str, DevicePolicy, float], tuple[Bools, Ints]] = {}
-        self._relations()
-
-    def _relations(self) -> None:
-        instance = self.instance
-        self.cooperations: dict[str, list[tuple[Cooperation, Partner]]] = defaultdict(list)
-        self.competitions: dict[str, list[tuple[Competition, Partner]]] = defaultdict(list)
-        for talk in instance.cooperations:
-            if instance.vm(talk.first).overlaps(instance.vm(talk.second)):
-                self.cooperations[talk.first].append((talk, Partner(talk.second, True)))
-                self.cooperations[talk.second].append((talk, Partner(talk.first, False)))
-        for rival in instance.competitions:
-            if instance.vm(rival.first).overlaps(instance.vm(rival.second)):
-                self.competitions[rival.first].append((rival, Partner(rival.second, True)))
-                self.competitions[rival.second].append((rival, Partner(rival.first, False)))
-        self.togethers: dict[str, list[Together]] = defaultdict(list)
-        self.aparts: dict[str, list[Apart]] = defaultdict(list)
-        for together in instance.togethers:
-            for name in together.vms:
-                self.togethers[name].append(together)
-        for apart in instance.aparts:
-            for name in apart.vms:
-                self.aparts[name].append(apart)
+        self.cooperations = _partners(instance, instance.cooperations)
+        self.competitions = _partners(instance, instance.competitions)
+        self.togethers, self.aparts = _members(instance.togethers), _members(instance.aparts)
 
     def relative(self, host_index: int) -> Reals:
         """Relative distances within a host, by position."""
@@ -140,14 +123,30 @@ class InstanceArrays:
             mask = mask & np.isin(self.host_index, hosts)
         return mask
 
-    def host_of(self, place: int) -> Host:
-        """Host of a place."""
-        return self.instance.places[place].host
+
+def _partners(instance: Instance, pairs: Iterable[Pair]) -> dict[str, list[tuple[Pair, Partner]]]:
+    """Pairs of VMs that exist at the same time, by VM."""
+    found: dict[str, list[tuple[Pair, Partner]]] = defaultdict(list)
+    for pair in pairs:
+        if instance.vm(pair.first).overlaps(instance.vm(pair.second)):
+            found[pair.first].append((pair, Partner(pair.second, True)))
+            found[pair.second].append((pair, Partner(pair.first, False)))
+    return found
+
+
+def _members(groups: Iterable[Tied]) -> dict[str, list[Tied]]:
+    """Groups by VM."""
+    found: dict[str, list[Tied]] = defaultdict(list)
+    for group in groups:
+        for name in group.vms:
+            found[name].append(group)
+    return found
 
 
 def _nearest(relative: Reals) -> Reals:
     """Relative distance from each node of a host to the nearest other one."""
-    others = relative + np.diag(np.full(len(relative), ALONE_R))
+    others = relative.copy()
+    others.flat[:: len(relative) + 1] += ALONE_R
     nearest: Reals = others.min(axis=1)
     return nearest
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from numaplace.models import rates
+from numaplace.models.instance import Instance
 from numaplace.models.locality import is_local
 from numaplace.models.pages import interleaved_blocks
 from numaplace.models.plan import PlacedCell, Placement, TakenDevice
 from numaplace.models.relations import Scope
-from numaplace.models.units import MILLI
+from numaplace.models.units import MILLI, ceil_div
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
 from numaplace.solver.placing.ledger import Footprint, llc_domain
 from numaplace.solver.placing.matching import FORBIDDEN, assign
@@ -24,6 +25,19 @@ class Home:
     place: int
     vcpus: int
     blocks: int
+
+
+def homes_of(instance: Instance, vm: Vm, placement: Placement) -> list[Home]:
+    """Return the homes of a placed VM's cells."""
+    block_mib = instance.form(vm.name).block_mib
+    return [
+        Home(
+            instance.place_of[placement.host, cell.node].index,
+            cell.vcpus,
+            ceil_div(cell.nominal_mib, block_mib),
+        )
+        for cell in placement.cells
+    ]
 
 
 Pages = list[dict[int, int]]  # Blocks by place, per cell
@@ -206,7 +220,7 @@ def build(
         if pages is None:
             continue
         cells = _cells(state, vm, homes, pages, pcpus)
-        placement = Placement(state.arrays.host_of(homes[0].place).name, cells, devices)
+        placement = Placement(state.instance.places[homes[0].place].host.name, cells, devices)
         footprint = state.footprint(vm, placement)
         loss = state.marginal(footprint, copies)
         if best is None or loss < best.loss:

@@ -114,10 +114,8 @@ class CellOffer(Offer):
         group = self.state.instance.group_of.get(self.vm.name)
         if group is None or group.across_nodes:
             return self.free_mib
-        copies = self.state.copies.items()
-        have = [place for (name, _), at in copies if name == group.name for place in at]
         free = self.free_mib - group.shared_mib
-        free[have] += group.shared_mib
+        free[list(self.state.copies_of(group))] += group.shared_mib
         return free
 
     def _in_blocks(self, free_mib: Ints) -> Ints:

@@ -28,7 +28,6 @@ from numaplace.solver.base import checked_cost
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.formulation.prepare import Prepared
 from numaplace.solver.placing.anneal import anneal
-from numaplace.solver.placing.arrays import InstanceArrays
 from numaplace.solver.placing.ledger import Footprint
 from numaplace.solver.placing.occupancy import CopyKey
 from numaplace.solver.placing.placer import Placer, hardness
@@ -83,7 +82,7 @@ class _LocalSearch:
     def __init__(self, instance: Instance, plan: Plan, until: Deadline, rng: random.Random) -> None:
         self.instance = instance
         self.rng = rng
-        self.engine = Placer(instance, arrays=InstanceArrays(instance))
+        self.engine = Placer(instance)
         self.engine.state.remember = True
         self.engine.load_plan(plan)
         self.value = {vm.name: instance.value_milli(vm) for vm in instance.vms}

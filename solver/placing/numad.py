@@ -67,6 +67,4 @@ def _place(instance: Instance, plan: Plan, host: Host, request: Vm) -> Placement
     request = replace(request, allowed_hosts=frozenset({host.name}))
     hosts = tuple(host if known.name == host.name else known for known in instance.hosts)
     whole = replace(instance, hosts=hosts, vms=(*instance.vms, request), current=None)
-    engine = Placer(whole)
-    engine.load_plan(plan)
-    return engine.add(request)
+    return Placer(whole, plan=plan).add(request)

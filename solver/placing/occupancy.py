@@ -8,7 +8,7 @@ same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -120,9 +120,8 @@ class Occupancy:
         self._add(print_, 1)
         self.placed[name] = print_
         self.ledger.host_vms[print_.host_index] += 1
-        for place, pcpus in self._pinned(print_):
-            self.pool(place).take(print_.vm, pcpus, self.row_mask(name))
-            self._room.pop(place, None)
+        for pool, pcpus in self._pinned(print_):
+            pool.take(print_.vm, pcpus, self.row_mask(name))
         group = self.instance.group_of.get(name)
         if group is not None:
             key = (group.name, print_.host_index)
@@ -136,28 +135,27 @@ class Occupancy:
             self.ended.discard(name)
         else:
             self._add(print_, -1)
-        for place, pcpus in self._pinned(print_):
-            self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=True)
-            self._room.pop(place, None)
+        self._unpin(print_, forget=True)
         return print_
 
     def finish(self, name: str) -> None:
         """End a VM (online): what it held is free, but it stays in the plan and in the peaks."""
-        print_ = self.placed[name]
-        if name in self.ended:
-            return
-        self.ledger.keep_peaks()
-        self._add(print_, -1)
-        for place, pcpus in self._pinned(print_):
-            self.pool(place).release(print_.vm, pcpus, self.row_mask(name), forget=False)
-            self._room.pop(place, None)
-        self.ended.add(name)
+        if name not in self.ended:
+            self.ledger.keep_peaks()
+            self._add(self.placed[name], -1)
+            self._unpin(self.placed[name], forget=False)
+            self.ended.add(name)
 
-    def _pinned(self, print_: Footprint) -> list[tuple[int, tuple[int, ...]]]:
-        if print_.vm.cpu_policy is CpuPolicy.SHARED:
-            return []
-        cells = print_.placement.cells
-        return [(place, cell.pcpus) for (place, _), cell in zip(print_.homes, cells, strict=True)]
+    def _unpin(self, print_: Footprint, *, forget: bool) -> None:
+        for pool, pcpus in self._pinned(print_):
+            pool.release(print_.vm, pcpus, self.row_mask(print_.vm.name), forget=forget)
+
+    def _pinned(self, print_: Footprint) -> Iterator[tuple[CorePool, tuple[int, ...]]]:
+        """Cores of each place where a dedicated VM holds pCPUs, and those; their room changes."""
+        if print_.vm.cpu_policy is CpuPolicy.DEDICATED:
+            for (place, _), cell in zip(print_.homes, print_.placement.cells, strict=True):
+                self._room.pop(place, None)
+                yield self.pool(place), cell.pcpus
 
     def _add(self, print_: Footprint, sign: int) -> None:
         rows = self.rows(print_.vm.name)
@@ -234,22 +232,40 @@ class Occupancy:
     def _sharing_loss(self, group: SharingGroup, print_: Footprint, added: Iterable[int]) -> int:
         old = self.copies.get((group.name, print_.host_index), frozenset())
         new = old | frozenset(added)
-        loss = self.copy_loss(print_, new)
+        loss = self._copy_loss(print_, new)
         if old and new != old:
             for name in group.vms:
                 other = self.placed.get(name)
                 if other is not None and other.host_index == print_.host_index:
-                    loss += self.copy_loss(other, new) - self.copy_loss(other, old)
+                    loss += self._copy_loss(other, new) - self._copy_loss(other, old)
         return loss
 
-    def copy_loss(self, print_: Footprint, copies: frozenset[int]) -> int:
+    def _copy_loss(self, print_: Footprint, copies: frozenset[int]) -> int:
         """Loss of a member that reads its group's pages at the nearest of `copies`."""
         return sum(
-            min((rate for rate, _ in self.copy_rates(print_, home, vcpus, copies)), default=0)
+            min((rate for rate, _ in self._copy_rates(print_, home, vcpus, copies)), default=0)
             for home, vcpus in print_.homes
         )
 
-    def copy_rates(
+    def copies_of(self, group: SharingGroup) -> set[int]:
+        """Places that hold a copy of a group's pages, on any host."""
+        of_group = [where for (name, _), where in self.copies.items() if name == group.name]
+        return set().union(*of_group)
+
+    def copies_read(
+        self, group: SharingGroup, host_index: int, copies: frozenset[int]
+    ) -> frozenset[int]:
+        """Those of `copies` that some member placed on a host reads."""
+        read: set[int] = set()
+        for name in group.vms:
+            print_ = self.placed.get(name)
+            if copies and print_ is not None and print_.host_index == host_index:
+                for home, vcpus in print_.homes:
+                    nearest = min(self._copy_rates(print_, home, vcpus, copies))[1]
+                    read.add(home if home in copies else nearest)
+        return frozenset(read)
+
+    def _copy_rates(
         self, print_: Footprint, home: int, vcpus: int, copies: Iterable[int]
     ) -> list[tuple[int, int]]:
         """Pairs (loss, place) for reading each copy from a home."""

@@ -10,7 +10,7 @@ from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.placing.arrays import InstanceArrays
 from numaplace.solver.placing.build import Candidate, Home, build
 from numaplace.solver.placing.ledger import Footprint
-from numaplace.solver.placing.occupancy import CopyKey, Occupancy
+from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.rules import Rule, greedy
 from numaplace.solver.placing.search import PlaceSearch
 
@@ -73,12 +73,13 @@ class Placer:
         rule: Rule = greedy,
         *,
         online: bool = False,
-        arrays: InstanceArrays | None = None,
+        plan: Plan | None = None,
     ) -> None:
-        self.instance = instance
-        self.rule = rule
-        self.state = Occupancy(arrays or InstanceArrays(instance), online=online)
+        self.instance, self.rule = instance, rule
+        self.state = Occupancy(InstanceArrays(instance), online=online)
         self.loss_micro = 0
+        if plan is not None:
+            self.load_plan(plan)
 
     def __contains__(self, name: str) -> bool:
         return name in self.state.placed
@@ -113,28 +114,10 @@ class Placer:
         if group is not None:
             key = (group.name, print_.host_index)
             before = self.state.copies.get(key, frozenset())
-            dropped = before - self._needed_copies(key, before)
+            dropped = before - self.state.copies_read(group, print_.host_index, before)
             self.state.set_copies(key, before - dropped)
         self.loss_micro -= self.state.marginal(print_, dropped)
         return print_
-
-    def finish(self, name: str) -> None:
-        """End a VM: what it held is free, but it stays in the plan (online engines)."""
-        self.state.finish(name)
-
-    def _needed_copies(self, key: CopyKey, copies: frozenset[int]) -> frozenset[int]:
-        """Copies that some member left on the host reads."""
-        needed: set[int] = set()
-        members = next(g.vms for g in self.instance.sharing if g.name == key[0])
-        for name in members:
-            print_ = self.state.placed.get(name)
-            if print_ is not None and print_.host_index == key[1]:
-                for home, vcpus in print_.homes:
-                    if home in copies:
-                        needed.add(home)
-                    elif copies:
-                        needed.add(min(self.state.copy_rates(print_, home, vcpus, copies))[1])
-        return frozenset(needed)
 
     def load_plan(self, plan: Plan) -> None:
         """Place the VMs of a valid plan as it says."""

@@ -9,7 +9,6 @@ the distance to it as a linear price, keeps that polynomial, and the exact loss 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -32,25 +31,13 @@ WORSE_SHAPES_MAX = 2
 FORCED = 1e12  # Reward in micro-vCPU that makes an assignment use a node
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryWays:
-    """What a VM may do to find memory."""
-
-    spill: bool
-    balloon: bool
+Ways = tuple[bool, bool]  # Whether a VM's memory may spill, and whether it may be ballooned
+# What a candidate is compared by, the stage between value and loss, then the loss; and itself.
+Ranked = tuple[tuple[int, int], Candidate]
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """A candidate and what it is compared by: the stage between value and loss, then the loss."""
-
-    first: int
-    candidate: Candidate
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """Less is better."""
-        return self.first, self.candidate.loss
+def _better(found: Ranked | None, best: Ranked | None) -> bool:
+    return found is not None and (best is None or found[0] < best[0])
 
 
 class PlaceSearch:
@@ -70,81 +57,81 @@ class PlaceSearch:
         """Return the best placement found; None if the VM fits nowhere."""
         if not self.allowed.any():
             return None
-        passes = [MemoryWays(spill=True, balloon=False)]
+        passes: list[Ways] = [(True, False)]
         if not self.by_loss:
-            passes.insert(0, MemoryWays(spill=False, balloon=False))
+            passes.insert(0, (False, False))
         if self.form.balloon_blocks:
-            passes.append(MemoryWays(spill=True, balloon=True))
-        for how in passes:
-            found = self._best_shape(how)
+            passes.append((True, True))
+        for ways in passes:
+            found = self._best_shape(ways)
             if found is not None:
-                return found.candidate
+                return found[1]
         return None
 
-    def _best_shape(self, how: MemoryWays) -> Ranked | None:
+    def _best_shape(self, ways: Ways) -> Ranked | None:
         best: Ranked | None = None
         worse = 0
         for shape in self.form.shapes:
             if self.exactly is not None and shape.num_cells != len(self.exactly):
                 continue
-            found = self._one_cell(shape, how) if shape.num_cells == 1 else self._cells(shape, how)
+            found = (
+                self._one_cell(shape, ways) if shape.num_cells == 1 else self._cells(shape, ways)
+            )
             if found is not None and not self.by_loss:
                 return found
-            if found is not None and (best is None or found.key < best.key):
+            if _better(found, best):
                 best, worse = found, 0
             elif best is not None:
                 worse += 1
-            if best is not None and (worse >= WORSE_SHAPES_MAX or best.key == (0, 0)):
+            if best is not None and (worse >= WORSE_SHAPES_MAX or best[0] == (0, 0)):
                 break
         return best
 
-    def _offer(self, kind: CellType, cells: int, how: MemoryWays) -> CellOffer:
-        size = kind.vcpus, kind.blocks, cells
-        ways = {"balloon": how.balloon, "spill": how.spill}
-        return CellOffer(self.state, self.vm, self.allowed, *size, **ways)
+    def _offer(self, kind: CellType, cells: int, ways: Ways) -> CellOffer:
+        size, (spill, balloon) = (kind.vcpus, kind.blocks, cells), ways
+        return CellOffer(self.state, self.vm, self.allowed, *size, balloon=balloon, spill=spill)
 
     def _keys(self, offer: CellOffer) -> Reals:
         """Price of each place by the rule."""
         keys: Reals = np.where(offer.fits, prices(offer, self.rule), FORBIDDEN)
         return keys
 
-    def _one_cell(self, shape: Shape, how: MemoryWays) -> Ranked | None:
+    def _one_cell(self, shape: Shape, ways: Ways) -> Ranked | None:
         kind = shape.types[0]
-        offer = self._offer(kind, 1, how)
+        offer = self._offer(kind, 1, ways)
         keys = self._keys(offer)
         first = self.first[self.state.arrays.host_index]
         best: Ranked | None = None
         tries = 0
         for place in _ascending(keys, first):
             bound = (int(first[place]), int(offer.loss[place])) if self.by_loss else (0, 0)
-            if best is not None and (bound >= best.key or tries >= TRIES_MAX):
+            if best is not None and (bound >= best[0] or tries >= TRIES_MAX):
                 break
-            found = self._build([Home(place, kind.vcpus, kind.blocks)], how)
+            found = self._build([Home(place, kind.vcpus, kind.blocks)], ways)
             if found is not None:
                 tries += 1
-                if best is None or found.key < best.key:
+                if _better(found, best):
                     best = found
                 if not self.by_loss:
                     break
         return best
 
-    def _build(self, homes: Sequence[Home], how: MemoryWays) -> Ranked | None:
-        candidate = build(self.state, self.vm, homes, balloon=how.balloon)
-        if candidate is None:
-            return None
-        return Ranked(int(self.first[candidate.footprint.host_index]), candidate)
+    def _build(self, homes: Sequence[Home], ways: Ways) -> Ranked | None:
+        found = build(self.state, self.vm, homes, balloon=ways[1])
+        key = (0, 0) if found is None else (int(self.first[found.footprint.host_index]), found.loss)
+        return None if found is None else (key, found)
 
-    def _cells(self, shape: Shape, how: MemoryWays) -> Ranked | None:
+    def _cells(self, shape: Shape, ways: Ways) -> Ranked | None:
         cells = shape.num_cells
-        keys = [self._keys(self._offer(kind, cells, how)) for kind in shape.types]
+        keys = [self._keys(self._offer(kind, cells, ways)) for kind in shape.types]
         best: Ranked | None = None
         for bound, host_index in self._hosts(keys, cells):
-            if best is not None and bound >= best.key:
+            if best is not None and bound >= best[0]:
                 break
-            found = self._on_host(shape, how, host_index, keys)
+            found = self._on_host(shape, ways, host_index, keys)
             if found is not None and not self.by_loss:
                 return found
-            if found is not None and (best is None or found.key < best.key):
+            if _better(found, best):
                 best = found
         return best
 
@@ -161,7 +148,7 @@ class PlaceSearch:
         return sorted(found) if self.by_loss else found
 
     def _on_host(
-        self, shape: Shape, how: MemoryWays, host_index: int, keys: Sequence[Reals]
+        self, shape: Shape, ways: Ways, host_index: int, keys: Sequence[Reals]
     ) -> Ranked | None:
         span = self.state.arrays.host_slice[host_index]
         costs = np.array([key[span] for key in keys])
@@ -184,8 +171,8 @@ class PlaceSearch:
             if homes in seen:
                 continue
             seen.add(homes)
-            found = self._build(homes, how)
-            if found is not None and (best is None or found.key < best.key):
+            found = self._build(homes, ways)
+            if _better(found, best):
                 best = found
             if best is not None and not self.by_loss:
                 break

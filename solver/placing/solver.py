@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -36,14 +35,8 @@ from numaplace.solver.placing.xen import XenPlacement
 
 STOPPED = "the solve was stopped before it was looked at"
 NO_TIME = "no time: the time limit was over before it was looked at"
-
-
-class Chooser(Protocol):
-    """Decides where one VM goes; None if it finds no place that obeys every rule."""
-
-    def __call__(self, engine: Placer, vm: Vm) -> Candidate | None:
-        """Choose a place for `vm`."""
-        ...
+# Decides where one VM goes; None if it finds no place that obeys every rule.
+Chooser = Callable[[Placer, Vm], Candidate | None]
 
 
 @dataclass(slots=True)
@@ -78,7 +71,10 @@ def place_all(
     running: list[Vm] = []
     for vm in vms:
         if engine.state.online:
-            running = _finish_ended(engine, running, start_of(vm))
+            for other in running:
+                if other.end is not None and other.end <= start_of(vm):
+                    engine.state.finish(other.name)
+            running = [r for r in running if r.name not in engine.state.ended]
         if until.over:
             outcome.unplaced[vm.name] = STOPPED if until.stopped else NO_TIME
             continue
@@ -104,25 +100,6 @@ def _reason(engine: Placer, vm: Vm) -> str:
     return f"does not fit where this solver puts it (node {nodes} of {where.host} would do)"
 
 
-def _finish_ended(engine: Placer, running: list[Vm], now: int) -> list[Vm]:
-    left: list[Vm] = []
-    for vm in running:
-        if vm.end is not None and vm.end <= now:
-            engine.finish(vm.name)
-        else:
-            left.append(vm)
-    return left
-
-
-def new_engine(instance: Instance, rule: Rule) -> Placer:
-    """Return an engine for VMs that come in order of start.
-
-    It keeps one picture of now, unless copies of shared pages take memory at other times too.
-    """
-    timed = any(vm.start is not None or vm.end is not None for vm in instance.vms)
-    return Placer(instance, rule, online=timed and not instance.sharing)
-
-
 def by_rule(engine: Placer, vm: Vm) -> Candidate | None:
     """Choose by the engine's own rule."""
     return engine.find(vm)
@@ -139,8 +116,10 @@ def solve_online(
 ) -> Result:
     """Place every VM by a chooser and wrap what came out."""
     began = time.perf_counter()
+    # One picture of now will do, unless copies of shared pages take memory at other times too.
+    timed = any(vm.start is not None or vm.end is not None for vm in instance.vms)
     outcome = place_all(
-        new_engine(instance, rule),
+        Placer(instance, rule, online=timed and not instance.sharing),
         ordered(instance, order),
         make_chooser(instance),
         explain=params.explain,
@@ -163,45 +142,6 @@ def solve_online(
         unplaced=outcome.unplaced,
         stats=outcome.stats,
     )
-
-
-def _rule_solver(name: str, rule: Rule, order: Order) -> Solver:
-    return partial(
-        solve_online, name, rule=rule, make_chooser=lambda instance: by_rule, order=order
-    )
-
-
-# Least marginal loss, VMs in the order of the instance: what an online system can do.
-solve_greedy = _rule_solver("greedy", greedy, Order.GIVEN)
-# Least marginal loss, required and large VMs first: a better start for other solvers.
-solve_greedy_sorted = _rule_solver("greedy_sorted", greedy, Order.DECREASING)
-solve_first_fit = _rule_solver("first_fit", first_fit, Order.GIVEN)  # First node that has room
-solve_best_fit = _rule_solver("best_fit", best_fit, Order.GIVEN)  # Node that is fullest afterwards
-
-# Automatic placement of Xen 4.2.
-solve_xen_4_2: Solver = partial(
-    solve_online, "xen_4_2", rule=first_fit, make_chooser=partial(XenPlacement, release_4_2=True)
-)
-
-# Automatic placement of Xen today.
-solve_xen: Solver = partial(
-    solve_online, "xen", rule=first_fit, make_chooser=partial(XenPlacement, release_4_2=False)
-)
-
-# OpenStack Nova's order of cells, spread.
-solve_nova: Solver = partial(
-    solve_online, "nova", rule=first_fit, make_chooser=partial(NovaPlacement, pack=False)
-)
-
-# Solvers of this folder by name.
-GREEDY_SOLVERS: dict[str, Solver] = {
-    "greedy": solve_greedy,
-    "first_fit": solve_first_fit,
-    "best_fit": solve_best_fit,
-    "xen_4_2": solve_xen_4_2,
-    "xen": solve_xen,
-    "nova": solve_nova,
-}
 
 
 def why_not(state: Occupancy, vm: Vm) -> str:
@@ -306,13 +246,37 @@ def _sharing(state: Occupancy, vm: Vm, allowed: Bools) -> str:
     group = state.instance.group_of.get(vm.name)
     if group is None:
         return ""
-    rows = state.group_rows(group)
+    rows, have = state.group_rows(group), state.copies_of(group)
     usable = np.ones_like(allowed) if group.across_nodes else allowed
-    have = {place for (name, _), at in state.copies.items() if name == group.name for place in at}
-    free = {
-        int(place): state.free_mib(int(place), PageSize.SMALL, rows)
-        for place in np.flatnonzero(usable)
-    }
+    free = {p: state.free_mib(p, PageSize.SMALL, rows) for p in np.flatnonzero(usable).tolist()}
     if have & free.keys() or max(free.values()) >= group.shared_mib:
         return ""
     return f"no node has {group.shared_mib} MiB free for a copy of sharing group {group.name!r}"
+
+
+def _solver(name: str, rule: Rule, make: Callable[[Instance], Chooser], order: Order) -> Solver:
+    return partial(solve_online, name, rule=rule, make_chooser=make, order=order)
+
+
+def _by_rule(_: Instance) -> Chooser:
+    return by_rule
+
+
+# Least marginal loss, required and large VMs first: a better start for other solvers.
+solve_greedy_sorted = _solver("greedy_sorted", greedy, _by_rule, Order.DECREASING)
+
+# Solvers of this folder by name. Least marginal loss; the first node that has room; the node that
+# is fullest afterwards; Xen's automatic placement, of release 4.2 and of today; OpenStack Nova's
+# order of cells, spread. VMs come in the order of the instance: what an online system can do.
+GREEDY_SOLVERS: dict[str, Solver] = {
+    name: _solver(name, rule, make, Order.GIVEN)
+    for name, rule, make in (
+        ("greedy", greedy, _by_rule),
+        ("first_fit", first_fit, _by_rule),
+        ("best_fit", best_fit, _by_rule),
+        ("xen_4_2", first_fit, partial(XenPlacement, release_4_2=True)),
+        ("xen", first_fit, partial(XenPlacement, release_4_2=False)),
+        ("nova", first_fit, NovaPlacement),
+    )
+}
+solve_greedy = GREEDY_SOLVERS["greedy"]

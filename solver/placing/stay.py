@@ -8,11 +8,10 @@ from itertools import permutations
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.moves import ALONE, Step, StepKind, broken, steps_between
-from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.plan import Placement, Plan
 from numaplace.models.result import key_of
-from numaplace.models.units import ceil_div
 from numaplace.models.verify import Rule, violations
-from numaplace.solver.placing.build import Home, build
+from numaplace.solver.placing.build import Home, build, homes_of
 from numaplace.solver.placing.placer import Order, Placer, ordered
 
 
@@ -27,8 +26,7 @@ def staying(instance: Instance) -> Plan | None:
     kept = Plan(fits, current.copies)
     if any(found.rule is not Rule.REQUIRED_VMS for found in violations(instance, kept)):
         return None
-    engine = Placer(instance)
-    engine.load_plan(kept)
+    engine = Placer(instance, plan=kept)
     for name in current.placements.keys() - fits:
         resized = _resized(instance, engine, name)
         if resized is None or Step(name, current.placements[name], resized).is_move:
@@ -101,31 +99,18 @@ def _idle(instance: Instance, step: Step) -> bool:
 def _pinned_anew(instance: Instance, plan: Plan, current: Plan) -> Plan | None:
     """Choose pCPUs and devices of the VMs that move beside those of the VMs that do not."""
     stays = {n: p for n, p in plan.placements.items() if current.placements.get(n) == p}
-    engine = Placer(instance)
-    engine.load_plan(Plan(stays, plan.copies))
+    engine = Placer(instance, plan=Plan(stays, plan.copies))
     placements = dict(plan.placements)
     for name, placement in plan.placements.items():
         if name in stays:
             continue
         vm = instance.vm(name)
-        block_mib = instance.form(name).block_mib
-        homes = [
-            Home(
-                instance.place_of[placement.host, cell.node].index,
-                cell.vcpus,
-                ceil_div(cell.nominal_mib, block_mib),
-            )
-            for cell in placement.cells
-        ]
-        found = build(engine.state, vm, homes, balloon=True)
+        found = build(engine.state, vm, homes_of(instance, vm, placement), balloon=True)
         if found is None:
             return None
         built = found.footprint.placement
-        cells = tuple(map(_with_pcpus, placement.cells, built.cells))
+        pairs = zip(placement.cells, built.cells, strict=True)
+        cells = tuple(replace(cell, pcpus=other.pcpus) for cell, other in pairs)
         placements[name] = Placement(placement.host, cells, built.devices)
         engine.take(found)
     return Plan(placements, plan.copies)
-
-
-def _with_pcpus(cell: PlacedCell, other: PlacedCell) -> PlacedCell:
-    return replace(cell, pcpus=other.pcpus)

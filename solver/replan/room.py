@@ -223,8 +223,7 @@ def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:
     )
     if violations(others, current):
         return None
-    engine = Placer(instance)
-    engine.load_plan(current)
+    engine = Placer(instance, plan=current)
     return engine.plan() if engine.add(instance.vm(name)) is not None else None
 
 
@@ -240,8 +239,7 @@ def _settled(instance: Instance, least: Room, plan: Plan, until: Deadline) -> Pl
     for order in islice(permutations(movers), ORDERS_MAX):
         if until.over:
             break
-        engine = Placer(instance)
-        engine.load_plan(Plan(others, plan.copies))
+        engine = Placer(instance, plan=Plan(others, plan.copies))
         if all(engine.add(instance.vm(name)) is not None for name in order):
             found = engine.plan()
             if (cost := evaluate(instance, found).loss_micro) < loss:

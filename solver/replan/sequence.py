@@ -19,11 +19,10 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.moves import Step, StepKind, Transition, step_us, steps_between
 from numaplace.models.plan import Placement, Plan, SharedCopy
-from numaplace.models.units import MILLI, PageSize, ceil_div
+from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy
 from numaplace.solver.deadline import NEVER, Deadline
-from numaplace.solver.placing.arrays import InstanceArrays
-from numaplace.solver.placing.build import Home, build
+from numaplace.solver.placing.build import Home, build, homes_of
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.rules import greedy
 from numaplace.solver.placing.search import PlaceSearch
@@ -235,9 +234,8 @@ class _Sequencer:
     def _stops(self, step: Step) -> Iterator[Placement]:
         """Placements that a VM may have for a while: its host's other nodes, other hosts."""
         vm = self.instance.vm(step.vm)
-        engine = Placer(self.instance, arrays=InstanceArrays(self.instance))
         try:
-            engine.load_plan(self.plan)
+            engine = Placer(self.instance, plan=self.plan)
         except (KeyError, ValueError, RuntimeError):
             return  # a plan that breaks rules, which the engine does not know
         engine.remove(step.vm)
@@ -257,15 +255,7 @@ class _Sequencer:
         """Homes that differ in one cell from where a VM is."""
         assert step.before is not None
         vm, old = self.instance.vm(step.vm), step.before
-        block_mib = self.instance.form(vm.name).block_mib
-        at = [
-            Home(
-                self.instance.place_of[old.host, cell.node].index,
-                cell.vcpus,
-                ceil_div(cell.nominal_mib, block_mib),
-            )
-            for cell in old.cells
-        ]
+        at = homes_of(self.instance, vm, old)
         used = {home.place for home in at}
         for place in self.instance.host_places[self.instance.host_index[old.host]]:
             hard = vm.hard_nodes is None or place.node.id in vm.hard_nodes

@@ -9,7 +9,7 @@ from numaplace.models.vm import MemoryMode, Vm
 from numaplace.models.xen import domain_mib
 from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.placer import Placer
-from numaplace.solver.placing.solver import solve_xen, solve_xen_4_2
+from numaplace.solver.placing.solver import GREEDY_SOLVERS
 from numaplace.solver.placing.xen import XenPlacement
 from numaplace.tests.instances.shared_data import shared_data
 
@@ -74,7 +74,7 @@ def test_4_2_counts_a_vcpu_once_per_set() -> None:
 
 def test_pages_of_an_uncut_vm_are_striped_over_its_set() -> None:
     """A VM of one cell on two nodes: half its memory on each."""
-    result = solve_xen(Instance((host(1024, 1024),), (Vm("big", 1, 1536),)), PARAMS)
+    result = GREEDY_SOLVERS["xen"](Instance((host(1024, 1024),), (Vm("big", 1, 1536),)), PARAMS)
     assert result.plan is not None
     assert result.plan.placements["big"].memory_by_node() == {0: 768, 1: 768}
 
@@ -82,7 +82,7 @@ def test_pages_of_an_uncut_vm_are_striped_over_its_set() -> None:
 def test_a_vm_that_may_be_cut_gets_one_cell_per_node() -> None:
     """The same VM with two even cells: each with its memory."""
     vm = Vm("big", 2, 1536, max_cells=2)
-    result = solve_xen(Instance((host(1024, 1024),), (vm,)), PARAMS)
+    result = GREEDY_SOLVERS["xen"](Instance((host(1024, 1024),), (vm,)), PARAMS)
     assert result.plan is not None
     cells = result.plan.placements["big"].cells
     assert [(cell.node, cell.vcpus, cell.memory_mib) for cell in cells] == [
@@ -95,7 +95,7 @@ def test_more_than_sixteen_nodes_are_not_placed_on() -> None:
     """Seventeen nodes: spread over all of them; sixteen: one node."""
     vm = Vm("vm", 1, 1088)
     for count, used in ((16, 1), (17, 17)):
-        result = solve_xen(Instance((host(*[2048] * count),), (vm,)), PARAMS)
+        result = GREEDY_SOLVERS["xen"](Instance((host(*[2048] * count),), (vm,)), PARAMS)
         assert result.plan is not None
         assert len(result.plan.placements["vm"].memory_by_node()) == used
 
@@ -108,7 +108,7 @@ def test_affinity_of_its_own_switches_placement_off() -> None:
     pinned = replace(vm, soft_nodes=None, hard_nodes=frozenset({1}))
     assert node_sets(host(2048, 1024), pinned) == [(0,)]
     assert node_sets(host(2048, 1024), pinned, release_4_2=True) == [(1,)]
-    for solve in (solve_xen, solve_xen_4_2):
+    for solve in (GREEDY_SOLVERS["xen"], GREEDY_SOLVERS["xen_4_2"]):
         result = solve(Instance((host(2048, 1024),), (pinned,)), PARAMS)
         assert result.plan is not None
         assert result.plan.placements["vm"].nodes == {1}
@@ -117,7 +117,7 @@ def test_affinity_of_its_own_switches_placement_off() -> None:
 def test_what_breaks_a_rule_is_not_placed_and_says_so() -> None:
     """Strict memory cannot be striped: nothing fits, and the reason is given."""
     vm = Vm("vm", 1, 1536, memory_mode=MemoryMode.STRICT)
-    result = solve_xen(Instance((host(1024, 1024),), (vm,)), PARAMS)
+    result = GREEDY_SOLVERS["xen"](Instance((host(1024, 1024),), (vm,)), PARAMS)
     assert result.unplaced == {
         "vm": "needs 1536 MiB in 4K pages on one node, most free is 1024 on h/0"
     }
