@@ -35,22 +35,10 @@ OnProgress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class OfflineResult:
-    """Outcome of one solve.
+    """Outcome of one solve: ``optimal`` if `bound` and `objective` are the same, else ``feasible``.
 
-    Parameters
-    ----------
-    goal
-        What was maximised.
-    status
-        ``optimal`` if bound and objective are the same, ``feasible`` otherwise.
-    objective, bound
-        What `slots` reaches, and what no schedule exceeds; whole numbers in the units of `Goal`.
-    slots
-        A slot, or `REJECTED`, for each VM.
-    runtime_s
-        Wall-clock seconds.
-    stats
-        Numbers of the search, for experts.
+    `objective` is what `slots` reach, `bound` what no schedule exceeds; whole numbers in the units
+    of `Goal`. `slots` holds a slot, or `REJECTED`, for each VM; `stats` are for experts.
     """
 
     goal: Goal
@@ -84,22 +72,16 @@ def solve_offline(
 
     Parameters
     ----------
-    trace, fleet
-        The VMs, whose ends are all known, and where they go.
-    goal
-        What is maximised.
-    time_limit_s
-        Wall-clock seconds.
-    workers, seed
-        Threads, and the seed of everything random.
+    trace, fleet, goal
+        The VMs, whose ends are all known, where they go, and what is maximised.
+    time_limit_s, workers, seed, solver
+        Wall-clock seconds, threads, the seed of everything random, and one of `OFFLINE_SOLVERS`.
     hint
         A valid schedule to start from; the result is never worse.
     should_stop
         Asked often; once it answers True the best schedule so far is handed over.
     on_progress
         Told objective and bound as they get better; maybe from another thread.
-    solver
-        One of `OFFLINE_SOLVERS`.
 
     Raises
     ------
@@ -118,8 +100,13 @@ def solve_offline(
     stats: dict[str, float] = {}
     if time_limit_s > 0 and best.objective < best.bound:
         module = import_module(f"numaplace.solver.{solver}.offline")
-        solve_stages = _solve_prefix if goal is Goal.PREFIX else _solve_weight
-        stats = solve_stages(best, cast(ProgramRunner, module.run_program), run)
+        engine = cast(ProgramRunner, module.run_program)
+        if goal is Goal.PREFIX:
+            search = PrefixSearch(trace, fleet, engine, run, best.offer)
+            search.solve(best.objective, best.bound)
+            stats = search.stats
+        else:
+            stats = _solve_weight(best, engine, run)
     return best.result(stats)
 
 
@@ -172,13 +159,6 @@ def _solve_weight(best: _Best, engine: ProgramRunner, run: OfflineRun) -> dict[s
         problem, engine, run, best.slots, lambda slots, bound: best.offer(slots, bound * unit)
     )
     search.solve()
-    return search.stats
-
-
-def _solve_prefix(best: _Best, engine: ProgramRunner, run: OfflineRun) -> dict[str, float]:
-    """Maximise the number of first VMs that are all placed."""
-    search = PrefixSearch(best.trace, best.fleet, engine, run, best.offer)
-    search.solve(best.objective, best.bound)
     return search.stats
 
 

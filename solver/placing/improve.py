@@ -43,16 +43,9 @@ WARM, COLD = 0.02, 0.0002
 
 
 def improve(instance: Instance, plan: Plan, *, until: Deadline, seed: int) -> Plan:
-    """Return a plan at least as good as `plan`: value first, then hosts or balance, then loss.
+    """Return a plan at least as good as the valid `plan`: value, then hosts or balance, then loss.
 
-    Parameters
-    ----------
-    plan
-        A valid plan.
-    until
-        When to end; at once if there is nothing to improve.
-    seed
-        Seed of all random choices.
+    It ends at once if there is nothing to improve; `seed` is that of all random choices.
 
     Raises
     ------

@@ -26,16 +26,12 @@ class Sample:
 
     Parameters
     ----------
-    time_ms
-        The clock.
     seen, accepted
         VMs that have arrived by then, and those placed.
-    cpu, memory
-        Shares of the fleet's vCPUs and memory in use.
+    cpu, memory, hosts_used
+        Shares of the fleet's vCPUs and memory in use, and of the hosts that run a VM.
     node_cpu
         The 10th, 50th and 90th percentile over nodes of the share of vCPUs in use.
-    hosts_used
-        Share of the hosts that run a VM.
     fragmentation
         Share of the free vCPUs that a VM of the mix seen so far, sizes weighing by their vCPUs,
         could not use, because of their node or for want of memory there.
@@ -67,10 +63,8 @@ class Replay:
     full, fragmented
         VMs rejected because the fleet's free vCPUs or memory were too few in all, and though they
         were enough.
-    latency_ns
-        Time of each decision.
-    samples
-        The fleet over time.
+    latency_ns, samples
+        Time of each decision; the fleet over time.
     """
 
     slots: Ints
@@ -125,16 +119,8 @@ def replay(
     """Let the VMs of a trace arrive and leave, each placed by `rule` where it fits or rejected.
 
     At equal times VMs leave before others arrive. A rule is not asked whether to accept: operators
-    do not turn a customer away while there is room.
-
-    Parameters
-    ----------
-    trace, fleet, rule
-        VMs, hosts, and what chooses among the slots that fit.
-    samples
-        How often to take a sample, at most.
-    should_stop, on_progress
-        Asked, and told the number of VMs seen, now and then.
+    do not turn a customer away while there is room. At most `samples` are taken; `should_stop` is
+    asked, and `on_progress` told the number of VMs seen, now and then.
     """
     state, losses = FleetState(fleet, trace), _Losses()
     latency: Ints = np.zeros(len(trace), np.int64)

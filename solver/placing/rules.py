@@ -92,23 +92,12 @@ def greedy_life(offer: Offer) -> tuple[Score, ...]:
 
 
 # Rules by name; more may be added.
-RULES: dict[str, Rule] = {
-    rule.__name__: rule
-    for rule in (
-        first_fit,
-        best_fit,
-        balance_fit,
-        xen_4_2,
-        xen,
-        nova,
-        greedy,
-        greedy_room,
-        greedy_life,
-    )
-}
-OURS = ("greedy", "greedy_room", "greedy_life")
+_OURS = (greedy, greedy_room, greedy_life)
+_ALL: tuple[Rule, ...] = (first_fit, best_fit, balance_fit, xen_4_2, xen, nova, *_OURS)
+RULES: dict[str, Rule] = {rule.__name__: rule for rule in _ALL}
+OURS = tuple(rule.__name__ for rule in _OURS)
 # Rules by which plans compare choices by their exact loss, of which an offer has but a bound.
-LOSS_FIRST: frozenset[Rule] = frozenset({greedy, greedy_room, greedy_life})
+LOSS_FIRST: frozenset[Rule] = frozenset(_OURS)
 BASELINES = tuple(name for name in RULES if name not in OURS)
 
 

@@ -74,9 +74,8 @@ class PlaceSearch:
         for shape in self.form.shapes:
             if self.exactly is not None and shape.num_cells != len(self.exactly):
                 continue
-            found = (
-                self._one_cell(shape, ways) if shape.num_cells == 1 else self._cells(shape, ways)
-            )
+            look = self._one_cell if shape.num_cells == 1 else self._cells
+            found = look(shape, ways)
             if found is not None and not self.by_loss:
                 return found
             if _better(found, best):

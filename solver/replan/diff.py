@@ -30,18 +30,10 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One VM that is not where it was.
+    """One VM that is not where it was; `before` or `after` is None if it is not placed.
 
-    Parameters
-    ----------
-    vm, change
-        Which VM, and what happens to it.
-    before, after
-        Where it was and will be; None if it is not placed.
-    moved_mib
-        Memory that is copied, as the term `migration` counts it.
-    ballooned_mib
-        Memory that ballooning takes in addition; negative: gives back.
+    `moved_mib` is memory that is copied, as the term `migration` counts it; `ballooned_mib` what
+    ballooning takes in addition, negative: gives back.
     """
 
     vm: str
@@ -99,17 +91,10 @@ class NodePages:
 
 @dataclass(frozen=True, slots=True)
 class BalloonTarget:
-    """What one VM is ballooned to.
+    """What one VM is ballooned to, in all and by node.
 
-    Parameters
-    ----------
-    vm, host
-        The VM, and the host the plan puts it on.
-    nominal_mib, least_mib, before_mib, target_mib
-        Its memory, what it keeps at least, what it has before, and what the plan leaves it.
-    nodes
-        The same by node. Before is where its pages are now if it runs on that host, else all its
-        memory where its cells go.
+    `least_mib` is what it keeps at least. Before is where its pages are now if it runs on that
+    host, else all its memory where its cells go.
     """
 
     vm: str
@@ -140,7 +125,9 @@ def balloon_targets(instance: Instance, plan: Plan) -> tuple[BalloonTarget, ...]
         if now is not None and now.host == placement.host:
             before = Counter(now.memory_by_node())
         else:
-            before = _nominal(placement)
+            before = Counter()
+            for cell in placement.cells:
+                before[cell.node] += cell.nominal_mib
         target = Counter(placement.memory_by_node())
         nodes = tuple(
             NodePages(node, before[node], target[node]) for node in sorted(before | target)
@@ -158,11 +145,3 @@ def balloon_targets(instance: Instance, plan: Plan) -> tuple[BalloonTarget, ...]
             )
         )
     return tuple(found)
-
-
-def _nominal(placement: Placement) -> Counter[int]:
-    """Memory before ballooning, each cell's at its home."""
-    amounts: Counter[int] = Counter()
-    for cell in placement.cells:
-        amounts[cell.node] += cell.nominal_mib
-    return amounts

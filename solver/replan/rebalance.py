@@ -44,19 +44,15 @@ class Rebalanced:
 
     Parameters
     ----------
-    instance
-        The instance as it was solved: VMs that run are required.
-    budget
-        What moving might cost.
+    instance, budget
+        The instance as it was solved: VMs that run are required; what moving might cost.
     stay
-        The plan that moves nothing, with the VMs that came where they fit; None if it would break
-        a rule.
+        The plan that moves nothing, with the VMs that came where they fit; None if it breaks a
+        rule.
     result
         Plan, cost, bounds and status.
-    steps
-        The way to the plan, each step priced.
-    spent
-        What the steps cost together.
+    steps, spent
+        The way to the plan, each step priced, and what the steps cost together.
     left_out
         Why moves of the best plan are not made, in words.
     best_micro
@@ -98,16 +94,8 @@ def rebalance(
 ) -> Rebalanced:
     """Find the best plan that a budget of moves allows, and the way from the current plan.
 
-    Parameters
-    ----------
-    instance
-        With a current plan. A move pays back within ``prices.horizon_s``.
-    budget
-        What moving may cost; anything if None.
-    params
-        Time limit, workers, seed, callbacks.
-    start
-        A valid plan within the budget that is known already.
+    A move pays back within ``prices.horizon_s``; without a budget anything may move. `start` is a
+    valid plan within the budget that is known already.
 
     Raises
     ------
@@ -180,7 +168,7 @@ class _Rebalance:
         spent = spent_on(self.instance, ordered.steps)
         if ordered.reasons or not self.budget.allows(spent):
             return self._fallen_back(result, ordered, hint)
-        return self._outcome(self._again(result, plan), ordered.steps, ())
+        return self._again(result, plan, ordered.steps)
 
     def _solve(self, hint: Plan | None) -> Result:
         reserve_s = min(ORDER_S, RESERVE_SHARE * self.params.time_limit_s)
@@ -250,13 +238,13 @@ class _Rebalance:
         return min(plans, key=self._key, default=None)
 
     def _within(self, plan: Plan) -> bool:
-        return self.budget.allows(spent_on(self.instance, self._direct(plan)))
-
-    def _direct(self, plan: Plan) -> Iterator[Step]:
-        for name, placement in plan.placements.items():
-            before = self.current.placements.get(name)
-            if before != placement:
-                yield Step(name, before, placement)
+        before = self.current.placements
+        steps = [
+            Step(name, before.get(name), placement)
+            for name, placement in plan.placements.items()
+            if before.get(name) != placement
+        ]
+        return self.budget.allows(spent_on(self.instance, steps))
 
     def _ways(self, ordered: Ordered) -> Iterator[tuple[Plan, int]]:
         """Valid plans on the way that the budget reaches, with the number of steps to each.
@@ -279,14 +267,13 @@ class _Rebalance:
 
     def _fallen_back(self, result: Result, ordered: Ordered, hint: Plan | None) -> Rebalanced:
         """Return the best plan on the way, or the one known before."""
-        ways: list[tuple[Plan, tuple[Step, ...]]] = [
-            (plan, ordered.steps[:number]) for plan, number in self._ways(ordered)
-        ]
+        ways = [(plan, ordered.steps[:number]) for plan, number in self._ways(ordered)]
         for known in (hint, self.stay):
-            before = self._ordered(known, self._last()) if known is not None else None
-            spent = spent_on(self.instance, before.steps) if before else Spent()
-            if known and before and not before.reasons and self.budget.allows(spent):
-                ways.append((known, before.steps))
+            if known is not None:
+                before = self._ordered(known, self._last())
+                spent = spent_on(self.instance, before.steps)
+                if not before.reasons and self.budget.allows(spent):
+                    ways.append((known, before.steps))
         reasons = ordered.reasons or (
             "the moves of the best plan, with those that make room in between, exceed the budget",
         )
@@ -295,28 +282,21 @@ class _Rebalance:
             return Rebalanced(self.instance, self.budget, self.stay, none, left_out=reasons)
         plan, steps = min(ways, key=lambda way: self._key(way[0]))
         best = None if result.plan is None else lasting(self.instance, result.plan)
-        return self._outcome(self._again(result, plan), steps, reasons, best)
+        return self._again(result, plan, steps, reasons, best)
 
-    def _again(self, result: Result, plan: Plan) -> Result:
+    def _again(
+        self,
+        result: Result,
+        plan: Plan,
+        steps: tuple[Step, ...],
+        left_out: tuple[str, ...] = (),
+        best_micro: int | None = None,
+    ) -> Rebalanced:
         """Wrap another plan with the bounds that were found; they hold for it as well."""
         bounds = {stage.stage: stage.bound for stage in result.stages}
         stats, seconds = result.stats, time.monotonic() - self._began
-        return make_result(NAME, self.instance, plan, bounds, runtime_s=seconds, stats=stats)
-
-    def _outcome(
-        self,
-        result: Result,
-        steps: tuple[Step, ...],
-        left_out: tuple[str, ...],
-        best_micro: int | None = None,
-    ) -> Rebalanced:
-        return Rebalanced(
-            self.instance,
-            self.budget,
-            self.stay,
-            result,
-            priced(self.instance, self.current, steps, self._last()),
-            spent_on(self.instance, steps),
-            left_out,
-            best_micro,
-        )
+        made = make_result(NAME, self.instance, plan, bounds, runtime_s=seconds, stats=stats)
+        way = priced(self.instance, self.current, steps, self._last())
+        spent = spent_on(self.instance, steps)
+        known = self.instance, self.budget, self.stay
+        return Rebalanced(*known, made, way, spent, left_out, best_micro)

@@ -19,8 +19,8 @@ from typing import TypeVar
 from numaplace.models.cost import DISTURBING, Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
-from numaplace.models.plan import Placement, Plan, SharedCopy
-from numaplace.models.relations import Apart, SharingGroup, Together
+from numaplace.models.plan import Placement, Plan
+from numaplace.models.relations import Apart, Together
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
@@ -96,14 +96,9 @@ def make_room(
 ) -> Room:
     """Find the cheapest changes that make room for `vm` among the VMs that run.
 
-    Parameters
-    ----------
-    instance
-        Its current plan says what runs where; VMs that are not in it play no part.
-    vm
-        One more VM: a new one, or one of the instance that does not run.
-    params, solver, goal
-        How to solve, if something has to change.
+    The instance's current plan says what runs where; VMs that are not in it play no part. `vm` is
+    a new one, or one of the instance that does not run. `solver`, `params` and `goal` say how to
+    solve, if something has to change.
 
     Raises
     ------
@@ -174,6 +169,8 @@ def _with_running(instance: Instance, vm: Vm) -> Instance:
     ]
     vms.append(replace(vm, required=True))
     kept = names | idle
+    sharing = tuple(group for group in instance.sharing if kept & set(group.vms))
+    shared = {group.name for group in sharing}
     return replace(
         instance,
         vms=tuple(vms),
@@ -181,9 +178,9 @@ def _with_running(instance: Instance, vm: Vm) -> Instance:
         competitions=tuple(p for p in instance.competitions if {p.first, p.second} <= kept),
         togethers=tuple(_narrowed(instance.togethers, kept)),
         aparts=tuple(_narrowed(instance.aparts, kept)),
-        sharing=tuple(group for group in instance.sharing if kept & set(group.vms)),
+        sharing=sharing,
         between=Between.NOTHING,
-        current=replace(current, copies=_copies(instance.sharing, current, kept)),
+        current=replace(current, copies=tuple(c for c in current.copies if c.group in shared)),
     )
 
 
@@ -195,25 +192,17 @@ def _narrowed(groups: Iterable[G], names: set[str]) -> Iterator[G]:
             yield replace(group, vms=members)
 
 
-def _copies(
-    groups: Iterable[SharingGroup], current: Plan, names: set[str]
-) -> tuple[SharedCopy, ...]:
-    known = {group.name for group in groups if names & set(group.vms)}
-    return tuple(copy for copy in current.copies if copy.group in known)
-
-
 def _reluctant(instance: Instance) -> Instance:
     """Return the same instance in which vCPUs would rather stay, and idle VMs as well."""
-    current = instance.current or Plan()
-    vms = tuple(_stays(vm, current.placements.get(vm.name)) for vm in instance.vms)
-    return replace(instance, vms=vms)
-
-
-def _stays(vm: Vm, now: Placement | None) -> Vm:
-    if now is None:
-        return replace(vm, soft_nodes=None)
-    busy = max(vm.utilisation, BUSY_LEAST)
-    return replace(vm, utilisation=busy, soft_nodes=now.nodes, soft_weight=HOME_WEIGHT)
+    vms: list[Vm] = []
+    for vm in instance.vms:
+        now = (instance.current or Plan()).placements.get(vm.name)
+        if now is None:
+            vms.append(replace(vm, soft_nodes=None))
+        else:
+            stays = replace(vm, soft_nodes=now.nodes, soft_weight=HOME_WEIGHT)
+            vms.append(replace(stays, utilisation=max(vm.utilisation, BUSY_LEAST)))
+    return replace(instance, vms=tuple(vms))
 
 
 def _left_alone(instance: Instance, name: str, current: Plan) -> Plan | None:

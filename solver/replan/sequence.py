@@ -40,10 +40,8 @@ class Ordered:
 
     Parameters
     ----------
-    steps
-        What can be made, in this order.
-    copies
-        Copies of shared pages that are there on the way.
+    steps, copies
+        What can be made, in this order; copies of shared pages that are there on the way.
     stuck, reasons
         VMs that do not get to their place, and why, in words; none if all do.
     """
@@ -56,17 +54,11 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True)
 class PricedStep:
-    """A step with what it costs and gains.
+    """A step with what it costs, microseconds of copying, and gains.
 
-    Parameters
-    ----------
-    step
-        The step.
-    copying_us
-        Microseconds of copying.
-    gain_micro
-        Loss before it less loss after it, in micro-vCPU, without the price of moving. Negative if
-        a VM starts, or makes room for another; None if there was no time to work it out.
+    `gain_micro` is the loss before it less the loss after it, in micro-vCPU, without the price of
+    moving. Negative if a VM starts, or makes room for another; None if there was no time to work it
+    out.
     """
 
     step: Step
@@ -77,18 +69,10 @@ class PricedStep:
 def order_moves(
     instance: Instance, current: Plan, target: Plan, until: Deadline = NEVER
 ) -> Ordered:
-    """Find an order of the steps from one plan to another.
+    """Find an order of the steps from one plan to a valid one.
 
-    Parameters
-    ----------
-    instance
-        The instance.
-    current
-        Where VMs are. What rules it breaks may stay broken until moves mend them.
-    target
-        A valid plan.
-    until
-        When what is not ordered counts as stuck.
+    What rules the current plan breaks may stay broken until moves mend them; what is not ordered by
+    `until` counts as stuck.
     """
     return _Sequencer(instance, current, target, until).run()
 
@@ -99,17 +83,15 @@ def priced(
     """Return what each step costs and, as long as there is time, gains where it stands."""
     without = replace(instance, current=None)
     placements = dict(current.placements)
-    copies = current.copies
-    loss = evaluate(without, Plan(placements, copies)).loss_micro
+    loss = evaluate(without, current).loss_micro
     found: list[PricedStep] = []
     for step in steps:
         placements[step.vm] = step.after
-        if until.over:
-            found.append(PricedStep(step, step_us(instance, step), None))
-            continue
-        now = evaluate(without, Plan(placements, copies)).loss_micro
-        found.append(PricedStep(step, step_us(instance, step), loss - now))
-        loss = now
+        gain = None
+        if not until.over:
+            now = evaluate(without, Plan(placements, current.copies)).loss_micro
+            loss, gain = now, loss - now
+        found.append(PricedStep(step, step_us(instance, step), gain))
     return tuple(found)
 
 
@@ -159,7 +141,8 @@ class _Sequencer:
                 return Ordered(tuple(self.steps), self.plan.copies)
             if self.over or not self._bounce():
                 stuck = tuple(self.pending)
-                return Ordered(tuple(self.steps), self.plan.copies, stuck, self._reasons())
+                reasons = tuple(self._reason(step) for step in self.pending.values())
+                return Ordered(tuple(self.steps), self.plan.copies, stuck, reasons)
 
     def _possible(self, plan: Plan, step: Step) -> bool:
         self.tries += 1
@@ -263,10 +246,6 @@ class _Sequencer:
                 continue
             for number, home in enumerate(at):
                 yield [*at[:number], Home(place.index, home.vcpus, home.blocks), *at[number + 1 :]]
-
-    def _reasons(self) -> tuple[str, ...]:
-        """Why each pending step is not possible now."""
-        return tuple(self._reason(step) for step in self.pending.values())
 
     def _reason(self, step: Step) -> str:
         fault = None if self.over else self.course.hindrance(self.plan, step)
