@@ -189,7 +189,7 @@ class Places:
         instants = np.array(_maximal(kinds))
         low = np.searchsorted(instants, kinds.first).tolist()
         high = np.searchsorted(instants, kinds.last, "right").tolist()
-        for place, users in enumerate(uses):
+        for place_index, users in enumerate(uses):
             at: list[list[tuple[int, int, int, int]]] = [[] for _ in instants]
             for use in users:
                 for instant in range(low[use[1]], high[use[1]]):
@@ -197,7 +197,7 @@ class Places:
             for here in at:
                 for resource in range(2):
                     terms = [(use[0], use[2 + resource]) for use in here]
-                    room = int(problem.room[place, resource])
+                    room = int(problem.room[place_index, resource])
                     if sum(upper[variable] * amount for variable, amount in terms) > room:
                         self.program.at_most(terms, room)
 

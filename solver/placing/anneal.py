@@ -45,9 +45,9 @@ def anneal(state: Occupancy, until: Deadline, rng: random.Random) -> Moves:
     if best == prices.scattered_micro:
         return Moves({}, 0)
     moved = {
-        name: place
-        for v, (name, place) in enumerate(zip(prices.names, best_at, strict=True))
-        if place != prices.at[v] or not prices.gathered[v]
+        name: place_index
+        for v, (name, place_index) in enumerate(zip(prices.names, best_at, strict=True))
+        if place_index != prices.at[v] or not prices.gathered[v]
     }
     return Moves(moved, best - prices.scattered_micro)
 
@@ -121,9 +121,9 @@ class _Walk:
         self._cpu_strain = per_vcpu / MILLI
         self._mib_strain = self._cpu_strain / mib_per_cpu
         pools = {id(free): free for free in self.mib_free}.values()
-        for place, cpu_free in enumerate(self.cpu_free):
-            least = min(free[place] for free in pools)
-            self.strain[place] = self._strain(cpu_free, least)
+        for place_index, cpu_free in enumerate(self.cpu_free):
+            least = min(free[place_index] for free in pools)
+            self.strain[place_index] = self._strain(cpu_free, least)
         self.total_strain = sum(self.strain)
 
     def propose(self, movable: list[int]) -> float:
@@ -180,15 +180,17 @@ class _Walk:
         other = {p: q, q: p}
         new = {v: other[at[v]] for v in movable if at[v] in other}
         change = 0
-        for v, place in new.items():
+        for v, place_index in new.items():
             old = at[v]
-            change += prices.price[v][place] - prices.price[v][old]
+            change += prices.price[v][place_index] - prices.price[v][old]
             for partner, row in prices.pairs[v]:
                 there = at[partner]
                 if partner not in new:
-                    change += row[prices.kind[place][there]] - row[prices.kind[old][there]]
+                    change += row[prices.kind[place_index][there]] - row[prices.kind[old][there]]
                 elif partner > v:
-                    change += row[prices.kind[place][new[partner]]] - row[prices.kind[old][there]]
+                    change += (
+                        row[prices.kind[place_index][new[partner]]] - row[prices.kind[old][there]]
+                    )
         cpu = mib = load = demand = 0
         for v in new:
             sign = 1 if at[v] == p else -1
@@ -236,11 +238,11 @@ class _Walk:
                 change += row[kind_new[there]] - row[kind_old[there]]
         return change
 
-    def _crowd(self, place: int, load: int, demand: int) -> int:
+    def _crowd(self, place_index: int, load: int, demand: int) -> int:
         """CPU and bandwidth contention; most places have none, which is quick to see."""
-        loss = self._contention[place].loss(load) if load > self._cores[place] else 0
-        bandwidth = self._bandwidth[place]
-        if demand > self._limit[place] and bandwidth is not None:
+        loss = self._contention[place_index].loss(load) if load > self._cores[place_index] else 0
+        bandwidth = self._bandwidth[place_index]
+        if demand > self._limit[place_index] and bandwidth is not None:
             loss += bandwidth.loss(demand)
         return loss
 
@@ -266,8 +268,10 @@ class _Walk:
             for used, amount in ((self.load, prices.load[v]), (self.demand, prices.demand[v])):
                 used[old] -= amount
                 used[new] += amount
-        for place, crowd, strain in zip(self._places, self._crowds, self._strains, strict=True):
-            self.crowd[place] = crowd
-            self.strain[place] = strain
+        for place_index, crowd, strain in zip(
+            self._places, self._crowds, self._strains, strict=True
+        ):
+            self.crowd[place_index] = crowd
+            self.strain[place_index] = strain
         self.total_strain = sum(self.strain)
         return self._change

@@ -88,17 +88,17 @@ class InstanceArrays:
         """Relative distances within a host, by position."""
         return self._relative[host_index]
 
-    def mean_r(self, place: int) -> Reals:
+    def mean_r(self, place_index: int) -> Reals:
         """Mean of the relative distances to and from `place`, for each place."""
-        known = self._mean_r.get(place)
+        known = self._mean_r.get(place_index)
         if known is not None:
             return known
-        mean: Reals = np.maximum(self.network_factor, self.network_factor[place])
-        host, at = int(self.host_index[place]), int(self.position[place])
+        mean: Reals = np.maximum(self.network_factor, self.network_factor[place_index])
+        host, at = int(self.host_index[place_index]), int(self.position[place_index])
         relative = self._relative[host]
         mean[self.host_slice[host]] = (relative[:, at] + relative[at, :]) / 2
         if self.size <= MEAN_R_CACHED_MAX:
-            self._mean_r[place] = mean
+            self._mean_r[place_index] = mean
         return mean
 
     def page_places(self, vm: Vm, home: int) -> list[int]:

@@ -22,7 +22,7 @@ from numaplace.solver.placing.occupancy import Occupancy
 class Home:
     """A cell of `vcpus` and `blocks` of own memory on a place."""
 
-    place: int
+    place_index: int
     vcpus: int
     blocks: int
 
@@ -76,56 +76,60 @@ class _Filling:
     ) -> None:
         self.state, self.vm, self.homes, self.reserved = state, vm, homes, reserved
         self.block_mib = state.instance.form(vm.name).block_mib
-        self.allowed = [state.arrays.page_places(vm, home.place) for home in homes]
+        self.allowed = [state.arrays.page_places(vm, home.place_index) for home in homes]
         self.left = [home.blocks for home in homes]
         self.pages: Pages = [{} for _ in homes]
         self._free: dict[int, int] = {}
 
-    def _room(self, place: int) -> int:
-        if place not in self._free:
-            mib = self.state.free_mib(place, self.vm.page_size, self.state.rows(self.vm.name))
-            self._free[place] = max(0, mib - self.reserved.get(place, 0)) // self.block_mib
-        return self._free[place]
+    def _room(self, place_index: int) -> int:
+        if place_index not in self._free:
+            mib = self.state.free_mib(place_index, self.vm.page_size, self.state.rows(self.vm.name))
+            self._free[place_index] = (
+                max(0, mib - self.reserved.get(place_index, 0)) // self.block_mib
+            )
+        return self._free[place_index]
 
-    def _put(self, cell: int, place: int, blocks: int) -> None:
+    def _put(self, cell: int, place_index: int, blocks: int) -> None:
         """Put as many of a cell's blocks on a place as fit."""
-        blocks = min(blocks, self._room(place))
+        blocks = min(blocks, self._room(place_index))
         if blocks:
-            self._free[place] -= blocks
+            self._free[place_index] -= blocks
             self.left[cell] -= blocks
-            self.pages[cell][place] = self.pages[cell].get(place, 0) + blocks
+            self.pages[cell][place_index] = self.pages[cell].get(place_index, 0) + blocks
 
     def interleave(self) -> bool:
         """Spread every cell evenly; tell whether all of it fits."""
         for cell, home in enumerate(self.homes):
-            for place, blocks in interleaved_blocks(self.allowed[cell], home.blocks).items():
-                self._put(cell, place, blocks)
+            for place_index, blocks in interleaved_blocks(self.allowed[cell], home.blocks).items():
+                self._put(cell, place_index, blocks)
         return not any(self.left)
 
     def at_home(self, spread: Sequence[int]) -> None:
         """Put blocks on their cells' homes, or those of a single cell on the places to stripe."""
         for cell, home in enumerate(self.homes):
-            wanted = {home.place: home.blocks}
+            wanted = {home.place_index: home.blocks}
             if len(self.homes) == 1:
-                striped = [place for place in spread if place in self.allowed[cell]]
+                striped = [
+                    place_index for place_index in spread if place_index in self.allowed[cell]
+                ]
                 wanted = interleaved_blocks(striped, home.blocks) or wanted
-            for place, blocks in wanted.items():
-                if place in self.allowed[cell]:
-                    self._put(cell, place, blocks)
+            for place_index, blocks in wanted.items():
+                if place_index in self.allowed[cell]:
+                    self._put(cell, place_index, blocks)
 
     def nearby(self, spread: Sequence[int]) -> None:
         """Put what is left as near as possible, on places to stripe before all others."""
         arrays = self.state.arrays
         for cell, home in enumerate(self.homes):
             if self.left[cell]:
-                position = int(arrays.position[home.place])
-                base = home.place - position
-                relative = arrays.relative(int(arrays.host_index[home.place]))[position]
+                position = int(arrays.position[home.place_index])
+                base = home.place_index - position
+                relative = arrays.relative(int(arrays.host_index[home.place_index]))[position]
                 keys = {
                     at: (at not in spread, relative[at - base], at) for at in self.allowed[cell]
                 }
-                for place in sorted(keys, key=keys.__getitem__):
-                    self._put(cell, place, self.left[cell])
+                for place_index in sorted(keys, key=keys.__getitem__):
+                    self._put(cell, place_index, self.left[cell])
 
 
 def choose_devices(
@@ -135,7 +139,7 @@ def choose_devices(
     if not vm.devices:
         return ()
     instance, rows = state.instance, state.rows(vm.name)
-    places = [instance.places[home.place] for home in homes]
+    places = [instance.places[home.place_index] for home in homes]
     host_index, devices = places[0].host_index, places[0].host.devices
     costs: list[list[float]] = []
     for request in vm.devices:
@@ -165,22 +169,22 @@ def copy_choices(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[frozen
     if group is None:
         return [frozenset()]
     arrays, rows = state.arrays, state.group_rows(group)
-    host_index = int(arrays.host_index[homes[0].place])
+    host_index = int(arrays.host_index[homes[0].place_index])
     have = state.copies.get((group.name, host_index), frozenset())
     span = arrays.host_slice[host_index]
 
-    def free(place: int) -> int:
-        return state.free_mib(place, vm.page_size, rows) - group.shared_mib
+    def free(place_index: int) -> int:
+        return state.free_mib(place_index, vm.page_size, rows) - group.shared_mib
 
-    missing = frozenset(home.place for home in homes) - have
-    roomy = frozenset(place for place in missing if free(place) >= 0)
+    missing = frozenset(home.place_index for home in homes) - have
+    roomy = frozenset(place_index for place_index in missing if free(place_index) >= 0)
     if not group.across_nodes:
         return [missing] if roomy == missing else []
     if have:
         return [roomy, frozenset()] if roomy else [frozenset()]
     singles = sorted(range(span.start, span.stop), key=lambda p: (p not in roomy, -free(p)))
     choices = [roomy] if len(roomy) > 1 else []
-    return choices + [frozenset({place}) for place in singles if free(place) >= 0]
+    return choices + [frozenset({place_index}) for place_index in singles if free(place_index) >= 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,7 @@ def build(
         if pages is None:
             continue
         cells = _cells(state, vm, homes, pages, pcpus)
-        placement = Placement(state.instance.places[homes[0].place].host.name, cells, devices)
+        placement = Placement(state.instance.places[homes[0].place_index].host.name, cells, devices)
         footprint = state.footprint(vm, placement)
         loss = state.marginal(footprint, copies)
         if best is None or loss < best.loss:
@@ -232,18 +236,18 @@ def _choose_pcpus(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[tuple
     """PCPUs per cell, empty for a shared VM; None if a home has not enough."""
     rows = state.rows(vm.name)
     if vm.cpu_policy is CpuPolicy.SHARED:
-        fits = all(state.free_cpu(h.place, rows) >= h.vcpus * MILLI for h in homes)
+        fits = all(state.free_cpu(h.place_index, rows) >= h.vcpus * MILLI for h in homes)
         return [()] * len(homes) if fits else None
-    avoid = _rivals_caches(state, vm, int(state.arrays.host_index[homes[0].place]))
+    avoid = _rivals_caches(state, vm, int(state.arrays.host_index[homes[0].place_index]))
     mask = state.row_mask(vm.name)
     chosen: list[tuple[int, ...]] = []
     for home in homes:
-        pool = state.pool(home.place)
+        pool = state.pool(home.place_index)
         pcpus = pool.choose(vm.thread_policy, home.vcpus, mask, avoid)
         if pcpus is None:
             return None
-        held = len(pool.held(vm, pcpus)) * int(state.arrays.ratio_milli.item(home.place))
-        if held > state.free_cpu(home.place, rows):
+        held = len(pool.held(vm, pcpus)) * int(state.arrays.ratio_milli.item(home.place_index))
+        if held > state.free_cpu(home.place_index, rows):
             return None
         chosen.append(pcpus)
     return chosen
@@ -268,7 +272,7 @@ def _cells(
     node_id = state.arrays.node_id
     return tuple(
         PlacedCell(
-            node=int(node_id.item(home.place)),
+            node=int(node_id.item(home.place_index)),
             vcpus=home.vcpus,
             memory_mib=tuple(
                 (int(node_id.item(at)), blocks * block_mib) for at, blocks in sorted(where.items())

@@ -36,7 +36,7 @@ def places_for(
             if group.scope is Scope.HOST:
                 mask &= arrays.host_index == other.host_index
             else:
-                homes = [place for place, _ in other.homes]
+                homes = [place_index for place_index, _ in other.homes]
                 mask &= np.isin(np.arange(arrays.size), homes)
                 exactly = frozenset(homes)
     for rule in arrays.aparts.get(vm.name, ()):
@@ -47,7 +47,7 @@ def places_for(
             if rule.scope is Scope.HOST:
                 mask[arrays.host_slice[other.host_index]] = False
             else:
-                mask[[place for place, _ in other.homes]] = False
+                mask[[place_index for place_index, _ in other.homes]] = False
     return mask, exactly
 
 
@@ -104,8 +104,8 @@ class CellOffer(Offer):
         """Places whose free pCPUs serve a dedicated cell."""
         mask, policy = self.state.row_mask(self.vm.name), self.vm.thread_policy
         found = np.zeros(len(fits), np.bool_)
-        for place in np.flatnonzero(fits).tolist():
-            found[place] = self.state.room(place, policy, mask) >= self.vcpus
+        for place_index in np.flatnonzero(fits).tolist():
+            found[place_index] = self.state.room(place_index, policy, mask) >= self.vcpus
         return found
 
     @Lazy
@@ -221,8 +221,8 @@ def migration_loss(arrays: InstanceArrays, vm: Vm, blocks: int) -> Ints:
     nano = np.full(arrays.size, network * kept, np.int64)
     nano[arrays.host_slice[instance.host_index[old.host]]] = local * kept
     for node, before_mib in before.items():
-        place = instance.place_of[old.host, node].index
-        nano[place] = local * (kept - min(mib, before_mib))
+        place_index = instance.place_of[old.host, node].index
+        nano[place_index] = local * (kept - min(mib, before_mib))
     loss: Ints = rates.moved_loss(nano)
     return loss
 
@@ -238,10 +238,10 @@ def pair_loss(
     loss: Ints = np.zeros(arrays.size, np.int64)
     for talk, partner in arrays.cooperations.get(vm.name, ()):
         other = placed.get(partner.name)
-        for place, theirs in other.homes if other is not None else ():
+        for place_index, theirs in other.homes if other is not None else ():
             pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
             share = rates.talk_share(state.instance, talk, pair)
-            loss = loss + rates.distance_loss(talk.weight * share, arrays.mean_r(place))
+            loss = loss + rates.distance_loss(talk.weight * share, arrays.mean_r(place_index))
     for rival, partner in arrays.competitions.get(vm.name, ()):
         other = placed.get(partner.name)
         if other is not None:
@@ -257,7 +257,7 @@ def _meeting_places(arrays: InstanceArrays, vm: Vm, other: Footprint, scope: Sco
     if scope is Scope.HOST:
         return [place.index for place in of_host]
     if scope is Scope.NODE:
-        return [place for place, _ in other.homes]
+        return [place_index for place_index, _ in other.homes]
     if vm.cpu_policy is CpuPolicy.DEDICATED:
         return []
     domains = other.domains(arrays.instance, Scope.LLC)

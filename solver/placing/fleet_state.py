@@ -203,8 +203,8 @@ class FleetState:
         vcpus = sign * (first + second)
         if second:
             self.spanning[slot - self.fleet.num_places] += vcpus
-        for place, _ in use.cpu:
-            self._runnable[place] += vcpus
+        for place_index, _ in use.cpu:
+            self._runnable[place_index] += vcpus
         self.ledger.change(use, NOW, sign)
         self.ledger.host_vms[use.host_index] += sign
 

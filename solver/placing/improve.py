@@ -174,12 +174,14 @@ class _LocalSearch:
         if kind < 0.4:
             return self._related(rng.choice(placed), size)
         if kind < 0.8:
-            wanted = {place for place, _ in rng.choice(list(self._homes(placed)))}
-            wanted |= {place for place, _ in rng.choice(list(self._homes(placed)))}
+            wanted = {place_index for place_index, _ in rng.choice(list(self._homes(placed)))}
+            wanted |= {place_index for place_index, _ in rng.choice(list(self._homes(placed)))}
             there = [
                 name
                 for name in placed
-                if any(place in wanted for place, _ in self.engine.state.placed[name].homes)
+                if any(
+                    place_index in wanted for place_index, _ in self.engine.state.placed[name].homes
+                )
             ]
             return rng.sample(there, min(size, len(there)))
         return rng.sample(placed, size)

@@ -102,26 +102,26 @@ class Ledger:
         top: Ints = used[0] if self.single_row else used[rows].max(axis=0)
         return top
 
-    def least_at(self, free: Ints, place: int, rows: slice | Ints) -> int:
+    def least_at(self, free: Ints, place_index: int, rows: slice | Ints) -> int:
         """Least of one place over some rows."""
-        return int(free.item(0, place) if self.single_row else free[rows, place].min())
+        return int(free.item(0, place_index) if self.single_row else free[rows, place_index].min())
 
-    def most_at(self, used: Ints, place: int, rows: slice) -> int:
+    def most_at(self, used: Ints, place_index: int, rows: slice) -> int:
         """Largest of one place over some rows."""
-        return int(used.item(0, place) if self.single_row else used[rows, place].max())
+        return int(used.item(0, place_index) if self.single_row else used[rows, place_index].max())
 
     def change(self, use: Use, rows: slice, sign: int) -> None:
         """Take what a VM uses at some rows, or with a `sign` of -1 give it back."""
         single, host = self.single_row, use.host_index
         cpu = load = 0
-        for place, amount in use.cpu:
-            self._cpu[place if single else (rows, place)] -= sign * amount
+        for place_index, amount in use.cpu:
+            self._cpu[place_index if single else (rows, place_index)] -= sign * amount
             cpu += amount
-        for place, milli in use.load:
-            self._load[place if single else (rows, place)] += sign * milli
+        for place_index, milli in use.load:
+            self._load[place_index if single else (rows, place_index)] += sign * milli
             load += milli
-        for place, milli in use.demand:
-            self._demand[place if single else (rows, place)] += sign * milli
+        for place_index, milli in use.demand:
+            self._demand[place_index if single else (rows, place_index)] += sign * milli
         at = host if single else (rows, host)
         self._host_cpu[at] -= sign * cpu
         self._host_load[at] += sign * load
@@ -132,8 +132,8 @@ class Ledger:
     ) -> None:
         """Take memory of a pool at some rows, or give it back."""
         single, free, mib = self.single_row, self._mib[size], 0
-        for place, amount in pages:
-            free[place if single else (rows, place)] -= sign * amount
+        for place_index, amount in pages:
+            free[place_index if single else (rows, place_index)] -= sign * amount
             mib += amount
         if size is PageSize.SMALL:
             self._host_mib[host if single else (rows, host)] -= sign * mib
@@ -179,7 +179,7 @@ class Footprint(Use):
         if scope is Scope.HOST:
             return frozenset({self.host_index})
         if scope is Scope.NODE:
-            return frozenset(place for place, _ in self.homes)
+            return frozenset(place_index for place_index, _ in self.homes)
         used: set[int] = set()
         for cell in self.placement.cells:
             place = instance.place_of[self.placement.host, cell.node]
@@ -214,7 +214,7 @@ def make_footprint(
     if vm.bandwidth_mbps:
         block_mib = instance.form(vm.name).block_mib
         per_block = rates.demand_per_block(instance, vm)
-        demand = tuple((place, per_block * mib // block_mib) for place, mib in pages)
+        demand = tuple((place_index, per_block * mib // block_mib) for place_index, mib in pages)
     functions: dict[str, int] = {}
     for taken in placement.devices:
         functions[taken.address] = functions.get(taken.address, 0) + taken.functions

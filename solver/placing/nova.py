@@ -78,7 +78,7 @@ class NovaPlacement:
         order: list[int],
     ) -> Candidate | None:
         options = [
-            sum(1 << rank for rank, place in enumerate(order) if fits[cell][place])
+            sum(1 << rank for rank, place_index in enumerate(order) if fits[cell][place_index])
             for cell in cells
         ]
         for ranks in self._fits(state, vm, options, order):
@@ -106,8 +106,8 @@ class NovaPlacement:
         ]
         found = {tuple(first_match(options) or ())}
         for mask, cell in product(near, range(len(options))):
-            for rank, place in enumerate(order):
-                if mask[place] and options[cell] >> rank & 1:
+            for rank, place_index in enumerate(order):
+                if mask[place_index] and options[cell] >> rank & 1:
                     tied = [*options[:cell], 1 << rank, *options[cell + 1 :]]
                     found.add(tuple(first_match(tied) or ()))
         return sorted(fit for fit in found if fit)

@@ -70,31 +70,31 @@ class Occupancy:
         found = {r for name in group.vms for r in range(*self.rows(name).indices(1 << 30))}
         return np.array(sorted(found), np.int64)
 
-    def free_mib(self, place: int, size: PageSize, rows: slice | Ints) -> int:
+    def free_mib(self, place_index: int, size: PageSize, rows: slice | Ints) -> int:
         """Memory free on a place at all of some rows."""
-        return self.ledger.least_at(self.ledger.free_mib[size], place, rows)
+        return self.ledger.least_at(self.ledger.free_mib[size], place_index, rows)
 
-    def free_cpu(self, place: int, rows: slice) -> int:
+    def free_cpu(self, place_index: int, rows: slice) -> int:
         """Part of `InstanceArrays.cpu_capacity` free on a place at all of some rows."""
-        return self.ledger.least_at(self.ledger.free_cpu, place, rows)
+        return self.ledger.least_at(self.ledger.free_cpu, place_index, rows)
 
     def free_functions(self, host_index: int, address: str, has: int, rows: slice) -> int:
         """Functions of a device free at all of some rows."""
         used = self.functions.get((host_index, address))
         return has if used is None else has - max(used[rows])
 
-    def room(self, place: int, policy: ThreadPolicy, mask: int) -> int:
+    def room(self, place_index: int, policy: ThreadPolicy, mask: int) -> int:
         """VCPUs of a dedicated VM that would find pCPUs on a place at all rows of a bit mask."""
-        known = self._room.setdefault(place, {})
+        known = self._room.setdefault(place_index, {})
         if (policy, mask) not in known:
-            known[policy, mask] = self.pool(place).room(policy, mask)
+            known[policy, mask] = self.pool(place_index).room(policy, mask)
         return known[policy, mask]
 
-    def pool(self, place: int) -> CorePool:
+    def pool(self, place_index: int) -> CorePool:
         """Cores of a place."""
-        if place not in self._pools:
-            self._pools[place] = CorePool(self.instance.places[place].node)
-        return self._pools[place]
+        if place_index not in self._pools:
+            self._pools[place_index] = CorePool(self.instance.places[place_index].node)
+        return self._pools[place_index]
 
     def footprint(self, vm: Vm, placement: Placement) -> Footprint:
         """What `vm` takes at `placement`."""
@@ -105,8 +105,8 @@ class Occupancy:
         held = [0] * len(placement.cells)
         if vm.cpu_policy is CpuPolicy.DEDICATED:
             for index, cell in enumerate(placement.cells):
-                place = self.instance.place_of[placement.host, cell.node].index
-                held[index] = len(self.pool(place).held(vm, cell.pcpus))
+                place_index = self.instance.place_of[placement.host, cell.node].index
+                held[index] = len(self.pool(place_index).held(vm, cell.pcpus))
         made = make_footprint(self.instance, vm, placement, tuple(held))
         if self.remember:
             if len(self._footprints) >= REMEMBERED_MAX:
@@ -153,16 +153,16 @@ class Occupancy:
     def _pinned(self, print_: Footprint) -> Iterator[tuple[CorePool, tuple[int, ...]]]:
         """Cores of each place where a dedicated VM holds pCPUs, and those; their room changes."""
         if print_.vm.cpu_policy is CpuPolicy.DEDICATED:
-            for (place, _), cell in zip(print_.homes, print_.placement.cells, strict=True):
-                self._room.pop(place, None)
-                yield self.pool(place), cell.pcpus
+            for (place_index, _), cell in zip(print_.homes, print_.placement.cells, strict=True):
+                self._room.pop(place_index, None)
+                yield self.pool(place_index), cell.pcpus
 
     def _add(self, print_: Footprint, sign: int) -> None:
         rows = self.rows(print_.vm.name)
         self.ledger.change(print_, rows, sign)
-        for place, _ in print_.load:
-            peak = self._peak_at(*self._loads, place)
-            self.contention[place] = self.arrays.contention[place].loss(peak)
+        for place_index, _ in print_.load:
+            peak = self._peak_at(*self._loads, place_index)
+            self.contention[place_index] = self.arrays.contention[place_index].loss(peak)
         for address, count in print_.functions:
             used = self.functions.setdefault((print_.host_index, address), [0] * self.num_rows)
             for row in range(rows.start, rows.stop):
@@ -173,7 +173,7 @@ class Occupancy:
         group = self._groups[key[0]]
         before = self.copies.get(key, frozenset())
         for sign, changed in ((1, places - before), (-1, before - places)):
-            pages = tuple((place, group.shared_mib) for place in changed)
+            pages = tuple((place_index, group.shared_mib) for place_index in changed)
             self.ledger.take_pages(PageSize.SMALL, key[1], pages, self.group_rows(group), sign)
         if places:
             self.copies[key] = places
@@ -184,14 +184,14 @@ class Occupancy:
         """Loss in micro-vCPU that placing a VM (not placed now) would add, exactly."""
         loss = print_.own_micro + self._pair_loss(print_)
         rows = self.rows(print_.vm.name)
-        for place, milli in print_.load:
-            before, after = self._peaks(*self._loads, place, rows, milli)
-            contention = self.arrays.contention[place]
+        for place_index, milli in print_.load:
+            before, after = self._peaks(*self._loads, place_index, rows, milli)
+            contention = self.arrays.contention[place_index]
             loss += contention.loss(after) - contention.loss(before)
         demands = self.ledger.demand_milli, self.ledger.past_demand_milli
-        for place, milli in print_.demand:
-            before, after = self._peaks(*demands, place, rows, milli)
-            bandwidth = self.arrays.bandwidth[place]
+        for place_index, milli in print_.demand:
+            before, after = self._peaks(*demands, place_index, rows, milli)
+            bandwidth = self.arrays.bandwidth[place_index]
             if bandwidth is not None:
                 loss += bandwidth.loss(after) - bandwidth.loss(before)
         group = self.instance.group_of.get(print_.vm.name)
@@ -201,15 +201,15 @@ class Occupancy:
     def _loads(self) -> tuple[Ints, Ints]:
         return self.ledger.load_milli, self.ledger.past_load_milli
 
-    def _peak_at(self, array: Ints, past: Ints, place: int) -> int:
-        return max(self.ledger.most_at(array, place, EVER), past.item(place))
+    def _peak_at(self, array: Ints, past: Ints, place_index: int) -> int:
+        return max(self.ledger.most_at(array, place_index, EVER), past.item(place_index))
 
     def _peaks(
-        self, array: Ints, past: Ints, place: int, rows: slice, added: int
+        self, array: Ints, past: Ints, place_index: int, rows: slice, added: int
     ) -> tuple[int, int]:
         """Peak of a place at any time, without and with an amount added at some rows."""
-        before = self._peak_at(array, past, place)
-        return before, max(before, self.ledger.most_at(array, place, rows) + added)
+        before = self._peak_at(array, past, place_index)
+        return before, max(before, self.ledger.most_at(array, place_index, rows) + added)
 
     def _pair_loss(self, print_: Footprint) -> int:
         name, instance, loss = print_.vm.name, self.instance, 0
@@ -284,7 +284,7 @@ class Occupancy:
             SharedCopy(
                 group,
                 self.instance.hosts[host].name,
-                tuple(places[place].node.id for place in sorted(where)),
+                tuple(places[place_index].node.id for place_index in sorted(where)),
             )
             for (group, host), where in sorted(self.copies.items())
         )

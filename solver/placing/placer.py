@@ -88,10 +88,10 @@ class Placer:
         """Return the best placement of a VM that is not placed; nothing changes."""
         return PlaceSearch(self.state, vm, self.rule).best()
 
-    def find_at(self, vm: Vm, place: int) -> Candidate | None:
+    def find_at(self, vm: Vm, place_index: int) -> Candidate | None:
         """Return the placement of a VM of one cell at a place it may use; None if it is full."""
         kind = self.instance.form(vm.name).shapes[0].types[0]
-        return build(self.state, vm, [Home(place, kind.vcpus, kind.blocks)])
+        return build(self.state, vm, [Home(place_index, kind.vcpus, kind.blocks)])
 
     def add(self, vm: Vm) -> Placement | None:
         """Place a VM that is not placed; None if it fits nowhere."""

@@ -50,8 +50,8 @@ def _may_be_simple(state: Occupancy, print_: Footprint) -> bool:
 
 def is_gathered(print_: Footprint) -> bool:
     """Tell whether a VM of one cell has all its memory where its vCPUs are."""
-    (place, mib), *others = print_.pages or ((-1, 0),)
-    return place == print_.homes[0][0] and not others and mib >= print_.vm.memory_mib
+    (place_index, mib), *others = print_.pages or ((-1, 0),)
+    return place_index == print_.homes[0][0] and not others and mib >= print_.vm.memory_mib
 
 
 class MovePrices:
@@ -91,10 +91,10 @@ class MovePrices:
         self.demand_at: list[int] = ledger.demand_milli[0].tolist()
         for v, print_ in enumerate(prints):
             pool = free[print_.vm.page_size]
-            for place, mib in print_.pages:
-                pool[place] += mib
-            for place, demand in print_.demand:
-                self.demand_at[place] -= demand
+            for place_index, mib in print_.pages:
+                pool[place_index] += mib
+            for place_index, demand in print_.demand:
+                self.demand_at[place_index] -= demand
             pool[self.at[v]] -= self.mib[v]
             self.demand_at[self.at[v]] += self.demand[v]
         self.mib_free = [free[print_.vm.page_size] for print_ in prints]
@@ -105,7 +105,7 @@ class MovePrices:
     def _number_kinds(self) -> None:
         """Number pairs of places by all that a pair of VMs feels: distance, what they share."""
         arrays, places = self.arrays, self.arrays.instance.places
-        distance = np.array([arrays.mean_r(place) for place in range(arrays.size)])
+        distance = np.array([arrays.mean_r(place_index) for place_index in range(arrays.size)])
         meets = np.eye(arrays.size, dtype=np.int64) * SAME_NODE
         meets += (arrays.host_index[:, None] == arrays.host_index[None, :]) * SAME_HOST
         for span in arrays.host_slice:

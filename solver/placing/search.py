@@ -102,11 +102,13 @@ class PlaceSearch:
         first = self.first[self.state.arrays.host_index]
         best: Ranked | None = None
         tries = 0
-        for place in _ascending(keys, first):
-            bound = (int(first[place]), int(offer.loss[place])) if self.by_loss else (0, 0)
+        for place_index in _ascending(keys, first):
+            bound = (
+                (int(first[place_index]), int(offer.loss[place_index])) if self.by_loss else (0, 0)
+            )
             if best is not None and (bound >= best[0] or tries >= TRIES_MAX):
                 break
-            found = self._build([Home(place, kind.vcpus, kind.blocks)], ways)
+            found = self._build([Home(place_index, kind.vcpus, kind.blocks)], ways)
             if found is not None:
                 tries += 1
                 if _better(found, best):

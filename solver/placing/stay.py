@@ -52,7 +52,7 @@ def _resized(instance: Instance, engine: Placer, name: str) -> Placement | None:
     places = sorted(instance.place_of[old.host, node].index for node in old.nodes)
     for shape in instance.form(name).shapes:
         for at in set(permutations(shape.cells())) if shape.num_cells == len(places) else ():
-            homes = [Home(place, *cell) for place, cell in zip(places, at, strict=True)]
+            homes = [Home(place_index, *cell) for place_index, cell in zip(places, at, strict=True)]
             found = build(engine.state, vm, homes)
             if found is not None:
                 engine.take(found)

@@ -132,7 +132,7 @@ class XenPlacement:
             return list(nodes)
         places = self.instance.host_places[host_index]
         hard = [place.index for place in places if place.node.id in vm.hard_nodes]
-        return [place for place in hard if place in nodes] or hard
+        return [place_index for place_index in hard if place_index in nodes] or hard
 
     def _placed(
         self,
@@ -143,7 +143,7 @@ class XenPlacement:
         exactly: frozenset[int] | None,
     ) -> Candidate | None:
         for homes in self._homes(state, vm, usable, nodes):
-            if exactly is None or exactly == {home.place for home in homes}:
+            if exactly is None or exactly == {home.place_index for home in homes}:
                 found = build(state, vm, homes, spread=nodes)
                 if found is not None:
                     return found
@@ -160,13 +160,15 @@ class XenPlacement:
                 continue
             if shape.num_cells == 1:
                 kind = shape.types[0]
-                for place in sorted(usable, key=lambda p: (loads[p], p)):
-                    yield [Home(place, kind.vcpus, kind.blocks)]
+                for place_index in sorted(usable, key=lambda p: (loads[p], p)):
+                    yield [Home(place_index, kind.vcpus, kind.blocks)]
                 continue
             costs = [
                 [
-                    loads[place] if self._has_cpus(state, vm, place, kind.vcpus) else FORBIDDEN
-                    for place in usable
+                    loads[place_index]
+                    if self._has_cpus(state, vm, place_index, kind.vcpus)
+                    else FORBIDDEN
+                    for place_index in usable
                 ]
                 for kind in shape.types
             ]
@@ -178,7 +180,7 @@ class XenPlacement:
                     for column in sorted(taken)
                 ]
 
-    def _has_cpus(self, state: Occupancy, vm: Vm, place: int, vcpus: int) -> bool:
+    def _has_cpus(self, state: Occupancy, vm: Vm, place_index: int, vcpus: int) -> bool:
         if vm.cpu_policy is CpuPolicy.DEDICATED:
-            return state.room(place, vm.thread_policy, state.row_mask(vm.name)) >= vcpus
-        return state.free_cpu(place, state.rows(vm.name)) >= vcpus * 1000
+            return state.room(place_index, vm.thread_policy, state.row_mask(vm.name)) >= vcpus
+        return state.free_cpu(place_index, state.rows(vm.name)) >= vcpus * 1000

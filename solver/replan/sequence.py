@@ -239,7 +239,7 @@ class _Sequencer:
         assert step.before is not None
         vm, old = self.instance.vm(step.vm), step.before
         at = homes_of(self.instance, vm, old)
-        used = {home.place for home in at}
+        used = {home.place_index for home in at}
         for place in self.instance.host_places[self.instance.host_index[old.host]]:
             hard = vm.hard_nodes is None or place.node.id in vm.hard_nodes
             if place.index in used or not hard or not place.node.pcpus:
