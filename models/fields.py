@@ -154,12 +154,21 @@ def checked(model: Model) -> str:
 
 @cache
 def _quick(model: Any) -> list[tuple[str, Value, object, range]]:
-    """Name, declaration, default and the whole numbers allowed, of each field."""
-    bounds = [(n, v, v.bound if v.kind is int else None) for n, v in fields_of(model).items()]
-    return [
-        (name, value, value.default, range(int(b.low), int(b.high) + 1) if b else range(0))
-        for name, value, b in bounds
-    ]
+    """Name, declaration, default and the whole numbers allowed, of each field to be checked."""
+    found = []
+    for name, value in fields_of(model).items():
+        if not _moot(value):
+            bound = value.bound if value.kind is int else None
+            whole = range(int(bound.low), int(bound.high) + 1) if bound else range(0)
+            found.append((name, value, value.default, whole))
+    return found
+
+
+def _moot(value: Value) -> bool:
+    """Tell whether nothing is declared that `check` could find wrong."""
+    if value.kind is tuple and not value.size:
+        return value.item is None or _moot(value.item)
+    return is_dataclass(value.kind) or (value.kind is int and not value.bound)
 
 
 def check(thing: str, name: str, given: Any, value: Value) -> None:

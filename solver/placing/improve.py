@@ -174,8 +174,8 @@ class _LocalSearch:
         if kind < 0.4:
             return self._related(rng.choice(placed), size)
         if kind < 0.8:
-            wanted = {place_index for place_index, _ in rng.choice(list(self._homes(placed)))}
-            wanted |= {place_index for place_index, _ in rng.choice(list(self._homes(placed)))}
+            where = self.engine.state.placed
+            wanted = {p for _ in range(2) for p, _ in where[rng.choice(placed)].homes}
             there = [
                 name
                 for name in placed
@@ -185,9 +185,6 @@ class _LocalSearch:
             ]
             return rng.sample(there, min(size, len(there)))
         return rng.sample(placed, size)
-
-    def _homes(self, placed: list[str]) -> list[tuple[tuple[int, int], ...]]:
-        return [self.engine.state.placed[name].homes for name in placed]
 
     def _related(self, start: str, size: int) -> list[str]:
         chosen = [start]

@@ -45,6 +45,7 @@ class Occupancy:
         self.ledger = Ledger(
             arrays.cpu_capacity, arrays.pool_mib, arrays.host_starts, self.num_rows
         )
+        self._loads = self.ledger.load_milli, self.ledger.past_load_milli
         self.contention: Ints = np.zeros(arrays.size, np.int64)
         self.functions: dict[tuple[int, str], list[int]] = {}
         self.placed: dict[str, Footprint] = {}
@@ -196,10 +197,6 @@ class Occupancy:
                 loss += bandwidth.loss(after) - bandwidth.loss(before)
         group = self.instance.group_of.get(print_.vm.name)
         return loss if group is None else loss + self._sharing_loss(group, print_, copies)
-
-    @property
-    def _loads(self) -> tuple[Ints, Ints]:
-        return self.ledger.load_milli, self.ledger.past_load_milli
 
     def _peak_at(self, array: Ints, past: Ints, place_index: int) -> int:
         return max(self.ledger.most_at(array, place_index, EVER), past.item(place_index))

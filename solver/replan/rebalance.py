@@ -150,10 +150,8 @@ class _Rebalance:
                 replace(vm, required=vm.required or vm.name in self.current) for vm in instance.vms
             ),
         )
-        self.budget = budget
-        self.params = params
+        self.budget, self.params, self.until = budget, params, params.until
         self._began = time.monotonic()
-        self.until = params.until
         self.stay = staying(self.instance)
 
     def run(self, start: Plan | None) -> Rebalanced:
