@@ -63,11 +63,11 @@ def result_told(
 ) -> Result | None:
     """Return the result that a plan's file tells; a remark says if it no longer holds."""
     from numaplace.instances.formats.document.plain import instance_digest
-    from numaplace.solver import provenance
+    from numaplace.solver import base
 
     if told is None:
         return None
-    result, fault = provenance.result_told(instance, instance_digest(instance), plan, told)
+    result, fault = base.result_told(instance, instance_digest(instance), plan, told)
     if fault:
         output.remark(f"{file}: {fault}")
     return result

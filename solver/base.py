@@ -1,4 +1,4 @@
-"""What all solvers share: their type, and the check of every plan they return."""
+"""What all solvers share: their type, the check of every plan, and results made or told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from numaplace.models.cost import ALL, Cost, Term, evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
-from numaplace.models.result import Result, SolveStatus, Stage, StageResult, objective_of, stages_of
+from numaplace.models.result import (
+    Provenance,
+    Result,
+    SolveStatus,
+    Stage,
+    StageResult,
+    objective_of,
+    stages_of,
+)
 from numaplace.models.verify import violations
 from numaplace.solver.params import SolveParams
 
@@ -65,3 +73,25 @@ def no_plan(
 ) -> Result:
     """Return the result of a solve that has no plan."""
     return Result(solver, status, None, None, (), runtime_s, {}, tuple(reasons), dict(stats or {}))
+
+
+def result_told(
+    instance: Instance, digest: str, plan: Plan, told: Provenance
+) -> tuple[Result | None, str]:
+    """Return the result that a plan's file tells; None, and why, if it no longer holds.
+
+    Bounds hold for the instance whatever the plan, so what must be the same is the instance, by its
+    `digest`, and the objective that the plan has.
+    """
+    made = f"made by {told.solver} at {told.made_at}"
+    if told.instance_sha256 != digest:
+        return None, f"the instance has changed since the plan was {made}: its proof is not of it"
+    cost = evaluate(instance, plan)
+    same = all(stage.objective == objective_of(cost, stage.stage) for stage in told.stages)
+    if not same or violations(instance, plan):
+        return None, f"the plan is not the one that was {made}: its proof is not of it"
+    stages, why = told.stages, (told.unplaced, told.reasons)
+    found = Result(
+        told.solver, told.status, plan, cost, stages, told.runtime_s, *why, within=told.within
+    )
+    return found, ""

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -135,7 +135,7 @@ def within(until: Deadline, work: Callable[[], T], grace_s: float = GRACE_S) -> 
 class CommandClock:
     """When the command that this process is began; None in any other process."""
 
-    began: float | None = field(default=None)
+    began: float | None = None
 
     def start(self) -> None:
         """Count from the start of the process: interpreter, imports and reading take time too."""

@@ -42,32 +42,18 @@ The third argument has the stages before it that the back end does not hold yet,
 
 
 class Stages:
-    """State of one solve that goes through the stages in order.
-
-    Attributes
-    ----------
-    best
-        The best plan by the stages in order; the hint at first.
-    bounds
-        Bound of each stage the solve came to.
-    stats
-        Numbers of the solver.
-    remarks
-        What the user should know of how the plan was found.
-    interrupted
-        Set by a back end that has seen Ctrl-C: nothing more is solved.
-    """
+    """State of one solve that goes through the stages in order."""
 
     def __init__(self, solver: str, instance: Instance, params: SolveParams) -> None:
         self.solver = solver
         self.instance = instance
         self.params = params.begun()
         self.deadline = self.params.until
-        self.best: Plan | None = None
-        self.bounds: dict[Stage, int | None] = {}
-        self.stats: dict[str, float] = {}
-        self.remarks: list[str] = []
-        self.interrupted = False
+        self.best: Plan | None = None  # by the stages in order; the hint at first
+        self.bounds: dict[Stage, int | None] = {}  # of each stage the solve came to
+        self.stats: dict[str, float] = {}  # numbers of the solver
+        self.remarks: list[str] = []  # what the user should know of how the plan was found
+        self.interrupted = False  # a back end has seen Ctrl-C: nothing more is solved
         self._started = time.monotonic()
         self._stages = stages_of(instance)
         self._cost: Cost | None = None
@@ -246,6 +232,7 @@ class ModelRun(Generic[AnyEngine]):
     """A back end's model on its way through the stages; it is written when a stage needs it."""
 
     literals: bool
+    new_engine: Callable[[Program], AnyEngine]
 
     def __init__(self, name: str, instance: Instance, params: SolveParams) -> None:
         self.instance = instance
@@ -267,10 +254,6 @@ class ModelRun(Generic[AnyEngine]):
     def engine(self) -> AnyEngine:
         """The model of the program."""
         return self.new_engine(self.formulation.program)
-
-    def new_engine(self, program: Program) -> AnyEngine:
-        """Make a model of a program."""
-        raise NotImplementedError
 
     def hold(self, stage: Stage, to_hold: Mapping[Stage, int]) -> None:
         """Hold earlier stages; a model that holds one after `stage` is no use, and made anew."""

@@ -58,16 +58,11 @@ def value_bound(empty: EmptyHosts) -> int:
     try:
         most = empty.possible_value_milli
         for knapsack in _knapsacks(empty):
-            most = min(most, knapsack_bound(knapsack))
+            most = min(most, knapsack.free + _Priced(knapsack).bound())
     except OutOfTimeError:
         return instance.total_value_milli
     unit = gcd(*(instance.value_milli(vm) for vm in instance.vms))
     return most // unit * unit if unit else 0
-
-
-def knapsack_bound(knapsack: Knapsack) -> int:
-    """Return the bound of one instant."""
-    return knapsack.free + _Priced(knapsack).bound()
 
 
 def _knapsacks(empty: EmptyHosts) -> list[Knapsack]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from numaplace.models.cost import OWN
 from numaplace.models.errors import InputError
@@ -72,17 +73,9 @@ def all_guest_choices(
 ) -> list[GuestAnswer]:
     """Plan with each topology of one guest after the other, all within the time limit."""
     params = params.begun()
-    return [
-        guest_choices(
-            instance,
-            vm,
-            params.part(1 / (len(vms) - done)),
-            max_cells=max_cells,
-            solver=solver,
-            on_start=on_start,
-        )
-        for done, vm in enumerate(vms)
-    ]
+    one = partial(guest_choices, max_cells=max_cells, solver=solver, on_start=on_start)
+    shares = ((vm, 1 / (len(vms) - done)) for done, vm in enumerate(vms))
+    return [one(instance, vm, params.part(share)) for vm, share in shares]
 
 
 def guest_choices(

@@ -65,13 +65,7 @@ def compare_sharing(
     solver: str = "cpsat",
     on_start: Callable[[str], None] | None = None,
 ) -> tuple[SharingRow, ...]:
-    """Plan an instance anew for each way to share its groups' pages.
-
-    Raises
-    ------
-    InputError
-        If the instance has no sharing group.
-    """
+    """Plan an instance anew for each way to share its groups' pages; `InputError` without one."""
     if not instance.sharing:
         reason = "is missing: no group of VMs has pages in common"
         raise InputError(f"instance {instance.name!r:.80}", "sharing", reason)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator
-from typing import Protocol
 
 import numpy as np
 from ortools.linear_solver import pywraplp  # type: ignore[import-untyped]
@@ -109,13 +108,13 @@ def _cuts_bound(
 def sets_bound(costs: SetCosts, until: Deadline, columns_max: int = COLUMNS_MAX) -> int:
     """Return a lower bound on the loss of one tier, by a deadline.
 
-    Rounds add the most promising sets to a linear program until none improves it. `columns_max`
-    is the number of sets up to which all of them are listed.
+    Rounds add the most promising sets to a linear program until none improves it. Up to
+    `columns_max` sets, all of them are listed.
     """
     if not costs.num_nodes:
         return 0
     columns = list_columns(costs, columns_max)
-    source: _TierSource = _Searched(costs) if columns is None else _Listed(columns)
+    source = _Searched(costs) if columns is None else _Listed(columns)
     master = _TierMaster(costs)
     best = 0
     calm = np.zeros(costs.num_items)
@@ -134,29 +133,20 @@ def sets_bound(costs: SetCosts, until: Deadline, columns_max: int = COLUMNS_MAX)
             return best
 
 
-class _TierSource(Protocol):
-    """Where sets come from."""
-
-    def promising(self, duals: Ints, fee: int) -> Iterable[Column]:
-        """Yield sets that improve the linear program."""
-        ...
-
-    def certify(self, duals: Ints) -> tuple[int, list[Column]]:
-        """Return the bound that `duals` prove, and sets that stood in the way of a better one."""
-        ...
-
-
 class _Listed:
-    """Sets from a list of all."""
+    """Sets from a list of all.
+
+    `promising` yields sets that improve the linear program, `certify` returns the bound that duals
+    prove, and sets that stood in the way of a better one.
+    """
 
     def __init__(self, columns: SetColumns) -> None:
         self.columns = columns
 
     def promising(self, duals: Ints, fee: int) -> Iterator[Column]:
         parts = self.columns.reduced(duals)
-        for rows, costs, reduced in zip(
-            self.columns.members, self.columns.costs, parts, strict=True
-        ):
+        members = zip(self.columns.members, self.columns.costs, parts, strict=True)
+        for rows, costs, reduced in members:
             near = np.argpartition(reduced, min(COLUMNS_A_ROUND, len(reduced) - 1))
             for k in near[:COLUMNS_A_ROUND]:
                 if reduced[k] - fee < -len(duals):

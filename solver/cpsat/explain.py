@@ -28,6 +28,7 @@ CHECK_S = 2.0
 TOTAL_S = 10.0
 NAMES_SHOWN = 8
 UNDECIDED = "no room was found in time, but none was excluded"
+UNPROVEN = "not placed: giving it room would cost other VMs their place or was not decided in time"
 
 WORDS = {
     Rule.MEMORY_CAPACITY: "memory of",
@@ -79,21 +80,13 @@ def _conflict(instance: Instance, names: list[str], extra: str | None, until: De
     until.check()
     wanted = [*names, extra] if extra is not None else names
     conflict = find_conflict(instance, wanted, until)
-    if conflict is None:
-        return (
-            "not placed: giving it room would cost other VMs their place or was not decided in time"
-        )
-    return _in_words(conflict, extra)
+    return UNPROVEN if conflict is None else _in_words(conflict, extra)
 
 
 def find_conflict(instance: Instance, names: Iterable[str], until: Deadline) -> set[Switch] | None:
-    """Find VMs and rules that conflict when all VMs of `names` must be placed.
+    """Find VMs and rules, as (rule, subject), that conflict if all VMs of `names` must be placed.
 
-    Returns
-    -------
-    set of (Rule, subject) or None
-        VMs are there as (required_vms, name). Minimal if time sufficed; None if no conflict was
-        proven.
+    VMs are there as (required_vms, name). Minimal if time sufficed; None if no conflict was proven.
     """
     wanted = set(names)
     vms = tuple(replace(vm, required=vm.name in wanted) for vm in instance.vms)

@@ -14,7 +14,6 @@ from numaplace.solver.cpsat.bound import loss_bound
 from numaplace.solver.cpsat.engine import Engine, new_solver, stoppable, whole_bound
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.formulation.model import Formulation
-from numaplace.solver.formulation.program import Program
 from numaplace.solver.params import SolveParams
 from numaplace.solver.stages import ModelRun, Stages
 
@@ -44,6 +43,7 @@ class _CpsatRun(ModelRun[Engine]):
     """Solves one stage after the other with one model."""
 
     literals = True
+    new_engine = Engine
 
     def __init__(self, instance: Instance, params: SolveParams, budget: Budget | None) -> None:
         super().__init__(NAME, instance, params)
@@ -55,10 +55,6 @@ class _CpsatRun(ModelRun[Engine]):
         if self.budget is not None:
             formulation.objective.moved.keep_within(self.budget)
         return formulation
-
-    def new_engine(self, program: Program) -> Engine:
-        """Make a model."""
-        return Engine(program)
 
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
@@ -90,16 +86,13 @@ class _CpsatRun(ModelRun[Engine]):
 
     def _floor(self) -> int:
         """Bound the loss by partition problems that know no symmetry, before the search."""
-        prepared = self.formulation.prepared
-        everything = prepared.possible_value_milli
-        all_placed = (
-            self.stages.best is not None and self.stages.objective(Stage.VALUE) == everything
-        )
+        prepared, value_milli = self.formulation.prepared, self.instance.value_milli
+        most = prepared.possible_value_milli
+        full = self.stages.best is not None and self.stages.objective(Stage.VALUE) == most
         sure = [
             vm.name
             for vm in self.instance.vms
-            if vm.required
-            or (all_placed and self.instance.value_milli(vm) and prepared.possible(vm))
+            if vm.required or (full and value_milli(vm) and prepared.possible(vm))
         ]
         until = self.stages.deadline.share(BOUND_SHARE, BOUND_S)
         return loss_bound(self.instance, sure, until, self.params.num_workers)

@@ -131,13 +131,12 @@ def values_of(variables: Variables, decisions: Decisions) -> list[tuple[int, int
     for option, pages in variables.pages.items():
         on = lying.get(option, {})
         values += [(var, on.get(at, 0)) for at, var in pages.items()]
-    values += [(var, _ballooned(prepared, lying, o)) for o, var in variables.balloon.items()]
+    values += [(var, _ballooned(lying, o)) for o, var in variables.balloon.items()]
     single = {option.vm: option for option in taken if option.vm in variables.lies}
     for name, lies in variables.lies.items():
         on = lying[single[name]] if name in single else {}
         values += [(var, on.get(at, 0)) for at, var in lies.items()]
-    for name, var in variables.taken.items():
-        values.append((var, _ballooned(prepared, lying, single.get(name))))
+    values += [(var, _ballooned(lying, single.get(vm))) for vm, var in variables.taken.items()]
     functions = nearest_device_options(prepared, decisions)
     values += [(var, functions.get(choice, 0)) for choice, var in variables.device.items()]
     copies = {(group, at) for (group, _), places in decisions.copies.items() for at in places}
@@ -146,9 +145,7 @@ def values_of(variables: Variables, decisions: Decisions) -> list[tuple[int, int
     return values
 
 
-def _ballooned(
-    prepared: Prepared, lying: dict[Option, dict[int, int]], option: Option | None
-) -> int:
+def _ballooned(lying: dict[Option, dict[int, int]], option: Option | None) -> int:
     """Blocks of an option's cell that lie nowhere; none if it is not taken."""
     if option is None or option not in lying:
         return 0

@@ -205,11 +205,8 @@ class Objective(RowWriter):
         else:
             loss = self.program.variable(worst, Kind.ROUNDED)
         for alive in self.instance.instants:
-            used = joined(
-                scaled(blocks, price * per_block)
-                for name, per_block, blocks in users
-                if name in alive
-            )
+            here = ((blocks, per_block) for name, per_block, blocks in users if name in alive)
+            used = joined(scaled(blocks, price * per_block) for blocks, per_block in here)
             if used:
                 self.program.at_most([*used, (loss, -per_loss)], most)
         return loss

@@ -33,12 +33,11 @@ class Products(RowWriter):
         With literals it is exact by itself; without, at most each of `bounds`, and the caller's
         sums make it the product.
         """
-        both = self.program.part()
+        both, cell = self.program.part(), self.vars.cell
         for option in (a, b) if self.program.literals else bounds:
-            self.program.at_most([(both, 1), (self.vars.cell[option], -1)], 0)
+            self.program.at_most([(both, 1), (cell[option], -1)], 0)
         if self.program.literals:
-            cells = [(self.vars.cell[a], 1), (self.vars.cell[b], 1)]
-            self.program.at_most([*cells, (both, -1)], 1)
+            self.program.at_most([(cell[a], 1), (cell[b], 1), (both, -1)], 1)
         return both
 
     def split_guest(self) -> Terms:

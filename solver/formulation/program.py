@@ -57,28 +57,18 @@ class LinearRow(NamedTuple):
 class Program:
     """Whole variables from 0 on, rows, and what is maximised.
 
-    Attributes
-    ----------
-    literals
-        Whether a choice among choices gets a variable of its own (which helps a solver that
-        propagates) or stays their sum (which helps one that relaxes).
-    until
-        When it is too late to write more: `OutOfTimeError` is raised then.
-    upper, kinds, units
-        Upper bound and kind of each variable, and the unit that a relaxation counts it in.
-    rows
-        All rows so far; engines take those that they do not hold yet.
-    objective
-        Terms of what is maximised; none: any solution will do.
+    With `literals`, a choice among choices gets a variable of its own (which helps a solver that
+    propagates); else it stays their sum (which helps one that relaxes). Writing more after `until`
+    raises `OutOfTimeError`.
     """
 
     literals: bool = False
     until: Deadline = NEVER
-    upper: list[int] = field(default_factory=list)
+    upper: list[int] = field(default_factory=list)  # bound of each variable
     kinds: list[Kind] = field(default_factory=list)
-    units: list[int] = field(default_factory=list)
-    rows: list[LinearRow] = field(default_factory=list)
-    objective: Terms = field(default_factory=list)
+    units: list[int] = field(default_factory=list)  # that a relaxation counts each variable in
+    rows: list[LinearRow] = field(default_factory=list)  # so far; engines take the new ones
+    objective: Terms = field(default_factory=list)  # maximised; none: any solution will do
 
     @property
     def num_terms(self) -> int:

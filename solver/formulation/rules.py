@@ -21,6 +21,9 @@ from numaplace.solver.formulation.option import Option, whole_cores
 from numaplace.solver.formulation.program import Terms, joined, scaled
 from numaplace.solver.formulation.variables import RowWriter
 
+Used = list[tuple[frozenset[str], Terms]]
+"""VMs, and what is used while one of them exists."""
+
 
 class Rules(RowWriter):
     """Adds one rule after the other to a program."""
@@ -112,7 +115,7 @@ class Rules(RowWriter):
 
     def memory_capacity(self) -> None:
         """Each node's page pools hold what lies on it, at every instant."""
-        lies: dict[tuple[int, PageSize], list[tuple[frozenset[str], Terms]]] = defaultdict(list)
+        lies: dict[tuple[int, PageSize], Used] = defaultdict(list)
         for vm in self.instance.vms:
             block_mib, alone = self.instance.form(vm.name).block_mib, frozenset({vm.name})
             for at, blocks in self.vars.lying(vm.name):
@@ -123,16 +126,15 @@ class Rules(RowWriter):
             lies[at, PageSize.SMALL].append((frozenset(members[name].vms), mib))
         for at, page_size in sorted(lies):
             place = self.instance.places[at]
-            pool, subject = place.node.pool_mib(page_size), f"{place} {page_size}"
-            for used in self._at_instants(lies[at, page_size]):
-                self.program.at_most(used, pool, Rule.MEMORY_CAPACITY, subject)
+            pool, on = place.node.pool_mib(page_size), f"{place} {page_size}"
+            self._enough(lies[at, page_size], pool, Rule.MEMORY_CAPACITY, on)
 
-    def _at_instants(self, parts: list[tuple[frozenset[str], Terms]]) -> Iterator[Terms]:
-        """Sum at each instant of the parts whose users exist then, where there are any."""
+    def _enough(self, parts: Used, most: int, rule: Rule, on: str) -> None:
+        """At each instant, the parts whose users exist then are no more than there is."""
         for alive in self.instance.instants:
             used = joined(terms for users, terms in parts if users & alive)
             if used:
-                yield used
+                self.program.at_most(used, most, rule, on)
 
     def dedicated_cpus(self) -> None:
         """Cells take the cores they need; those of each group suffice at every instant."""
@@ -190,9 +192,7 @@ class Rules(RowWriter):
                 continue
             ratio = round(place.host.vcpu_overcommit * MILLI)
             parts = [(frozenset({o.vm}), self._kept(o, ratio)) for o in options]
-            for used in self._at_instants(parts):
-                limit = ratio * place.node.threads
-                self.program.at_most(used, limit, Rule.SHARED_CPUS, str(place))
+            self._enough(parts, ratio * place.node.threads, Rule.SHARED_CPUS, str(place))
 
     def _kept(self, option: Option, ratio: int) -> Terms:
         """What a cell keeps from shared vCPUs: its vCPUs, or its pCPUs by `ratio` if dedicated."""
@@ -226,7 +226,7 @@ class Rules(RowWriter):
 
     def device_functions(self) -> None:
         """No device gives more functions than it has, at every instant."""
-        taken: dict[tuple[int, str], list[tuple[frozenset[str], Terms]]] = defaultdict(list)
+        taken: dict[tuple[int, str], Used] = defaultdict(list)
         for option, functions in self.vars.device.items():
             on = self.instance.places[option.home].host_index
             taken[on, option.address].append((frozenset({option.vm}), [(functions, 1)]))
@@ -234,8 +234,7 @@ class Rules(RowWriter):
             host, users = self.instance.hosts[index], taken[index, address]
             device = next(d for d in host.devices if d.address == address)
             subject = f"{host.name} {address}"
-            for used in self._at_instants(users):
-                self.program.at_most(used, device.functions, Rule.DEVICE_FUNCTIONS, subject)
+            self._enough(users, device.functions, Rule.DEVICE_FUNCTIONS, subject)
 
     def together(self) -> None:
         """Of two VMs of a group that are both placed, each is where the other is."""

@@ -13,26 +13,9 @@ from numaplace.solver.formulation.program import Program, Terms, joined, scaled
 
 
 class Variables:
-    """Decisions of all families, over the choices of an instance.
+    """Decisions of all families, over the choices of an instance, as variables and sums of them.
 
-    Attributes
-    ----------
-    placed, cell, cut
-        Variables: a VM is placed; an option is taken; a VM has a shape on a host, by (VM, shape,
-        host index).
-    at, on_host
-        Sums that are 1 if a VM uses a place or a host.
-    lies, taken
-        Variables, for VMs with loose pages: blocks by place index, and blocks ballooned away.
-    pages, balloon
-        The same by option, for VMs whose pages depend on their home. With literals the blocks at
-        home are not there: they are what is left.
-    device, copy, read
-        Variables: functions by device option; copies by (group, place index); who reads which.
-    cores, free_cores
-        Cores (or threads) by (option, core group): sums, and those that are variables.
-    options_at
-        Options by place index.
+    With literals, pages at home are not among `pages`: they are what is left.
     """
 
     def __init__(self, program: Program, prepared: Prepared) -> None:
@@ -41,19 +24,19 @@ class Variables:
         self.instance = prepared.instance
         self.placed = {vm.name: program.variable() for vm in self.instance.vms}
         self.cell: dict[Option, int] = {}
-        self.cut: dict[tuple[str, int, int], int] = {}
-        self.at: dict[str, dict[int, Terms]] = {}
-        self.on_host: dict[str, dict[int, Terms]] = {}
-        self.lies: dict[str, dict[int, int]] = {}
-        self.taken: dict[str, int] = {}
-        self.pages: dict[Option, dict[int, int]] = {}
-        self.balloon: dict[Option, int] = {}
-        self.device: dict[DeviceOption, int] = {}
-        self.copy: dict[tuple[str, int], int] = {}
-        self.read: dict[tuple[Option, int], int] = {}
-        self.cores: dict[tuple[Option, int], Terms] = {}
-        self.free_cores: dict[tuple[Option, int], int] = {}
-        self.options_at: dict[int, list[Option]] = defaultdict(list)
+        self.cut: dict[tuple[str, int, int], int] = {}  # by (VM, shape, host index): it has both
+        self.at: dict[str, dict[int, Terms]] = {}  # 1 if a VM uses a place, by its index
+        self.on_host: dict[str, dict[int, Terms]] = {}  # 1 if it uses a host, by its index
+        self.lies: dict[str, dict[int, int]] = {}  # blocks by place index, of VMs of loose pages
+        self.taken: dict[str, int] = {}  # blocks ballooned away from these
+        self.pages: dict[Option, dict[int, int]] = {}  # the same of VMs whose pages depend
+        self.balloon: dict[Option, int] = {}  # on their home, by option
+        self.device: dict[DeviceOption, int] = {}  # functions
+        self.copy: dict[tuple[str, int], int] = {}  # by (group, place index)
+        self.read: dict[tuple[Option, int], int] = {}  # by (who reads, place index of the copy)
+        self.cores: dict[tuple[Option, int], Terms] = {}  # or threads, by (option, core group)
+        self.free_cores: dict[tuple[Option, int], int] = {}  # those of them that are variables
+        self.options_at: dict[int, list[Option]] = defaultdict(list)  # by place index
         for vm in self.instance.vms:
             self._place(vm)
             if vm.name in prepared.loose_vms:

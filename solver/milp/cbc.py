@@ -55,12 +55,9 @@ def solve_cbc(problem: Linear, task: Task) -> MilpOutcome:
     found = problem.sol_status in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible)
     objective = problem.objective.valueOrDefault() if found else None
     nodes = _NODES.search(text)
-    return MilpOutcome(
-        objective=objective,
-        bound=_bound(text, objective, task.relative_gap),
-        infeasible=problem.status == pulp.LpStatusInfeasible,
-        nodes=float(nodes[1]) if nodes else 0.0,
-    )
+    bound = _bound(text, objective, task.relative_gap)
+    infeasible = problem.status == pulp.LpStatusInfeasible
+    return MilpOutcome(objective, bound, infeasible, float(nodes[1]) if nodes else 0.0)
 
 
 def _bound(text: str, objective: float | None, relative_gap: float) -> float | None:

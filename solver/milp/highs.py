@@ -126,20 +126,12 @@ def solve_highs(
     info, status = highs.getInfo(), highs.getModelStatus()
     found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     objective = info.objective_function_value if found else None
-    if (
-        objective is not None
-        and task.start
-        and problem.objective.valueOrDefault() > objective + GAP
-    ):
+    worse = objective is not None and problem.objective.valueOrDefault() > objective + GAP
+    if worse and task.start:
         # HiGHS 1.16 may prove an optimum in the presolved model but hand back the start instead.
         return solve_highs(problem, replace(task, start=[]), on_state)
     known = highspy.HighsModelStatus
     infeasible = status in (known.kInfeasible, known.kUnboundedOrInfeasible)
     if infeasible and presolve:
         return solve_highs(problem, replace(task, start=[]), on_state, presolve=False)
-    return MilpOutcome(
-        objective=objective,
-        bound=info.mip_dual_bound,
-        infeasible=infeasible,
-        nodes=float(info.mip_node_count),
-    )
+    return MilpOutcome(objective, info.mip_dual_bound, infeasible, float(info.mip_node_count))

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, Stage, sign
 from numaplace.solver.deadline import Deadline, OutOfTimeError
-from numaplace.solver.formulation.program import Program
 from numaplace.solver.milp.backend import MilpOutcome, Task, whole_bound
 from numaplace.solver.milp.cbc import cbc_program, solve_cbc
 from numaplace.solver.milp.engine import Engine
@@ -41,10 +40,7 @@ class _MilpRun(ModelRun[Engine]):
     """Solves one stage after the other with one problem."""
 
     literals = False
-
-    def new_engine(self, program: Program) -> Engine:
-        """Make a problem."""
-        return Engine(program)
+    new_engine = Engine
 
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
