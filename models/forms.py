@@ -42,7 +42,7 @@ class CellType:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class VmShape:
     """One way to cut a VM into cells."""
 
     types: tuple[CellType, ...]
@@ -81,7 +81,7 @@ class VmForm:
     blocks: int
     balloon_blocks: int
     shared_mib: int
-    shapes: tuple[Shape, ...]
+    shapes: tuple[VmShape, ...]
     rounding_mib: int = 0
 
     @property
@@ -173,9 +173,9 @@ def _even_cells(vcpus: int, blocks: int, count: int) -> list[tuple[int, int]]:
     return [(each_vcpus + (c < more_vcpus), each_blocks + (c < more_blocks)) for c in range(count)]
 
 
-def _shape(cells: list[tuple[int, int]]) -> Shape:
+def _shape(cells: list[tuple[int, int]]) -> VmShape:
     counted = Counter(sorted(cells, reverse=True))
-    return Shape(
+    return VmShape(
         tuple(CellType(vcpus, blocks, count) for (vcpus, blocks), count in counted.items())
     )
 

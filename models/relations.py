@@ -58,7 +58,7 @@ class Competition:
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _VmGroup:
     THING: ClassVar[str] = "group of {0.listed!r:.80}"
 
     vms: _Members
@@ -74,14 +74,14 @@ class _Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Together(_Group):
+class Together(_VmGroup):
     """VMs that, where placed, use the very same nodes (or host)."""
 
     THING: ClassVar[str] = "together of {0.listed!r:.80}"
 
 
 @dataclass(frozen=True, slots=True)
-class Apart(_Group):
+class Apart(_VmGroup):
     """VMs no two of which may use one node (or host) at the same time."""
 
     THING: ClassVar[str] = "apart of {0.listed!r:.80}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from numaplace.models import rates
 from numaplace.models.cores import CoreGroup
-from numaplace.models.forms import CellType, Shape
+from numaplace.models.forms import CellType, VmShape
 from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Cooperation
 from numaplace.models.units import ceil_div
@@ -24,7 +24,7 @@ class Option:
     shape_index: int
     type_index: int
     place_index: int
-    shape: Shape = field(compare=False, repr=False)
+    shape: VmShape = field(compare=False, repr=False)
     cell: CellType = field(compare=False, repr=False)
     place: Place = field(compare=False, repr=False)
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
-from numaplace.models.forms import Shape, VmForm, node_takes
+from numaplace.models.forms import VmForm, VmShape, node_takes
 from numaplace.models.instance import Place
 from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
 from numaplace.solver.formulation.empty_hosts import EmptyHosts, functions_near
@@ -34,7 +34,7 @@ def reason_alone(empty: EmptyHosts, vm: Vm) -> str | None:
 
 
 def _reasons(
-    empty: EmptyHosts, vm: Vm, form: VmForm, shape: Shape, places: list[Place]
+    empty: EmptyHosts, vm: Vm, form: VmForm, shape: VmShape, places: list[Place]
 ) -> Iterator[str]:
     """Reasons that hold for the smallest cell of the finest shape, most telling first."""
     kind = min(shape.types, key=lambda kind: (kind.vcpus, kind.blocks))

@@ -21,7 +21,7 @@ from itertools import groupby, product
 
 import numpy as np
 
-from numaplace.models.forms import Shape
+from numaplace.models.forms import VmShape
 from numaplace.models.instance import Instance, Place
 from numaplace.models.trace import Ints
 from numaplace.models.vm import CpuPolicy, DevicePolicy, GuestNuma, Vm
@@ -64,7 +64,7 @@ class NovaPlacement:
                 return found
         return None
 
-    def _shape(self, vm: Vm) -> Shape:
+    def _shape(self, vm: Vm) -> VmShape:
         shapes = self.instance.form(vm.name).shapes
         wants_all = vm.guest_numa is GuestNuma.AUTOMATIC and vm.max_cells is not None
         return shapes[-1] if wants_all else shapes[0]

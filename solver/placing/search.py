@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from numaplace.models.forms import CellType, Shape
+from numaplace.models.forms import CellType, VmShape
 from numaplace.models.instance import Between
 from numaplace.models.rates import access_loss, load_milli
 from numaplace.models.units import ceil_div
@@ -95,7 +95,7 @@ class PlaceSearch:
         keys: Reals = np.where(offer.fits, prices(offer, self.rule), FORBIDDEN)
         return keys
 
-    def _one_cell(self, shape: Shape, ways: Ways) -> Ranked | None:
+    def _one_cell(self, shape: VmShape, ways: Ways) -> Ranked | None:
         kind = shape.types[0]
         offer = self._offer(kind, 1, ways)
         keys = self._keys(offer)
@@ -122,7 +122,7 @@ class PlaceSearch:
         key = (0, 0) if found is None else (int(self.first[found.footprint.host_index]), found.loss)
         return None if found is None else (key, found)
 
-    def _cells(self, shape: Shape, ways: Ways) -> Ranked | None:
+    def _cells(self, shape: VmShape, ways: Ways) -> Ranked | None:
         cells = shape.num_cells
         keys = [self._keys(self._offer(kind, cells, ways)) for kind in shape.types]
         best: Ranked | None = None
@@ -149,7 +149,7 @@ class PlaceSearch:
         return sorted(found) if self.by_loss else found
 
     def _on_host(
-        self, shape: Shape, ways: Ways, host_index: int, keys: Sequence[Reals]
+        self, shape: VmShape, ways: Ways, host_index: int, keys: Sequence[Reals]
     ) -> Ranked | None:
         span = self.state.arrays.host_slice[host_index]
         costs = np.array([key[span] for key in keys])
@@ -195,7 +195,7 @@ class PlaceSearch:
                 near |= device_rates(self.state.arrays, request)[0][span]
         return near
 
-    def _pull(self, shape: Shape, host_index: int, anchor: int) -> Reals:
+    def _pull(self, shape: VmShape, host_index: int, anchor: int) -> Reals:
         """Price of each node for each type of cell, if its other cells were at `anchor`.
 
         A star with k - 1 pairs stands for all k (k - 1) / 2, hence the factor.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations, product
 
-from numaplace.models.forms import Shape
+from numaplace.models.forms import VmShape
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.prices import Prices
@@ -48,7 +48,7 @@ def _states(seeds: range) -> Iterator[tuple[Occupancy, list[Vm]]]:
 
 
 def _built(
-    state: Occupancy, vm: Vm, shape: Shape, *, balloon: bool = False
+    state: Occupancy, vm: Vm, shape: VmShape, *, balloon: bool = False
 ) -> Iterator[tuple[Candidate, list[tuple[bool, int]]]]:
     """What can be built with the cells anywhere on a host, and the score of each cell there."""
     allowed, exactly = places_for(state, vm)
