@@ -29,8 +29,8 @@ class Variables:
         self.on_host: dict[str, dict[int, Terms]] = {}  # 1 if it uses a host, by its index
         self.lies: dict[str, dict[int, int]] = {}  # blocks by place index, of VMs of loose pages
         self.taken: dict[str, int] = {}  # blocks ballooned away from these
-        self.pages: dict[Option, dict[int, int]] = {}  # the same of VMs whose pages depend
-        self.balloon: dict[Option, int] = {}  # on their home, by option
+        self.pages: dict[Option, dict[int, int]] = {}  # blocks by place index, of others
+        self.balloon: dict[Option, int] = {}  # blocks ballooned away from these
         self.device: dict[DeviceOption, int] = {}  # functions
         self.copy: dict[tuple[str, int], int] = {}  # by (group, place index)
         self.read: dict[tuple[Option, int], int] = {}  # by (who reads, place index of the copy)
