@@ -26,13 +26,14 @@ apply Write what brings VMs to where a plan wants them: configurations, or comma
 numad Answer as numad -w does: print the nodes for one more VM, such as 0-1,3.
 [Questions, questions]
 room Make room for one more VM: the cheapest moves and balloons, or the proof that none help.
-[Questions, ballooning]
+[Questions, rebalancing]
 balloon Say what each VM is ballooned to, and from which node its pages go.
 [Questions, questions]
 sharing Compare ways to share pages: none, within nodes, across nodes; memory against remote reads.
 guest-numa Choose the cells of wide guests: how many, told or not, and what each choice loses.
 [Simulations, simulations]
 simulate Simulate Xen's credit scheduler on a plan: what each VM gets of what it wants.
+[Simulations, talking]
 talk Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
 [Traces, traces]
 replay Replay a trace: VMs come and go, each is placed by a policy or rejected, at once.

@@ -17,17 +17,25 @@ from numaplace.commands.options import (
     ForceOpt,
     InstanceArg,
     InstancesArg,
-    OutOpt,
     PictureOpt,
     PlanArg,
-    SeedOpt,
     TimeOpt,
     WorkersOpt,
     argument,
     option,
 )
 from numaplace.commands.printing import USUAL, Printing, bundled
-from numaplace.commands.shown import File, drawn, hand_over, provenance, result_told
+from numaplace.commands.shown import (
+    EFFORT,
+    KEEPING,
+    Effort,
+    File,
+    Keeping,
+    deliver,
+    drawn,
+    provenance,
+    result_told,
+)
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import Plan
 from numaplace.models.verify import violations
@@ -54,16 +62,13 @@ from numaplace.solver.params import SolveParams
 def solve(
     instance: InstanceArg,
     solver: Annotated[str, SOLVER] = "cpsat",
-    time: TimeOpt = 60.0,
-    workers: WorkersOpt = 0,
-    seed: SeedOpt = 0,
+    effort: Effort = EFFORT,
     gap: Annotated[float, option("Good enough: stop at this gap, such as 0.01.")] = 0.0,
     require_all: Annotated[bool, option("Every VM must be placed.", "--all")] = False,
     milp_backend: BackendOpt = MilpBackend.HIGHS,
     hint: Annotated[Path | None, option("Plan to start from.", metavar="PLAN")] = None,
-    out: OutOpt = None,
     picture: PictureOpt = None,
-    force: ForceOpt = False,
+    keeping: Keeping = KEEPING,
     form: Printing = USUAL,
 ) -> None:
     """Find the best plan for an instance, and prove it as far as the time allows.
@@ -71,15 +76,13 @@ def solve(
     Ctrl-C ends the search and keeps the best plan found; a second Ctrl-C aborts.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
 
     form.expect(PLAN)
-    lookup.check_writable([picture], document=out, inputs=[instance, hint], overwrite=force)
+    lookup.check_writable(
+        [picture], document=keeping.out, inputs=[instance, hint], overwrite=keeping.force
+    )
     problem = lookup.find_instance(instance)
-    params = SolveParams(
-        time_limit_s=time,
-        workers=workers,
-        seed=seed,
+    params = effort.params(
         relative_gap=gap,
         require_all=require_all,
         hint=lookup.read_valid_plan(hint, problem)[0] if hint else None,
@@ -95,18 +98,16 @@ def solve(
     files: list[File] = []
     if plan is not None and code == OK:
         files = [
-            (out, lambda: plan_text(plan, out or Path(), told)),
+            keeping.plan(plan, told),
             drawn(picture, lambda: plan_drawing(plan, problem, result)),
         ]
-    hand_over(
-        lambda: form.answer(
-            lambda: SOLVE.plain((problem, result, told)),
-            lambda: solve_views(problem, result, output.width()),
-            lambda: plan_table(plan or Plan(), problem),
-        ),
+    deliver(
+        form,
+        lambda: SOLVE.plain((problem, result, told)),
+        lambda: solve_views(problem, result, output.width()),
+        lambda: plan_table(plan or Plan(), problem),
         *files,
-        overwrite=force,
-        told=form.all_json,
+        overwrite=keeping.force,
     )
     raise typer.Exit(code)
 
@@ -138,14 +139,14 @@ def compare(
     rows = running.compare_on_terminal(
         problems, names, params, numbers, quiet=form.quiet, drawn=plot is not None
     )
-    hand_over(
-        lambda: form.answer(
-            lambda: COMPARE.plain(rows), lambda: [comparison_table(rows)], lambda: row_table(rows)
-        ),
+    deliver(
+        form,
+        lambda: COMPARE.plain(rows),
+        lambda: [comparison_table(rows)],
+        lambda: row_table(rows),
         (csv, lambda: row_table(rows).csv()),
         drawn(plot, lambda: comparison_drawing(rows)),
         overwrite=force,
-        told=form.all_json,
     )
 
 
@@ -187,14 +188,11 @@ def show(
     shown, told = read_known_plan(plan, problem) if plan else (Plan(), None)
     found = violations(problem, shown) if plan else []
     result = result_told(problem, shown, told, plan) if plan and not found else None
-    hand_over(
-        lambda: form.answer(
-            lambda: SHOW.plain((found, node_table(problem, shown).rows, told, result)),
-            lambda: show_views(
-                problem, shown if plan else None, output.width(), found, told, result
-            ),
-            lambda: node_table(problem, shown),
-        ),
+    deliver(
+        form,
+        lambda: SHOW.plain((found, node_table(problem, shown).rows, told, result)),
+        lambda: show_views(problem, shown if plan else None, output.width(), found, told, result),
+        lambda: node_table(problem, shown),
         drawn(picture, lambda: plan_drawing(shown, problem, result, found=found)),
         overwrite=force,
     )

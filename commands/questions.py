@@ -14,13 +14,8 @@ from numaplace.commands.app import app
 from numaplace.commands.exit_codes import INFEASIBLE, NO_PLAN, OK
 from numaplace.commands.options import (
     CurrentOpt,
-    ForceOpt,
     InstanceArg,
-    OutOpt,
-    SeedOpt,
     SettingsOpt,
-    TimeOpt,
-    WorkersOpt,
     argument,
     names_of,
     option,
@@ -28,11 +23,18 @@ from numaplace.commands.options import (
     whole,
 )
 from numaplace.commands.printing import USUAL, Printing, bundled
-from numaplace.commands.shown import hand_over, provenance, with_current
+from numaplace.commands.shown import (
+    EFFORT,
+    KEEPING,
+    Effort,
+    Keeping,
+    deliver,
+    provenance,
+    with_current,
+)
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.result import Result, SolveStatus
 from numaplace.models.vm import CELLS_MAX, CpuPolicy
-from numaplace.solver.params import SolveParams
 
 if TYPE_CHECKING:
     from numaplace.models.instance import Instance
@@ -73,11 +75,8 @@ def room(
     current: CurrentOpt = None,
     goal: Annotated[str, option(_GOAL)] = "moves",
     solver: Annotated[str, _EXACT] = "cpsat",
-    time: TimeOpt = 60.0,
-    workers: WorkersOpt = 0,
-    seed: SeedOpt = 0,
-    out: OutOpt = None,
-    force: ForceOpt = False,
+    effort: Effort = EFFORT,
+    keeping: Keeping = KEEPING,
     form: Printing = USUAL,
 ) -> None:
     """Make room for one more VM: the cheapest moves and balloons, or the proof that none help.
@@ -93,24 +92,23 @@ def room(
     cpu_policy      shared, or dedicated: it holds pCPUs of its own
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
     from numaplace.report.tables.moves import CHANGE, changes_table
     from numaplace.report.tables.questions import ROOM, room_views
     from numaplace.solver.replan.room import RoomGoal, make_room
 
     form.expect(CHANGE)
-    lookup.check_writable(document=out, inputs=[instance, vm, current], overwrite=force)
+    inputs = [instance, vm, current]
+    lookup.check_writable(document=keeping.out, inputs=inputs, overwrite=keeping.force)
     if goal not in list(RoomGoal):
-        raise InputError(
-            "room", "--goal", f"must be one of {', '.join(RoomGoal)}, not {goal!r:.60}"
-        )
+        reason = f"must be one of {', '.join(RoomGoal)}, not {goal!r:.60}"
+        raise InputError("room", "--goal", reason)
     _check_exact(solver)
     given = lookup.find_instance(instance)
     problem = with_current(given, current)
     sizes = {"vcpus": vcpus, "memory_mib": memory_mib}
     fields = {field: number for field, number in sizes.items() if number is not None}
     wanted = _one_more(problem, vm, {**fields, **settings(setting, "room", _NEW)})
-    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    params = effort.params()
     found = running.on_terminal(
         lambda line, stop: make_room(
             problem,
@@ -122,19 +120,16 @@ def room(
         f"room for {wanted.name}",
         quiet=form.quiet,
     )
-    plan = found.result.plan
     cheapest = "moves" if goal == RoomGoal.MOVES else "moves and the least loss"
     within = f"room is made for {wanted.name!r} by the cheapest {cheapest}"
     told = provenance(given, found.result, params, within)
-    hand_over(
-        lambda: form.answer(
-            lambda: ROOM.plain((found, told)),
-            lambda: room_views(found),
-            lambda: changes_table(found.changes),
-        ),
-        *([(out, lambda: plan_text(plan, out or Path(), told))] if plan is not None else []),
-        overwrite=force,
-        told=form.all_json,
+    deliver(
+        form,
+        lambda: ROOM.plain((found, told)),
+        lambda: room_views(found),
+        lambda: changes_table(found.changes),
+        keeping.plan(found.result.plan, told),
+        overwrite=keeping.force,
     )
     if found.placement is None:
         proven = found.result.status is SolveStatus.INFEASIBLE
@@ -147,9 +142,7 @@ def room(
 def sharing(
     instance: InstanceArg,
     solver: Annotated[str, _EXACT] = "cpsat",
-    time: TimeOpt = 60.0,
-    workers: WorkersOpt = 0,
-    seed: SeedOpt = 0,
+    effort: Effort = EFFORT,
     form: Printing = USUAL,
 ) -> None:
     """Compare ways to share pages: none, within nodes, across nodes; memory against remote reads.
@@ -164,7 +157,7 @@ def sharing(
     form.expect(SHARING_ROW)
     _check_exact(solver)
     problem = find_instance(instance)
-    params = SolveParams(time_limit_s=time, workers=workers, seed=seed, explain=False)
+    params = effort.params(explain=False)
     rows = running.on_terminal(
         lambda line, stop: compare_sharing(
             problem,
@@ -189,9 +182,7 @@ def guest_numa(
     what_if: Annotated[Path | None, option(_WHAT_IF, metavar="HOSTFILE")] = None,
     max_cells: Annotated[int | None, option(_MAX_CELLS)] = None,
     solver: Annotated[str, _EXACT] = "cpsat",
-    time: TimeOpt = 60.0,
-    workers: WorkersOpt = 0,
-    seed: SeedOpt = 0,
+    effort: Effort = EFFORT,
     form: Printing = USUAL,
 ) -> None:
     """Choose the cells of wide guests: how many, told or not, and what each choice loses.
@@ -213,7 +204,7 @@ def guest_numa(
         if name not in problem.vm_index:
             raise InputError("guest NUMA", "--vm", f"VM {name!r:.80} is not in the instance")
     other = _one_host(what_if) if what_if else None
-    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    params = effort.params()
     guests = [problem.vm(name) for name in dict.fromkeys(vm)] or wide_vms(problem)
     answers = running.on_terminal(
         lambda line, stop: all_guest_choices(

@@ -1,4 +1,4 @@
-"""The command that re-plans what runs."""
+"""The commands that change what runs: rebalance, and balloon targets."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from numaplace.commands import running
+from numaplace.commands import output, running
 from numaplace.commands.app import app
 from numaplace.commands.exit_codes import OK, exit_code
-from numaplace.commands.options import (
-    CurrentOpt,
-    ForceOpt,
-    InstanceArg,
-    OutOpt,
-    SeedOpt,
-    TimeOpt,
-    WorkersOpt,
-    option,
-)
+from numaplace.commands.options import SOLVER, CurrentOpt, InstanceArg, argument, option
 from numaplace.commands.printing import USUAL, Printing, bundled
-from numaplace.commands.shown import File, drawn, hand_over, provenance, with_current
+from numaplace.commands.shown import (
+    EFFORT,
+    KEEPING,
+    Effort,
+    File,
+    Keeping,
+    deliver,
+    drawn,
+    provenance,
+    with_current,
+)
+from numaplace.models.cost import evaluate
 from numaplace.models.errors import InputError, check_real
 from numaplace.models.moves import Budget
 from numaplace.report.figures.figure_file import drawable
@@ -51,12 +53,9 @@ def rebalance(
     budget_moves: Annotated[int | None, option("VMs that may move at most.")] = None,
     budget_seconds: Annotated[float | None, option("Seconds that copying may take.")] = None,
     pays_back: Annotated[float | None, option(_PAYS_BACK, metavar="MINUTES")] = None,
-    time: TimeOpt = 60.0,
-    workers: WorkersOpt = 0,
-    seed: SeedOpt = 0,
+    effort: Effort = EFFORT,
     curve: CurveOpt = None,
-    out: OutOpt = None,
-    force: ForceOpt = False,
+    keeping: Keeping = KEEPING,
     form: Printing = USUAL,
 ) -> None:
     """Re-plan what runs within a budget of moves, and say in which order to move.
@@ -66,32 +65,30 @@ def rebalance(
     With --curve, the trade-off of loss against MiB moved is drawn as well.
     """
     from numaplace.instances import lookup
-    from numaplace.instances.formats.document.io import plan_text
     from numaplace.report.figures.curve_figure import curve_figure
     from numaplace.report.tables.moves import REBALANCE, STEP, rebalance_views, steps_table
 
     form.expect(STEP)
-    lookup.check_writable([curve], document=out, inputs=[instance, current], overwrite=force)
+    inputs = [instance, current]
+    lookup.check_writable([curve], document=keeping.out, inputs=inputs, overwrite=keeping.force)
     given = lookup.find_instance(instance)
     problem = _problem(with_current(given, current), pays_back)
     budget = Budget(budget_mib, budget_moves, budget_seconds)
-    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    params = effort.params()
     found, points = _run(problem, budget, params, curve=curve is not None, quiet=form.quiet)
     code = exit_code(found.instance, found.result)
     plan = found.result.plan
     told = provenance(given, found.result, params, _within(budget, pays_back))
     files: list[File] = [drawn(curve, lambda: curve_figure(points))]
     if plan is not None and code == OK:
-        files.insert(0, (out, lambda: plan_text(plan, out or Path(), told)))
-    hand_over(
-        lambda: form.answer(
-            lambda: REBALANCE.plain((found, points, told)),
-            lambda: rebalance_views(found, points),
-            lambda: steps_table(found.steps),
-        ),
+        files.insert(0, keeping.plan(plan, told))
+    deliver(
+        form,
+        lambda: REBALANCE.plain((found, points, told)),
+        lambda: rebalance_views(found, points),
+        lambda: steps_table(found.steps),
         *files,
-        overwrite=force,
-        told=form.all_json,
+        overwrite=keeping.force,
     )
     raise typer.Exit(code)
 
@@ -149,3 +146,52 @@ def _run(
         quiet=quiet,
     )
     return found, points
+
+
+# ---- balloons -----------------------------------------------------------------------------------
+
+
+@app.command()
+@bundled
+def balloon(
+    instance: InstanceArg,
+    plan: Annotated[Path | None, argument("Plan; planned anew unless given.", "[PLAN]")] = None,
+    solver: Annotated[str, SOLVER] = "cpsat",
+    effort: Effort = EFFORT,
+    keeping: Keeping = KEEPING,
+    form: Printing = USUAL,
+) -> None:
+    """Say what each VM is ballooned to, and from which node its pages go.
+
+    Placement and ballooning are chosen together: memory is taken where that costs less than pages
+    on another node do. VMs that give have a memory_min_mib.
+    """
+    from numaplace.instances import lookup
+    from numaplace.report.tables.moves import BALLOON, TARGET, balloon_table, balloon_views
+    from numaplace.solver.replan.diff import balloon_targets
+
+    form.expect(TARGET)
+    lookup.check_writable(document=keeping.out, inputs=[instance, plan], overwrite=keeping.force)
+    problem = lookup.find_instance(instance)
+    if plan is not None:
+        chosen, told = lookup.read_valid_plan(plan, problem)
+    else:
+        params = effort.params()
+        result = running.solve_on_terminal(problem, solver, params, quiet=form.quiet)
+        code = exit_code(problem, result)
+        if result.plan is None or code != OK:
+            for reason in result.reasons:
+                output.remark(reason)
+            for name, reason in result.unplaced.items():
+                output.remark(f"VM {name!r}: {reason}")
+            raise typer.Exit(code)
+        chosen, told = result.plan, provenance(problem, result, params)
+    targets, cost = balloon_targets(problem, chosen), evaluate(problem, chosen)
+    deliver(
+        form,
+        lambda: BALLOON.plain((targets, cost, chosen, told)),
+        lambda: balloon_views(targets, cost),
+        lambda: balloon_table(targets),
+        keeping.plan(chosen, told),
+        overwrite=keeping.force,
+    )

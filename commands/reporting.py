@@ -16,16 +16,13 @@ from numaplace.commands.options import (
     InstanceArg,
     JsonOpt,
     QuietOpt,
-    SeedOpt,
-    TimeOpt,
-    WorkersOpt,
     argument,
     option,
 )
-from numaplace.commands.shown import hand_over, provenance, result_told
+from numaplace.commands.printing import bundled
+from numaplace.commands.shown import EFFORT, Effort, hand_over, provenance, result_told
 from numaplace.models.errors import InputError, WriteError
 from numaplace.models.verify import violations
-from numaplace.solver.params import SolveParams
 
 if TYPE_CHECKING:
     from numaplace.models.plan import Plan
@@ -34,15 +31,14 @@ _BEFORE = "Plan to compare with; the instance's current one unless given."
 
 
 @app.command()
+@bundled
 def report(
     instance: InstanceArg,
     out: Annotated[Path, option("Write it to this file (.html).", metavar="FILE")],
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
     before: Annotated[Path | None, option(_BEFORE, metavar="PLAN")] = None,
     solver: Annotated[str, SOLVER] = "cpsat",
-    time: TimeOpt = 60.0,
-    workers: WorkersOpt = 0,
-    seed: SeedOpt = 0,
+    effort: Effort = EFFORT,
     force: ForceOpt = False,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -62,7 +58,7 @@ def report(
     lookup.check_writable([out], inputs=[instance, plan, before], overwrite=force)
     problem = lookup.find_instance(instance)
     old = lookup.read_known_plan(before, problem)[0] if before else problem.current
-    params = SolveParams(time_limit_s=time, workers=workers, seed=seed)
+    params = effort.params()
     shown: Plan | None
     if plan:
         shown, told = lookup.read_known_plan(plan, problem)

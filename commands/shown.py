@@ -9,8 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
+
 from numaplace import __version__
 from numaplace.commands import interrupt, output
+from numaplace.commands.options import ForceOpt, OutOpt, SeedOpt, TimeOpt, WorkersOpt
+from numaplace.commands.printing import Printing
 from numaplace.models.errors import WriteError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -20,6 +24,40 @@ from numaplace.report.tables.table import Table
 from numaplace.solver.params import SolveParams
 
 File = tuple[Path | None, Callable[[], str | bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long a solver may work, on how many threads, from which seed."""
+
+    time: TimeOpt = 60.0
+    workers: WorkersOpt = 0
+    seed: SeedOpt = 0
+
+    def params(self, **more: Any) -> SolveParams:
+        """Return the parameters of a solve."""
+        return SolveParams(self.time, self.workers, self.seed, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """The file that a plan goes to, and whether files are replaced."""
+
+    out: OutOpt = None
+    force: ForceOpt = False
+
+    def plan(self, plan: Plan | None, told: Provenance | None) -> File:
+        """Return a plan for `hand_over` to write, if there is one and a file is named."""
+        from numaplace.instances.formats.document.io import plan_text
+
+        path, kept = self.out, plan
+        if path is None or kept is None:
+            return None, str
+        return path, lambda: plan_text(kept, path, told)
+
+
+EFFORT, KEEPING = Effort(), Keeping()
+"""What holds unless a user says more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +127,20 @@ def drawn(path: Path | None, figure: Callable[[], Any]) -> File:
     return (
         path,
         lambda: b"" if path is None else figure_bytes(figure(), picture_format(path, chart=False)),
+    )
+
+
+def deliver(
+    form: Printing,
+    plain: Callable[[], object],
+    views: Callable[[], Sequence[RenderableType]],
+    table: Callable[[], Table],
+    *files: File,
+    overwrite: bool,
+) -> None:
+    """Answer as `Printing.answer` does, then write files as `hand_over` does."""
+    hand_over(
+        lambda: form.answer(plain, views, table), *files, overwrite=overwrite, told=form.all_json
     )
 
 

@@ -24,7 +24,7 @@ from numaplace.commands.options import (
     yes,
 )
 from numaplace.commands.printing import USUAL, Printing, bundled
-from numaplace.commands.shown import Shown, drawn, hand_over
+from numaplace.commands.shown import Shown, deliver, drawn
 from numaplace.models.errors import InputError, check_int, check_real
 
 if TYPE_CHECKING:
@@ -134,12 +134,8 @@ def replay(
     else:
         _check_alone(ctx)
         shown = _replayed(trace, options, rule_names(policies or POLICIES), quiet=form.quiet)
-    hand_over(
-        lambda: form.answer(shown.plain, shown.views, shown.table),
-        drawn(plot, shown.figure),
-        overwrite=force,
-        told=form.all_json,
-    )
+    files = drawn(plot, shown.figure)
+    deliver(form, shown.plain, shown.views, shown.table, files, overwrite=force)
 
 
 def _check_alone(ctx: typer.Context) -> None:

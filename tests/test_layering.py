@@ -36,7 +36,7 @@ HOMES = {
     "ortools": ("solver/cpsat/",),
     "pulp": ("solver/milp/",),
     "highspy": ("solver/milp/",),
-    "matplotlib": ("report/", "commands/demo", "api.py"),
+    "matplotlib": ("report/", "commands/tour", "api.py"),
     "typer": ("commands/",),
     "rich": ("report/", "commands/"),
     "jinja2": ("report/html/",),
@@ -234,7 +234,7 @@ def test_no_import_cycle() -> None:
         (
             "cli.py",
             "def f():\n    import matplotlib.pyplot",
-            "matplotlib only in report/, commands/demo, api.py",
+            "matplotlib only in report/, commands/tour, api.py",
         ),
         ("report/html.py", "import matplotlib.pyplot", "only inside functions"),
         ("report/html.py", "try:\n    import matplotlib\nfinally: ...", "only inside"),

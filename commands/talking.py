@@ -1,0 +1,103 @@
+"""The command that runs the talk's experiment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from numaplace.commands import output, running
+from numaplace.commands.app import app
+from numaplace.commands.options import ChartOpt, ForceOpt, SeedOpt, option
+from numaplace.commands.printing import USUAL, Printing, bundled
+from numaplace.commands.shown import deliver, drawn
+from numaplace.commands.simulations import RepetitionsOpt, SimulatedOpt
+from numaplace.models.errors import InputError, check_int
+
+if TYPE_CHECKING:
+    from numaplace.solver.simulator.talk import Workload
+    from numaplace.solver.simulator.talk_run import Experiment, TalkSetup
+
+
+@app.command()
+@bundled
+def talk(
+    time: SimulatedOpt = 60.0,
+    repetitions: RepetitionsOpt = 3,
+    vms: Annotated[str, option("Numbers of VMs, with commas.")] = "2,4,6,8,10",
+    seed: SeedOpt = 0,
+    workers: Annotated[int, option("Processes; 0: one per core.")] = 0,
+    recalibrate: Annotated[
+        bool, option("Find the parameters anew, from the published row.", "--recalibrate")
+    ] = False,
+    csv: Annotated[Path | None, option("Write the points to this file.", metavar="FILE")] = None,
+    plot: ChartOpt = None,
+    force: ForceOpt = False,
+    form: Printing = USUAL,
+) -> None:
+    """Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
+
+    all-cpus: nothing is placed; auto-pinning: automatic placement of Xen 4.2;
+    auto-affinity: what became Xen 4.3. Only the row of 2 VMs is published in
+    numbers; all else is predicted.
+    """
+    from numaplace.instances import lookup
+    from numaplace.report.figures.talk_figure import talk_figure
+    from numaplace.report.tables.simulations import POINT, TALK, point_table, talk_views
+    from numaplace.solver.simulator.talk import CALIBRATED
+    from numaplace.solver.simulator.talk_run import TalkSetup
+
+    form.expect(POINT)
+    lookup.check_writable([csv, plot], overwrite=force)
+    check_int("talk", "--workers", workers, 0, 1024)
+    setup = TalkSetup(CALIBRATED, _counts(vms), repetitions, time, seed)
+    if recalibrate:
+        work = _recalibrated(form)
+        setup = TalkSetup(work, setup.counts, repetitions, time, seed)
+    found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=form.quiet)
+    deliver(
+        form,
+        lambda: TALK.plain(found),
+        lambda: talk_views(found),
+        lambda: point_table(found),
+        (csv, lambda: point_table(found).csv()),
+        drawn(plot, lambda: talk_figure(found)),
+        overwrite=force,
+    )
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        if not part.isascii() or not part.isdigit() or len(part) > 9:
+            reason = f"must be numbers with commas, not {part!r:.60}"
+            raise InputError("talk", "--vms", reason)
+    if not parts:
+        raise InputError("talk", "--vms", "names no number")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _recalibrated(form: Printing) -> Workload:
+    """Calibrate, and print what was found; JSON has it in any case."""
+    from numaplace.report.tables.simulations import workload_view
+    from numaplace.solver.simulator.talk import calibrate
+
+    work = running.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=form.quiet)
+    if form.people and not form.quiet:
+        output.show([workload_view(work), ""])
+    return work
+
+
+def _run_talk(setup: TalkSetup, processes: int, *, quiet: bool) -> Experiment:
+    from numaplace.solver.simulator.talk_run import run_talk
+
+    return running.on_terminal(
+        lambda line, stop: run_talk(
+            setup,
+            processes=processes,
+            on_done=lambda done, total, last: line.label(f"{done} of {total} runs, last {last}"),
+            should_stop=stop,
+        ),
+        "the talk's experiment",
+        quiet=quiet,
+    )
