@@ -50,14 +50,7 @@ def run_interruptibly(work: Callable[[Callable[[], bool]], T], on_first: Callabl
 
     Solvers spend minutes in code that is not Python, during which Python's main thread would not
     hear a signal; so the main thread only waits. A command that was asked to stop once does so in
-    all that it still has to do.
-
-    Parameters
-    ----------
-    work
-        Its argument answers True once it should end.
-    on_first
-        Called at the first signal.
+    all that it still has to do. `on_first` is called at the first signal.
 
     Raises
     ------

@@ -79,16 +79,10 @@ SettingsOpt = Annotated[
 def settings(
     texts: Iterable[str], thing: str, known: Mapping[str, Callable[[str], Any]]
 ) -> dict[str, Any]:
-    """Return the values of `SettingsOpt` by their keys.
+    """Return the values of `SettingsOpt`, texts like ``busy_ms=20``, by their keys.
 
-    Parameters
-    ----------
-    texts
-        Texts like ``busy_ms=20``.
-    thing
-        What they are of, for errors.
-    known
-        By key, what reads its value; its `ValueError` says what a value must be.
+    `known` has by key what reads its value (its `ValueError` says what a value must be); `thing` is
+    what they are of, for errors.
     """
     found: dict[str, Any] = {}
     for text in texts:

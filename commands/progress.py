@@ -16,16 +16,9 @@ from numaplace.solver.params import Progress
 
 
 class ProgressLine:
-    """Shows what a solver reports, on a terminal only; elsewhere it is silent.
+    """Shows what a solver reports, on a terminal only; elsewhere, or if `quiet`, it is silent.
 
-    Parameters
-    ----------
-    console
-        Where to show it.
-    label
-        What is being solved.
-    quiet
-        Whether to be silent in any case.
+    `label` says what is being solved.
     """
 
     def __init__(self, console: Console, label: str, *, quiet: bool = False) -> None:

@@ -51,7 +51,7 @@ def report(
     from numaplace.instances import lookup
     from numaplace.instances.formats.document.io import told_plan_to_dict
     from numaplace.report.html.report import html_report
-    from numaplace.report.tables.reports import REPORT
+    from numaplace.report.tables.moves import REPORT
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError("file", "", "the name must end in one of .html, .htm", file=str(out))

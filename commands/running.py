@@ -30,14 +30,8 @@ def on_terminal(
 ) -> T:
     """Do work that shows its progress on standard error and that Ctrl-C stops.
 
-    Parameters
-    ----------
-    work
-        Its arguments: the line that shows progress, and what tells whether to stop.
-    label
-        What is being done.
-    quiet
-        Whether to show nothing.
+    The arguments of `work` are the line that shows progress, and what tells whether to stop.
+    `label` says what is being done, `quiet` shows nothing.
     """
     line = ProgressLine(Console(stderr=True, highlight=False), label, quiet=quiet)
     with line:

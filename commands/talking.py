@@ -43,7 +43,7 @@ def talk(
     """
     from numaplace.instances import lookup
     from numaplace.report.figures.talk_figure import talk_figure
-    from numaplace.report.tables.simulations import POINT, TALK, point_table, talk_views
+    from numaplace.report.tables.talk import POINT, TALK, point_table, talk_views
     from numaplace.solver.simulator.talk import CALIBRATED
     from numaplace.solver.simulator.talk_run import TalkSetup
 
@@ -79,7 +79,7 @@ def _counts(text: str) -> tuple[int, ...]:
 
 def _recalibrated(form: Printing) -> Workload:
     """Calibrate, and print what was found; JSON has it in any case."""
-    from numaplace.report.tables.simulations import workload_view
+    from numaplace.report.tables.talk import workload_view
     from numaplace.solver.simulator.talk import calibrate
 
     work = running.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=form.quiet)

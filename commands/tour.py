@@ -87,20 +87,9 @@ def tour(
     *,
     quiet: bool = False,
 ) -> tuple[Row, ...]:
-    """Plan each instance with several solvers; print and draw what comes of it.
+    """Plan each of pairs (name, instance) with several solvers; print and draw what comes of it.
 
-    Parameters
-    ----------
-    instances
-        Pairs (name, instance).
-    params
-        Parameters of each solve.
-    write
-        Writes a picture of that name.
-    write_plan
-        Writes the plan of a result to a file of that name.
-    quiet
-        Whether to print nothing.
+    `write` writes a picture of a name, `write_plan` the plan of a result; `quiet` prints nothing.
     """
     rows: list[Row] = []
     for name, instance in instances:

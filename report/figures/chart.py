@@ -80,6 +80,14 @@ def styled(axes: Axes, title: str = "", note: str = "", x: str = "", y: str = ""
     return axes
 
 
+def name_rows(axes: Axes, names: Sequence[str], least: int = 0) -> None:
+    """Give axes a row a name, from the top, with room for at least so many."""
+    axes.set_ylim(max(len(names), least) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
 def beside(
     axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **looks: Any
 ) -> None:

@@ -97,10 +97,7 @@ def _draw_panel(
     note = f"{words.plural(summary.solved.get(goal, 0), 'window')}, {proven}"
     title = f"{_NAMES[goal]}, {load_words(summary.load).lower()}"
     chart.styled(axes, title, note, x=_WORTH[goal])
-    axes.set_ylim(len(policies) - 0.5, -0.5)
-    axes.set_yticks(range(len(policies)), policies)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
+    chart.name_rows(axes, policies)
     right = {"ha": "right", "va": "center"}
     chart.beside(axes, "median", (1, 1), (_MEDIANS, 7), color=FAINT, ha="right")
     for at, policy in enumerate(policies):

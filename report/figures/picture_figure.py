@@ -12,8 +12,11 @@ from numaplace.report.picture.palette import (
     FAINT,
     INK,
     LINES,
+    LOSS,
+    NO_OWNER,
     PAPER,
     RESERVED,
+    SOCKET,
     WHITE,
     darker,
     heat_colour,
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 _Look = tuple[str | None, str, float, str, str]
 _LOOKS: dict[Style, _Look] = {
     Style.HOST: (PAPER, LINES, 0.8, "-", ""),
-    Style.SOCKET: ("#eceef2", "none", 0.0, "-", ""),
+    Style.SOCKET: (SOCKET, "none", 0.0, "-", ""),
     Style.NODE: (WHITE, FAINT, 0.8, "-", ""),
     Style.BAR: ("none", FAINT, 0.6, "-", ""),
     Style.TRACK: (WHITE, LINES, 0.6, ":", ""),
@@ -39,11 +42,8 @@ _LOOKS: dict[Style, _Look] = {
     Style.COPY: (WHITE, FAINT, 0.6, "-", "...."),
     Style.RESERVED: (RESERVED, WHITE, 0.6, "-", ""),
     Style.POOL: ("none", INK, 1.1, "-", ""),
-    Style.LOSS: ("#d55e00", "none", 0.0, "-", ""),
+    Style.LOSS: (LOSS, "none", 0.0, "-", ""),
 }
-_NO_OWNER = "#7d8794"
-# What lies over what: outlines over what they enclose, text over all.
-_OVER = {Style.BAR: 2.9, Style.POOL: 3.0, Style.LIMIT: 3.1}
 
 
 def figure_of(drawing: Drawing) -> Figure:
@@ -54,15 +54,13 @@ def figure_of(drawing: Drawing) -> Figure:
     axes.set_xlim(0, picture.width)
     axes.set_ylim(picture.height, 0)
     axes.axis("off")
-    for order, shape in enumerate(picture.shapes):
+    for order, shape in enumerate(picture.layers):
         if shape.style is not Style.HEAT:
-            _draw_shape(axes, shape, colours, _OVER.get(shape.style, 1 + order * 1e-5))
+            _draw_shape(axes, shape, colours, 1 + order * 1e-5)
     _draw_heat(axes, [shape for shape in picture.shapes if shape.style is Style.HEAT])
     for arrow in picture.arrows:
         _draw_arrow(axes, arrow, colours)
-    hatched = [shape.box for shape in picture.shapes if shape.style in (Style.AWAY, Style.COPY)]
-    for label in picture.labels:
-        on_pattern = any(box.overlaps(label.box) for box in hatched)
+    for label, on_pattern in zip(picture.labels, picture.on_pattern(), strict=True):
         _draw_label(axes, label, colours, on_pattern=on_pattern)
     return figure
 
@@ -70,7 +68,7 @@ def figure_of(drawing: Drawing) -> Figure:
 def _draw_shape(axes: Axes, shape: Shape, colours: Mapping[str, str], over: float) -> None:
     from matplotlib.patches import Rectangle
 
-    own = colours.get(shape.owner, _NO_OWNER)
+    own = colours.get(shape.owner, NO_OWNER)
     fill, line, width, style, hatch = _LOOKS[shape.style]
     box = shape.box
     axes.add_patch(
@@ -112,7 +110,7 @@ def _draw_arrow(axes: Axes, arrow: Arrow, colours: Mapping[str, str]) -> None:
             connectionstyle=f"arc3,rad={arrow.bend}",
             mutation_scale=7,
             linewidth=1.1,
-            color=darker(colours.get(arrow.owner, _NO_OWNER)),
+            color=darker(colours.get(arrow.owner, NO_OWNER)),
             path_effects=[withStroke(linewidth=2.4, foreground=WHITE)],
             zorder=4,
         )

@@ -185,10 +185,7 @@ def _draw_latency(axes: Axes, found: Sequence[ReplaySummary], looks: Mapping[str
         return
     lowest = 10.0 ** floor(log10(min(p50 for _, p50, _ in timed) / 1.5))
     _log_axis(axes, lowest, 1.1 * max(p99 for _, _, p99 in timed))
-    axes.set_ylim(max(len(timed), _BARS_MIN) - 0.5, -0.5)
-    axes.grid(visible=False, axis="y")
-    axes.tick_params(axis="y", length=0)
-    axes.set_yticks(range(len(timed)), [name for name, _, _ in timed])
+    chart.name_rows(axes, [name for name, _, _ in timed], _BARS_MIN)
     beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "va": "center"}
     for at, (name, p50, p99) in enumerate(timed):
         for end, alpha in ((p50, 0.9), (p99, 0.4)):

@@ -42,16 +42,9 @@ _SIDE, _SIDE_TALL = 150.0, 320.0
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """Loss of one plan, in vCPUs.
+    """Loss of one plan in vCPUs, by the cost and by the simulation.
 
-    Parameters
-    ----------
-    label
-        What was simulated.
-    predicted, simulated
-        By the cost, and by the simulation.
-    kind
-        Points of one kind look alike.
+    `label` tells what was simulated; points of one kind look alike.
     """
 
     label: str

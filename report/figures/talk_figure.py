@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from numaplace.report.figures import chart
 from numaplace.report.picture.palette import FAINT, INK, WHITE
-from numaplace.report.tables import talk_words
+from numaplace.report.tables import talk
 from numaplace.solver.simulator.talk import SPECJBB, Configuration
 from numaplace.solver.simulator.talk_run import Experiment
 
@@ -37,13 +37,13 @@ _THOUSAND = 1000.0
 def talk_figure(experiment: Experiment) -> Figure:
     """Draw the experiment: a group of bars a number of VMs, and what each gains on all-cpus."""
     if not experiment.points:
-        return chart.message_figure(TITLE, talk_words.NOTHING_RUN)
+        return chart.message_figure(TITLE, talk.NOTHING_RUN)
     clauses = [
-        f"Bars: mean of {talk_words.setup_words(experiment)}; lines: one standard deviation; "
-        f"{talk_words.calibration_words(experiment)}."
+        f"Bars: mean of {talk.setup_words(experiment)}; lines: one standard deviation; "
+        f"{talk.calibration_words(experiment)}."
     ]
     if experiment.missing:
-        clauses.append(f"{talk_words.missing_words(experiment)}.")
+        clauses.append(f"{talk.missing_words(experiment)}.")
     figure = chart.new_chart(_WIDTH, _TALL, TITLE, clauses, _key(experiment))
     axes = chart.styled(figure.subplots(), note="thousand bops, all VMs together")
     _draw_bars(axes, experiment)
@@ -110,5 +110,5 @@ def _write_gains(axes: Axes, experiment: Experiment) -> None:
         for group, count in enumerate(experiment.setup.counts):
             point = experiment.point(configuration, count)
             if point is not None:
-                text, where = talk_words.gain(experiment.gain(point)), axes.get_xaxis_transform()
+                text, where = talk.gain(experiment.gain(point)), axes.get_xaxis_transform()
                 chart.beside(axes, text, (group, 0), (0, y), xycoords=where, ha="center")

@@ -48,6 +48,11 @@ class Style(StrEnum):
     TRACK = "track"
 
 
+PATTERNED = (Style.AWAY, Style.COPY)
+OUTLINES = (Style.BAR, Style.POOL, Style.LIMIT)
+"""Outlines lie over what they enclose, the later over the earlier."""
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle; `y` grows downwards."""
@@ -95,16 +100,8 @@ class Box:
 class Shape:
     """A box that is drawn.
 
-    Parameters
-    ----------
-    box, style
-        Where it is and what it stands for.
-    owner
-        VM (or sharing group) it belongs to, empty if none.
-    place
-        ``host/node`` it is part of, empty if none.
-    level
-        How dark, 0 to 1, for `Style.HEAT`.
+    It may belong to a VM or sharing group (`owner`) and be part of a `place`, ``host/node``.
+    `level` is how dark it is, 0 to 1, for `Style.HEAT`.
     """
 
     box: Box
@@ -162,6 +159,17 @@ class Picture:
     shapes: tuple[Shape, ...] = ()
     labels: tuple[Label, ...] = ()
     arrows: tuple[Arrow, ...] = ()
+
+    @property
+    def layers(self) -> list[Shape]:
+        """Shapes in the order in which they are drawn."""
+        below = [shape for shape in self.shapes if shape.style not in OUTLINES]
+        return below + [s for style in OUTLINES for s in self.shapes if s.style is style]
+
+    def on_pattern(self) -> list[bool]:
+        """Tell of each label whether it lies on a pattern, on which text needs an outline."""
+        patterned = [shape.box for shape in self.shapes if shape.style in PATTERNED]
+        return [any(box.overlaps(label.box) for box in patterned) for label in self.labels]
 
     def moved(self, x: float, y: float) -> Picture:
         """Return the same picture further right and down, as part of a larger one."""

@@ -14,9 +14,8 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.report.picture.geometry import Label, Picture, merged, shortened
 from numaplace.report.picture.layout_host import host_picture
-from numaplace.report.picture.layout_key import key_picture
 from numaplace.report.picture.layout_node import Detail, device_texts
-from numaplace.report.picture.layout_side import SIDE_WIDTH, side_picture
+from numaplace.report.picture.layout_side import SIDE_WIDTH, key_picture, side_picture
 from numaplace.report.tables.usage import HostUse, NodeUse, by_interest, host_uses
 from numaplace.report.tables.words import plural, term_losses
 
@@ -45,19 +44,9 @@ class Caption:
 
 
 def plan_picture(plan: Plan, instance: Instance, caption: Caption) -> Picture:
-    """Lay out the picture of a plan.
+    """Lay out the picture of a plan, which must name only things that exist.
 
-    Parameters
-    ----------
-    plan, instance
-        The plan must name only things that exist.
-    caption
-        Title and lines of text below it.
-
-    Returns
-    -------
-    Picture
-        Hosts without VMs come last, and are left out, with a note, beyond `NODES_MAX` nodes.
+    Hosts without VMs come last, and are left out, with a note, beyond `NODES_MAX` nodes.
     """
     uses = by_interest(host_uses(instance, plan))
     shown = shown_hosts(uses)

@@ -27,18 +27,9 @@ POOLS = (PageSize.SMALL, PageSize.HUGE_2M, PageSize.HUGE_1G)
 class Detail:
     """Sizes in points; the more nodes, the smaller.
 
-    Parameters
-    ----------
-    bar_width, bar_height
-        Of each of both bars.
-    text, least_text
-        Wanted and smallest size of what is written on bars; smaller text is left out.
-    title
-        Size of a node's name.
-    pad
-        Space around things.
-    device_lines
-        Lines to leave room for devices in every node.
+    Bars have a width and a height each; `text` is the wanted size of what is written on them, and
+    text smaller than `least_text` is left out; `title` is that of a node's name, `pad` the space
+    around things; every node has room for so many lines of devices.
     """
 
     bar_width: float
@@ -75,17 +66,7 @@ class NodeLayout:
 
 
 def node_layout(use: NodeUse, detail: Detail, numbers: Mapping[str, int]) -> NodeLayout:
-    """Lay out one node.
-
-    Parameters
-    ----------
-    use
-        What is on the node.
-    detail
-        Sizes.
-    numbers
-        Number of each VM, for cells too small for its name.
-    """
+    """Lay out one node; `numbers` are for cells too small for the name of a VM."""
     layout = NodeLayout(Picture(0, 0))
     device_lines = detail.device_lines
     parts = _Parts(use, detail, numbers, layout)

@@ -15,6 +15,9 @@ FAINT = "#6b7280"
 LINES = "#c3c8d0"
 PAPER = "#f6f7f9"
 RESERVED = "#d9dce1"
+SOCKET = "#eceef2"
+LOSS = "#d55e00"
+NO_OWNER = "#7d8794"
 
 
 def vm_colours(names: Iterable[str]) -> dict[str, str]:

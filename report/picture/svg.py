@@ -13,20 +13,22 @@ from pathlib import Path
 from re import sub
 
 from numaplace.report.picture.drawing import Drawing
-from numaplace.report.picture.geometry import Arrow, Label, Picture, Shape, Style
+from numaplace.report.picture.geometry import PATTERNED, Arrow, Label, Picture, Shape, Style
 from numaplace.report.picture.palette import (
     FAINT,
     INK,
     LINES,
+    LOSS,
+    NO_OWNER,
     PAPER,
     RESERVED,
+    SOCKET,
     WHITE,
     darker,
     heat_colour,
     text_colour,
 )
 
-NO_OWNER = "#7d8794"
 SCALE = 1.3
 """Pixels of a screen per point."""
 
@@ -39,15 +41,12 @@ _LIGHT = {
     "faint": FAINT,
     "lines": LINES,
     "panel": PAPER,
-    "socket": "#eceef2",
+    "socket": SOCKET,
     "node": WHITE,
     "reserved": RESERVED,
-    "after": "#d55e00",
+    "after": LOSS,
 }
 _ANCHORS = {"left": "start", "center": "middle", "right": "end"}
-_PATTERNED = (Style.AWAY, Style.COPY)
-# Outlines lie over what they enclose.
-_OUTLINES = (Style.BAR, Style.POOL, Style.LIMIT)
 
 
 def svg_file(drawing: Drawing) -> bytes:
@@ -74,16 +73,12 @@ def svg_picture(drawing: Drawing, prefix: str) -> str:
 def _svg(drawing: Drawing, prefix: str, size: str, ground: str) -> str:
     picture, colours = drawing.picture, drawing.colours
     numbers = {name: index for index, name in enumerate(_patterned_owners(picture))}
-    below = [shape for shape in picture.shapes if shape.style not in _OUTLINES]
-    over = [shape for style in _OUTLINES for shape in picture.shapes if shape.style is style]
     parts = [f"<title>{escaped(drawing.title)}</title>{ground}"]
     parts += [_pattern(f"{prefix}{n}", colours.get(name, NO_OWNER)) for name, n in numbers.items()]
-    parts += [_shape(shape, colours, numbers, prefix) for shape in (*below, *over)]
+    parts += [_shape(shape, colours, numbers, prefix) for shape in picture.layers]
     parts += [_arrow(arrow, colours.get(arrow.owner, NO_OWNER)) for arrow in picture.arrows]
-    hatched = [shape.box for shape in picture.shapes if shape.style in _PATTERNED]
     maps = {_spot(s.box.middle) for s in picture.shapes if s.style is Style.HEAT}
-    for label in picture.labels:
-        on_pattern = any(box.overlaps(label.box) for box in hatched)
+    for label, on_pattern in zip(picture.labels, picture.on_pattern(), strict=True):
         on_map = label.level > 0 or _spot((label.x, label.y)) in maps
         parts.append(_label(label, colours, on_pattern=on_pattern, on_map=on_map))
     view = f"0 0 {picture.width:.1f} {picture.height:.1f}"
@@ -92,7 +87,7 @@ def _svg(drawing: Drawing, prefix: str, size: str, ground: str) -> str:
 
 
 def _patterned_owners(picture: Picture) -> list[str]:
-    return list(dict.fromkeys(s.owner for s in picture.shapes if s.style in _PATTERNED))
+    return list(dict.fromkeys(s.owner for s in picture.shapes if s.style in PATTERNED))
 
 
 def _pattern(name: str, colour: str) -> str:

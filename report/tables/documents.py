@@ -7,12 +7,12 @@ from numaplace.models.errors import InputError
 from numaplace.report.tables.columns import VERSION, Plain, Record, schema_of
 from numaplace.report.tables.comparisons import COMPARE, DEMO
 from numaplace.report.tables.instances import ENTRY, SHOW
-from numaplace.report.tables.moves import BALLOON, REBALANCE
+from numaplace.report.tables.moves import BALLOON, REBALANCE, REPORT
 from numaplace.report.tables.plans import CHECK, SOLVE
 from numaplace.report.tables.policies import AGAINST, REPLAY
 from numaplace.report.tables.questions import GUEST_NUMA, ROOM, SHARING
-from numaplace.report.tables.reports import REPORT
-from numaplace.report.tables.simulations import SIMULATE, TALK
+from numaplace.report.tables.simulations import SIMULATE
+from numaplace.report.tables.talk import TALK
 
 _PRINTED = (
     *(SOLVE, COMPARE, AGAINST, CHECK, SHOW, REPORT, REBALANCE),

@@ -7,23 +7,25 @@ from typing import Any
 
 from rich.text import Text
 
-from numaplace.models.cost import Cost, Term
+from numaplace.models.cost import Cost, Term, evaluate
 from numaplace.models.moves import Step, StepKind
 from numaplace.models.plan import Placement
 from numaplace.models.units import MICRO
+from numaplace.models.verify import violations
 from numaplace.report.tables import words
 from numaplace.report.tables.columns import Column, Record, columns, within
 from numaplace.report.tables.plans import (
     COST,
     RESULT,
     STATUS_STYLE,
+    VIOLATION,
     plan_column,
     status_text,
     unplaced_table,
 )
 from numaplace.report.tables.table import Table, Views
 from numaplace.report.tables.words import where_words
-from numaplace.solver.replan.diff import BalloonTarget, Difference
+from numaplace.solver.replan.diff import BalloonTarget, Difference, differences
 from numaplace.solver.replan.rebalance import Rebalanced
 from numaplace.solver.replan.sequence import PricedStep
 
@@ -196,6 +198,36 @@ def steps_table(steps: Sequence[PricedStep]) -> Table:
     """Steps in the order to make them."""
     title = "Moves in order; vCPUs first, pages after; gain in vCPUs"
     return Table(STEP, [*enumerate(steps, 1)], title, "move", keys=2)
+
+
+# ---- a report -----------------------------------------------------------------------------------
+
+
+def _costs(row: Any) -> dict[str, Any]:
+    plans = {"before": row[3], "after": row[2]}
+    return {name: None if plan is None else evaluate(row[1], plan) for name, plan in plans.items()}
+
+
+def _moves(row: Any) -> Any:
+    _, instance, plan, before, *_ = row
+    known = plan is not None and before is not None
+    return differences(instance, before, plan) if known else ()
+
+
+def _violations(row: Any) -> Any:
+    return () if row[2] is None else violations(row[1], row[2])
+
+
+REPORT = Record(
+    "file=0",
+    Column("result", (Record(RESULT), None), lambda row: row[4] and (row[1], row[4])),
+    Column("cost", {str: (COST, None)}, _costs),
+    Column("moves", [Record(CHANGE)], _moves),
+    Column("violations", [Record(VIOLATION)], _violations),
+    plan_column("2", "5"),
+    name="report",
+)
+"""Of (file, instance, plan, plan before, result, how the plan came about)."""
 
 
 # ---- balloons -----------------------------------------------------------------------------------

@@ -39,24 +39,10 @@ class Spread:
 class PolicySummary:
     """One policy over the windows of one load.
 
-    Parameters
-    ----------
-    policy
-        Its name.
-    windows, vms
-        What it ran on.
-    reached
-        By goal, the sum over windows: vCPU ms, or VMs.
-    gaps
-        By goal; None if no window has a bound for it.
-    full, fragmented
-        VMs rejected, in all.
-    best
-        By goal: windows on which no other policy reached more; ties count for all. Only windows
-        on which every policy ran.
-    p50_us, p99_us, p99_max_us
-        Median over windows of the median and of the 99th percentile of the time of a decision, and
-        the largest 99th percentile of any window.
+    `reached` is by goal the sum over windows (vCPU ms, or VMs); a gap is None if no window has a
+    bound for the goal; VMs are rejected because hosts are `full` or `fragmented`. `best` counts the
+    windows on which every policy ran and no other reached more, ties for all. Times of a decision
+    are medians over windows of the median and of the 99th percentile, and the largest 99th.
     """
 
     policy: str
@@ -74,22 +60,12 @@ class PolicySummary:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """All policies over the windows of one load.
+    """All policies over the windows of one load, None if windows were left as they are.
 
-    Parameters
-    ----------
-    load
-        The load windows were brought to, None if they were left as they are.
-    windows, vms
-        Windows, and their VMs in all.
-    compared
-        Windows on which every policy ran.
-    solved, proven
-        By goal: windows with a known bound, and those whose optimum is proven. Goals without any
-        are not in them.
-    policies
-        The one with the least median gap of value first, then by mean, then by the other goals;
-        policies without a gap by the value they reached.
+    On `compared` windows every policy ran. `solved` are by goal the windows with a known bound, and
+    of these the optimum of `proven` is proven; goals without any are not in them. The first policy
+    has the least median gap of value, then by mean, then by the other goals; policies without a gap
+    go by the value they reached.
     """
 
     load: float | None
@@ -103,24 +79,13 @@ class LoadSummary:
 
 @dataclass(frozen=True, slots=True)
 class ReplaySummary:
-    """What one policy made of a trace.
+    """What one policy made of a trace; `complete` if the replay came to its end.
 
-    Parameters
-    ----------
-    policy, complete
-        Its name, and whether the replay came to its end.
-    vms, seen, accepted, full, fragmented
-        VMs of the trace, those that had arrived, those placed, and those rejected by reason.
-    vcpu_ms, prefix
-        Value in vCPU milliseconds; VMs placed before the first that was not.
-    cpu, memory, fragmentation
-        Means over time of the samples, as shares; None without samples.
-    peak_loss_micro
-        The largest loss of any sample by term, in micro-vCPU.
-    decisions_per_s
-        Decisions over the time they took, nothing else counted; None if there were none.
-    p50_us, p99_us, max_us
-        Time of a decision; None if there were none.
+    VMs of the trace, those `seen` (arrived), accepted, and rejected by reason; value in vCPU ms;
+    `prefix`, the VMs placed before the first that was not. `cpu`, `memory` and `fragmentation` are
+    means over time of the samples, as shares; None without samples. `peak_loss_micro` is by term
+    the largest loss of any sample, in micro-vCPU. Decisions a second count only the time they took;
+    that and times of a decision are None if there were none.
     """
 
     policy: str

@@ -23,18 +23,11 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class VmSummary:
-    """What one VM did: vCPUs of throughput, those it wanted, and means over repetitions.
+    """What one VM did: means over repetitions.
 
-    Parameters
-    ----------
-    name, vcpus
-        The VM.
-    throughput, wanted
-        Work in vCPUs, and what it would do alone with all memory local.
-    remote, waited
-        Share of accesses that left the node, and of the wanted time spent waiting.
-    moves
-        How often a second one of its vCPUs came to another pCPU.
+    `throughput` is work in vCPUs, `wanted` what it would do alone with all memory local; `remote`
+    the share of accesses that left the node, `waited` of the wanted time spent waiting; `moves` how
+    often a second one of its vCPUs came to another pCPU.
     """
 
     name: str
@@ -48,20 +41,10 @@ class VmSummary:
 
 @dataclass(frozen=True, slots=True)
 class HostSummary:
-    """What one host did: all its VMs together, and its scheduler a second.
+    """What one host did: `all` its VMs together, and its scheduler, each a second.
 
-    Parameters
-    ----------
-    all
-        Its VMs together.
-    vms
-        One by one.
-    steals
-        VCPUs stolen a second, by relative distance.
-    migrations, switches
-        Moves by the scheduler's own choice, and changes of the running vCPU, a second.
-    fairness
-        Jain's index of the work per vCPU.
+    vCPUs stolen by relative distance, migrations by the scheduler's own choice, switches of the
+    running vCPU; `fairness` is Jain's index of the work per vCPU.
     """
 
     all: VmSummary

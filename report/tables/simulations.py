@@ -1,19 +1,19 @@
-"""Simulations: what every VM got, what the scheduler did, what was predicted; and the talk."""
+"""Simulations: what every VM got, what the scheduler did, what was predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from numaplace.models.instance import Instance
 from numaplace.models.units import MICRO
-from numaplace.report.tables import talk_words, words
-from numaplace.report.tables.columns import Column, Plain, Record, columns, within
+from numaplace.report.tables import words
+from numaplace.report.tables.columns import Column, Record, columns, within
 from numaplace.report.tables.online_words import percent
 from numaplace.report.tables.plans import plan_column
 from numaplace.report.tables.simulation_summary import (
@@ -28,16 +28,6 @@ from numaplace.report.tables.table import ROWS_MAX, Table, Views
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.runs import Repeated, RunOptions
-from numaplace.solver.simulator.talk import (
-    SPECJBB,
-    SYSBENCH_CPU,
-    SYSBENCH_MEMORY,
-    Configuration,
-    Point,
-    Workload,
-    talk_host,
-)
-from numaplace.solver.simulator.talk_run import Experiment
 
 # ---- counters -----------------------------------------------------------------------------------
 
@@ -139,7 +129,8 @@ def repeats_words(numbers: Repeats, decimals: int) -> str:
     return f"{numbers.mean:.{decimals}f} ± {numbers.deviation:.{decimals}f}"
 
 
-def _repeats(decimals: int) -> Callable[[Repeats], str]:
+def shown_repeats(decimals: int) -> Callable[[Repeats], str]:
+    """Return what shows repeats with so many decimals."""
     return lambda numbers: repeats_words(numbers, decimals)
 
 
@@ -150,7 +141,7 @@ def _share(vm: VmSummary) -> float | None:
 _ONE, _FOUR = "{:.1f}".format, "{:.4f}".format
 _GOT = columns(
     Column("vcpus", int, "", "vCPUs"),
-    Column("throughput_vcpus", _REPEATS, "throughput", "throughput", _repeats(3), True),
+    Column("throughput_vcpus", _REPEATS, "throughput", "throughput", shown_repeats(3), True),
     "wanted_vcpus=wanted:float",
     Column("throughput_percent", (float, None), _share, "of wanted\n%", _ONE),
     Column("remote_share", float, "remote", "remote\n%", percent),
@@ -250,108 +241,3 @@ def _loss_view(repeated: Repeated, options: RunOptions) -> RenderableType:
         text.append(note, "not bold dim")
     text.append(f"\nLoss: simulated {lost}, predicted by the cost {runs[0].predicted:.3f} vCPUs")
     return text.append(f" ({terms})", "not bold dim") if terms else text
-
-
-# ---- the talk -----------------------------------------------------------------------------------
-
-
-def _bops(point: Point) -> Repeats:
-    return Repeats(point.mean, point.deviation, len(point.scores))
-
-
-def _gain(row: tuple[Experiment, Point]) -> str:
-    floats = row[1].configuration is Configuration.ALL_CPUS
-    return "-" if floats else talk_words.gain(row[0].gain(row[1]))
-
-
-POINT = columns(
-    Column("-vms", int, "1.vms", "VMs"),
-    Column("configuration", str, "1.configuration", "configuration"),
-    "vms=1.vms:int",
-    Column("repetitions", int, lambda row: len(row[1].scores)),
-    "bops_mean=1.mean:float bops_deviation=1.deviation:float",
-    Column("gain_over_all_cpus", (float, None), lambda row: row[0].gain(row[1])),
-    within("1", Column("-bops", object, _bops, "bops", _repeats(0), True)),
-    Column("-gain", object, ".", "gain\n%", _gain, right=True),
-    Column("remote_share", float, "1.remote_share", "remote\n%", percent),
-    Column("-is", bool, "1.calibrated", "is", lambda it: "calibrated" if it else "predicted"),
-    Column("wait_share", float, "1.wait_share", "waited\n%", percent),
-    Column("steals_per_s", float, "1.steals", "steals\n/s", "{:.0f}".format),
-    "calibrated=1.calibrated:bool",
-)
-"""A configuration with a number of VMs, of pairs (experiment, point); shares are of 1."""
-
-
-def _raw(experiment: Experiment) -> list[Any]:
-    nodes, seed = [node.id for node in talk_host().nodes], experiment.setup.seed
-    return [(*key, seed + key[2], (one, nodes)) for key, one in experiment.outcomes.items()]
-
-
-_RAW = Record(
-    "configuration=0 vms=1:int repetition=2:int seed=3:int", Column("outcome", OUTCOME, "4")
-)
-_SCORES = Record(POINT, "bops=1.scores:[float]")
-
-
-def _published() -> dict[str, Plain]:
-    rows = {
-        "specjbb2005_bops": SPECJBB,
-        "sysbench_memory": SYSBENCH_MEMORY,
-        "sysbench_cpu_per_s": SYSBENCH_CPU,
-    }
-    return {name: asdict(row) for name, row in rows.items()}
-
-
-def _points(experiment: Experiment) -> list[tuple[Experiment, Point]]:
-    return [(experiment, point) for point in experiment.points]
-
-
-TALK = Record(
-    Column("workload", {str: object}, lambda experiment: asdict(experiment.setup.work)),
-    "vms=setup.counts:[int] time_s=setup.time_s:float repetitions=setup.repetitions:int",
-    "seed=setup.seed:int bops_per_vcpu=bops:float runs_missing=missing:int",
-    Column("published_a_vm_of_two", {str: {str: object}}, lambda _: _published()),
-    Column("points", [_SCORES], _points),
-    Column("runs", [_RAW], _raw),
-    name="talk",
-)
-"""The talk's experiment: parameters, points, and all counters of every run."""
-
-
-def point_table(experiment: Experiment) -> Table:
-    """The points in the order in which they were run."""
-    return Table(POINT, _points(experiment), noun="point", keys=2)
-
-
-def workload_view(work: Workload) -> RenderableType:
-    """Parameters that a calibration found."""
-    return Text(
-        f"Calibrated: CALIBRATED = Workload(cache_refill_us={work.cache_refill_us!r}, "
-        f"specjbb_intensity={work.specjbb_intensity!r}, "
-        f"memory_intensity={work.memory_intensity!r})"
-    )
-
-
-def talk_views(experiment: Experiment) -> Views:
-    """The talk's table: throughput by configuration and number of VMs, and what is uncertain."""
-    head = Text.assemble(
-        ("The talk's experiment", "bold"), f"  {talk_words.setup_words(experiment)}"
-    )
-    if not experiment.points:
-        return [head, Text(talk_words.NOTHING_RUN, "bold yellow")]
-    notes = Text(talk_words.calibration_words(experiment), "dim")
-    if experiment.missing:
-        notes.append(f"\n{talk_words.missing_words(experiment)}", "bold yellow")
-    errors = Text("Sources of error\n", "bold")
-    lines = (*talk_words.SOURCES_OF_ERROR, f"for comparison, {talk_words.PUBLISHED}")
-    errors.append("\n".join(f"- {line}" for line in lines), "not bold")
-    return [head, _talk_view(experiment), notes, errors]
-
-
-def _talk_view(experiment: Experiment) -> RenderableType:
-    counts = experiment.setup.counts
-    found = [experiment.point(each, count) for count in counts for each in Configuration]
-    rows = [(experiment, point) for point in found if point is not None]
-    note = Text("gain: over all-cpus; steals include dom0's", "dim")
-    table = Table(POINT, rows, noun="point", keys=2, section=lambda row: row[1].vms)
-    return Group(table, note)

@@ -24,18 +24,9 @@ class CpuUse:
 
 @dataclass(frozen=True, slots=True)
 class MemoryUse:
-    """Memory of one VM, or of a sharing group, on a node.
+    """Memory (of a page pool) of one VM, or the copy of a sharing group, on a node.
 
-    Parameters
-    ----------
-    owner
-        VM or sharing group.
-    mib, pool
-        How much, and of which page pool.
-    home
-        Node of the vCPUs whose pages these are; None for pages of a sharing group.
-    shared
-        Whether it is the copy of a sharing group.
+    `home` is the node of the vCPUs whose pages these are; None for pages of a sharing group.
     """
 
     owner: str

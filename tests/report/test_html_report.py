@@ -21,7 +21,7 @@ from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
 from numaplace.report.html.report import html_report
 from numaplace.report.tables import words
-from numaplace.report.tables.reports import REPORT
+from numaplace.report.tables.moves import REPORT
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_instance
