@@ -7,7 +7,8 @@ import json
 import pytest
 
 from numaplace.report.tables.simulation_summary import host_summaries, repeats
-from numaplace.report.tables.simulations import OUTCOME, POINT, SIMULATION, TALK, point_table
+from numaplace.report.tables.simulations import OUTCOME, SIMULATION
+from numaplace.report.tables.talk import POINT, TALK, point_table
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.ranks import spearman
 from numaplace.solver.simulator.runs import Repeated, RunOptions

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from numaplace.report.tables.simulations import simulation_views, talk_views
+from numaplace.report.tables.simulations import simulation_views
+from numaplace.report.tables.talk import talk_views
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.runs import Repeated, RunOptions
 from numaplace.tests.report.simulation_samples import experiment, instance, repeated
