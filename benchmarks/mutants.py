@@ -2,14 +2,16 @@
 
 ``python benchmarks/mutants.py [--only TEXT...] [--jobs 2]``: a mutant is one text of a file put in
 the place of another, in a copy of the project, and the few tests that should notice are run there.
-A text that the file does not hold just once is an error, so that no mutant goes by unseen once the
-code has moved on; so is a test that fails without any mutant.
+A text is found however its lines are broken, in its file or, where code has moved, in any other of
+the same room; if that is not just once it is an error, so that no mutant goes by unseen, and so is
+a test that fails without any mutant.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,12 @@ DOCUMENT = (
     "tests/instances/formats/test_json_io.py",
     "tests/instances/formats/test_round_trips.py",
 )
+LIBVIRT = ("tests/instances/formats/test_libvirt_domain.py",)
+XL = ("tests/instances/formats/test_xl_cfg.py", "tests/instances/formats/test_xl_text.py")
+LSCPU = ("tests/instances/formats/test_lscpu.py",)
+SYSFS = ("tests/instances/formats/test_sysfs.py",)
+HWLOC = ("tests/instances/formats/test_hwloc_xml.py",)
+TRACES = ("tests/instances/formats/test_trace_csv.py", "tests/instances/formats/test_trace_rows.py")
 PROGRESS = ("tests/solver/simulator/test_progress.py",)
 
 
@@ -173,8 +181,8 @@ MUTANTS = (
     ),
     Mutant(
         "solver/formulation/rules.py",
-        "scaled(self.vars.cores[option, g], group.threads_per_core if whole else 1)",
-        "scaled(self.vars.cores[option, g], 1)",
+        "ratio * (group.threads_per_core if whole else 1)",
+        "ratio",
         ROWS,
     ),
     Mutant(
@@ -188,7 +196,7 @@ MUTANTS = (
     ),
     Mutant(
         "solver/formulation/rules.py",
-        "self.program.at_most([(read, 1), *self._copy(group, at, -1)], 0)",
+        "self.program.at_most([(read, 1), *self._copied(group, at)], 0)",
         "self.program.at_most([(read, 1)], 1)",
         ROWS,
     ),
@@ -207,7 +215,7 @@ MUTANTS = (
     ),
     Mutant(
         "solver/formulation/products.py",
-        "others = kind.count - (option.kind == t)",
+        "others = kind.count - (option.type_index == t)",
         "others = kind.count",
         AGREE,
     ),
@@ -307,9 +315,15 @@ MUTANTS = (
     ),
     Mutant("solver/placing/slot_offer.py", "reversed(self.mib)", "self.mib", SLOTS),
     Mutant(
+        "solver/placing/placer.py",
+        "if not places_for(self.state, vm)[0][place_index]:",
+        "if False:",
+        ("tests/solver/placing/test_improve.py",),
+    ),
+    Mutant(
         "solver/compare/policies.py",
-        "return gap_of(reached, optimum.bound)",
-        "return gap_of(reached, optimum.objective)",
+        "gap_of(reached[g], found.bound)",
+        "gap_of(reached[g], found.objective)",
         ("tests/solver/compare/test_policies.py",),
     ),
     # readers
@@ -324,6 +338,73 @@ MUTANTS = (
         "all(users[p] == 1 for p in said.own)",
         "True",
         ("tests/instances/test_present.py",),
+    ),
+    Mutant(
+        "instances/formats/libvirt/numa.py",
+        "sizes.get(home, 0) + cell.memory + extra.get(cell.id, 0)",
+        "sizes.get(home, 0) + cell.memory",
+        LIBVIRT,
+    ),
+    Mutant(
+        "instances/formats/libvirt/numa.py",
+        "return None if common is None else pinned | common",
+        "return common",
+        LIBVIRT,
+    ),
+    Mutant(
+        "instances/formats/xen/xl_cpus.py",
+        "ids.difference_update(named(term))",
+        "ids.update(named(term))",
+        XL,
+    ),
+    Mutant(
+        "instances/formats/xen/xl_cpus.py",
+        "for term in affinity[last_all + 1 :])",
+        "for term in affinity)",
+        XL,
+    ),
+    Mutant(
+        "instances/formats/linux/lscpu_text.py",
+        "(pairs[-1][0], pairs[-1][1] + content.strip())",
+        "(pairs[-1][0], pairs[-1][1])",
+        LSCPU,
+    ),
+    Mutant(
+        "instances/formats/linux/lscpu_text.py",
+        "least = min(caches, default=len(columns))",
+        "least = len(columns)",
+        LSCPU,
+    ),
+    Mutant(
+        "instances/formats/linux/sysfs.py",
+        "if cpu in offline or (online is not None and cpu not in online):",
+        "if cpu in offline:",
+        SYSFS,
+    ),
+    Mutant(
+        "instances/formats/linux/sysfs.py",
+        'groups = tuple(tree.text(f"{folder}/{name}_id") for name in ("die", "cluster"))',
+        "groups = ()",
+        SYSFS,
+    ),
+    Mutant("instances/formats/tables/trace_fields.py", "if life_s <= 0:", "if life_s < 0:", TRACES),
+    Mutant(
+        "instances/formats/tables/trace_rows.py",
+        "if start_s < before_s:",
+        "if start_s <= before_s:",
+        TRACES,
+    ),
+    Mutant(
+        "instances/formats/hwloc/values.py",
+        "round(base * real_attribute(",
+        "round(real_attribute(",
+        HWLOC,
+    ),
+    Mutant(
+        "instances/formats/hwloc/values.py",
+        'initiators |= -1 << 32 * cpuset.count(",")',
+        "pass",
+        HWLOC,
     ),
     # simulator
     Mutant(
@@ -345,7 +426,7 @@ MUTANTS = (
         CREDIT,
     ),
     Mutant("solver/simulator/progress.py", "mu * (wait - 1.0)", "mu * wait", PROGRESS),
-    Mutant("solver/simulator/progress.py", "        left -= demand\n", "", PROGRESS),
+    Mutant("solver/simulator/progress.py", "left -= demand", "pass", PROGRESS),
     Mutant(
         "solver/simulator/progress.py", "(share - low) / (high - low)", "(share - low)", PROGRESS
     ),
@@ -384,14 +465,30 @@ def passes(project: Path, tests: tuple[str, ...]) -> bool:
     return ran.returncode == 0
 
 
+def located(project: Path, mutant: Mutant) -> tuple[Path, int, int]:
+    """Return the file a mutant is in now, where its text begins there and where it ends."""
+    words = re.split(r"\s+", mutant.old.strip())
+    pattern = re.compile(r"\s+".join(map(re.escape, words)))
+    room = mutant.file.split("/")[0]
+    others = sorted(path for path in (project / room).rglob("*.py"))
+    for paths in ([project / mutant.file], others):
+        found = [
+            (path, match.start(), match.end())
+            for path in paths
+            if path.exists()
+            for match in pattern.finditer(path.read_text(encoding="utf-8"))
+        ]
+        if len(found) == 1:
+            return found[0]
+    raise SystemExit(f"{mutant.file}: {len(found)} x {mutant.old!r} in {room}/, must be once")
+
+
 @contextmanager
 def planted(project: Path, mutant: Mutant) -> Iterator[None]:
     """Plant a fault in a copy, and take it out again."""
-    path = project / mutant.file
+    path, start, end = located(project, mutant)
     text = path.read_text(encoding="utf-8")
-    if text.count(mutant.old) != 1:
-        raise SystemExit(f"{mutant.file}: {text.count(mutant.old)} x {mutant.old!r}, must be once")
-    changed = text.replace(mutant.old, mutant.new)
+    changed = text[:start] + mutant.new + text[end:]
     compile(changed, mutant.file, "exec")  # a fault that any test would notice is none
     path.write_text(changed, encoding="utf-8")
     try:

@@ -309,32 +309,19 @@ def migration(instance: Instance, plan: Plan, located: Located) -> Items:
 
 
 TERMS: dict[Term, Callable[[Instance, Plan, Located], Items]] = {
-    Term.REMOTE_MEMORY: remote_memory,
-    Term.SPLIT_GUEST: split_guest,
-    Term.PAGE_SHARING: page_sharing,
-    Term.NODE_AFFINITY: node_affinity,
-    Term.DEVICE: device,
-    Term.COOPERATION: cooperation,
-    Term.COMPETITION: competition,
-    Term.CPU_CONTENTION: cpu_contention,
-    Term.BANDWIDTH_CONTENTION: bandwidth_contention,
-    Term.BALLOONING: ballooning,
-    Term.MIGRATION: migration,
+    Term(loss.__name__): loss
+    for loss in (
+        *(remote_memory, split_guest, page_sharing, node_affinity, device),
+        *(cooperation, competition, cpu_contention, bandwidth_contention, ballooning, migration),
+    )
 }
 
 ALL = frozenset(Term)
 
-OWN = frozenset(
-    {
-        Term.REMOTE_MEMORY,
-        Term.SPLIT_GUEST,
-        Term.NODE_AFFINITY,
-        Term.DEVICE,
-        Term.BALLOONING,
-        Term.MIGRATION,
-    }
-)
-"""Terms of a VM that no other VM changes."""
+MUTUAL = frozenset({Term.PAGE_SHARING, Term.COOPERATION, Term.COMPETITION})
+SUMMED = frozenset({Term.CPU_CONTENTION, Term.BANDWIDTH_CONTENTION})
+OWN = ALL - MUTUAL - SUMMED
+"""Terms of a VM that no other VM changes; those of VMs with each other, and of all on a node."""
 
 UNSEEN = frozenset({Term.NODE_AFFINITY, Term.MIGRATION})
 """Terms that a simulation of the plan cannot show: a wish, and what is over once it is made."""

@@ -25,26 +25,11 @@ from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan, SharedCopy, TakenDevice, gone_elsewhere
 from numaplace.models.topology import MIB_MAX
 from numaplace.models.units import ceil_div
-from numaplace.models.verify import RULES, Rule, Violation
+from numaplace.models.verify import ALONE, CAPACITIES, PASSING, RULES, Rule, Violation
 from numaplace.models.vm import Vm
 
-CAPACITIES = (
-    Rule.MEMORY_CAPACITY,
-    Rule.SHARED_CPUS,
-    Rule.DEDICATED_CPUS,
-    Rule.DEVICE_FUNCTIONS,
-    Rule.APART,
-)
-"""Rules of every state, also during a step."""
-
-PASSING = (Rule.REQUIRED_VMS, Rule.TOGETHER)
-"""Rules that a state between two steps may break: VMs come, and move, one after the other."""
-
 SETTLED = tuple(rule for rule in RULES if rule not in PASSING)
-"""Rules of every state after a step."""
-
-ALONE = tuple(rule for rule in SETTLED if rule not in CAPACITIES)
-"""Those of them that regard one VM and its placement."""
+"""Rules of every state after a step; during it the `CAPACITIES` hold."""
 
 US_PER_S = 1_000_000
 TWIN_LENGTH_MAX = 200

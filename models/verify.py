@@ -340,20 +340,23 @@ def shared_pages(instance: Instance, plan: Plan) -> Found:
 
 
 RULES: dict[Rule, Callable[[Instance, Plan], Found]] = {
-    Rule.REQUIRED_VMS: required_vms,
-    Rule.ALLOWED_HOSTS: allowed_hosts,
-    Rule.HARD_NODES: hard_nodes,
-    Rule.CELLS: cells,
-    Rule.DISTINCT_NODES: distinct_nodes,
-    Rule.MEMORY_AMOUNT: memory_amount,
-    Rule.MEMORY_NODES: memory_nodes,
-    Rule.MEMORY_CAPACITY: memory_capacity,
-    Rule.SHARED_CPUS: shared_cpus,
-    Rule.DEDICATED_CPUS: dedicated_cpus,
-    Rule.DEVICE_COUNT: device_count,
-    Rule.DEVICE_LOCALITY: device_locality,
-    Rule.DEVICE_FUNCTIONS: device_functions,
-    Rule.TOGETHER: together,
-    Rule.APART: apart,
-    Rule.SHARED_PAGES: shared_pages,
+    Rule(check.__name__): check
+    for check in (
+        *(required_vms, allowed_hosts, hard_nodes, cells, distinct_nodes),
+        *(memory_amount, memory_nodes, memory_capacity, shared_cpus, dedicated_cpus),
+        *(device_count, device_locality, device_functions, together, apart, shared_pages),
+    )
 }
+"""The check of each rule but the first, in order."""
+
+PASSING = (Rule.REQUIRED_VMS, Rule.TOGETHER)
+"""Rules that a plan on the way to another may break: VMs come, and move, one after the other."""
+
+ALONE = (
+    *(Rule.ALLOWED_HOSTS, Rule.HARD_NODES, Rule.CELLS, Rule.DISTINCT_NODES, Rule.MEMORY_AMOUNT),
+    *(Rule.MEMORY_NODES, Rule.DEVICE_COUNT, Rule.DEVICE_LOCALITY, Rule.SHARED_PAGES),
+)
+"""Rules that regard one VM and its placement: what it holds while it moves may break them."""
+
+CAPACITIES = tuple(rule for rule in RULES if rule not in {*PASSING, *ALONE})
+"""All others, so also one that is new: they hold at every moment."""

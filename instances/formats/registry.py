@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
+from numaplace.instances import formats
 from numaplace.instances.files import STDIN
 from numaplace.instances.formats.document.records import NUMAPLACE
 from numaplace.instances.formats.format import Format
@@ -21,9 +24,20 @@ from numaplace.models.errors import InputError
 
 HEAD_BYTES = 1 << 16
 
+
+def _beside() -> Iterator[Format]:
+    """Yield the formats of modules beside this one: those of no family."""
+    for module in iter_modules(formats.__path__, f"{formats.__name__}."):
+        if not module.ispkg and module.name != __name__:
+            found = vars(import_module(module.name)).values()
+            yield from (it for it in found if isinstance(it, Format))
+
+
 FORMATS: tuple[Format, ...] = (
     *(SYSFS, NUMAPLACE, HWLOC_XML, libvirt.CAPABILITIES, LSCPU, NUMACTL, xen.XL_INFO),
-    *(libvirt.DOMAIN, OPENSTACK, FLAVOURS_CSV, PROXMOX, xen.XL_CFG),
+    *(libvirt.DOMAIN, OPENSTACK),
+    *_beside(),
+    *(FLAVOURS_CSV, PROXMOX, xen.XL_CFG),
     *(xen.COMMANDS, libvirt.COMMANDS),
 )
 """All formats, in the order in which they are tried."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+
 from numaplace.instances.formats.document.schema import KINDS, json_schema
 from numaplace.models.errors import InputError
+from numaplace.report import tables
 from numaplace.report.tables.columns import VERSION, Plain, Record, schema_of
-from numaplace.report.tables.comparisons import COMPARE, DEMO
-from numaplace.report.tables.instances import ENTRY, SHOW
-from numaplace.report.tables.moves import BALLOON, REBALANCE, REPORT
-from numaplace.report.tables.plans import CHECK, SOLVE
-from numaplace.report.tables.policies import AGAINST, REPLAY
-from numaplace.report.tables.questions import GUEST_NUMA, ROOM, SHARING
-from numaplace.report.tables.simulations import SIMULATE
-from numaplace.report.tables.talk import TALK
+from numaplace.report.tables.instances import ENTRY
 
-_PRINTED = (
-    *(SOLVE, COMPARE, AGAINST, CHECK, SHOW, REPORT, REBALANCE),
-    *(ROOM, BALLOON, SHARING, GUEST_NUMA, SIMULATE, TALK, REPLAY, DEMO),
-)
-PRINTED = {**{record.name: record for record in _PRINTED}, "catalog": [Record(ENTRY)]}
+
+def _records() -> Iterator[Record]:
+    """Yield the records with a name that modules beside this one declare."""
+    for module in iter_modules(tables.__path__, f"{tables.__name__}."):
+        if module.name != __name__:
+            found = vars(import_module(module.name)).values()
+            yield from (it for it in found if isinstance(it, Record) and it.name)
+
+
+PRINTED = {**{record.name: record for record in _records()}, "catalog": [Record(ENTRY)]}
 """What commands print, by the name of the command; `catalog` prints a list."""
 
 

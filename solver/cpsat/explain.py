@@ -136,7 +136,8 @@ def _in_words(conflict: set[Switch], extra: str | None) -> str:
         if rule is not Rule.REQUIRED_VMS:
             subjects[rule].append(subject)
     rules = "; ".join(
-        f"{WORDS[rule]} {_listed(names)} [{rule}]" for rule, names in subjects.items()
+        f"{WORDS.get(rule, str(rule))} {_listed(names)} [{rule}]"
+        for rule, names in subjects.items()
     )
     if not rules:
         # Left are rules without a switch: cells on distinct nodes, memory in blocks.

@@ -160,8 +160,7 @@ class CellOffer(Offer):
         loss = self._contention()
         if vm.name in self.arrays.cooperations or vm.name in self.arrays.competitions:
             loss = loss + pair_loss(state, vm, self.vcpus, self.cells)
-        if vm.soft_nodes is not None:
-            loss = loss + affinity_loss(self.arrays, vm, self.vcpus)
+        loss = loss + place_loss(self.arrays, vm, self.vcpus)
         if vm.memory_mode is not MemoryMode.INTERLEAVE:
             if not self.balloon and missing.any():
                 cell_mib, r = blocks * self.form.block_mib, self.arrays.nearest_r
@@ -204,12 +203,13 @@ class CellOffer(Offer):
         return bandwidths.loss(after) - bandwidths.loss(before)
 
 
-def affinity_loss(arrays: InstanceArrays, vm: Vm, vcpus: int) -> Ints:
-    """Loss of `vcpus` of a VM at each place by its node affinity."""
-    if vm.soft_nodes is None:
-        return np.zeros(arrays.size, np.int64)
-    outside = ~np.isin(arrays.node_id, list(vm.soft_nodes))
-    return outside * np.int64(rates.outside_loss(vm.soft_weight, vcpus, vm.vcpus))
+def place_loss(arrays: InstanceArrays, vm: Vm, vcpus: int) -> Ints:
+    """Loss of `vcpus` of a VM at each place by what the place is: in the soft set or not."""
+    loss: Ints = np.zeros(arrays.size, np.int64)
+    if vm.soft_nodes is not None:
+        outside = ~np.isin(arrays.node_id, list(vm.soft_nodes))
+        loss += outside * np.int64(rates.outside_loss(vm.soft_weight, vcpus, vm.vcpus))
+    return loss
 
 
 def migration_loss(arrays: InstanceArrays, vm: Vm, blocks: int) -> Ints:

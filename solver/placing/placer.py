@@ -9,6 +9,7 @@ from numaplace.models.plan import Placement, Plan
 from numaplace.models.vm import CpuPolicy, Vm
 from numaplace.solver.placing.arrays import InstanceArrays
 from numaplace.solver.placing.build import Candidate, Home, build
+from numaplace.solver.placing.cell_offer import places_for
 from numaplace.solver.placing.ledger import Footprint
 from numaplace.solver.placing.occupancy import Occupancy
 from numaplace.solver.placing.rules import Rule, greedy
@@ -89,7 +90,9 @@ class Placer:
         return PlaceSearch(self.state, vm, self.rule).best()
 
     def find_at(self, vm: Vm, place_index: int) -> Candidate | None:
-        """Return the placement of a VM of one cell at a place it may use; None if it is full."""
+        """Return the placement of a VM of one cell at a place; None if it is full or closed."""
+        if not places_for(self.state, vm)[0][place_index]:
+            return None
         kind = self.instance.form(vm.name).shapes[0].types[0]
         return build(self.state, vm, [Home(place_index, kind.vcpus, kind.blocks)])
 

@@ -18,7 +18,7 @@ from numaplace.models.instance import Between
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode
-from numaplace.solver.placing.cell_offer import affinity_loss, migration_loss, pair_loss, places_for
+from numaplace.solver.placing.cell_offer import migration_loss, pair_loss, place_loss, places_for
 from numaplace.solver.placing.ledger import Footprint
 from numaplace.solver.placing.occupancy import Occupancy
 
@@ -171,9 +171,8 @@ class MovePrices:
             mask &= self.arrays.cpu_capacity >= vm.vcpus * MILLI
             mask &= self.arrays.pool_mib[vm.page_size] >= form.own_mib
             here = print_.homes[0][0]
-            local = affinity_loss(self.arrays, vm, vm.vcpus) + migration_loss(
-                self.arrays, vm, form.blocks
-            )
+            local = place_loss(self.arrays, vm, vm.vcpus)
+            local = local + migration_loss(self.arrays, vm, form.blocks)
             self.scattered_micro += print_.own_micro - int(local[here])
             price = local + pair_loss(state, vm, vm.vcpus, 1, others)
             self.price.append(np.where(mask, price, FORBIDDEN).tolist())

@@ -7,10 +7,10 @@ from itertools import permutations
 
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
-from numaplace.models.moves import ALONE, Step, StepKind, broken, steps_between
+from numaplace.models.moves import Step, StepKind, broken, steps_between
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.result import key_of
-from numaplace.models.verify import Rule, violations
+from numaplace.models.verify import ALONE, Rule, violations
 from numaplace.solver.placing.build import Home, build, homes_of
 from numaplace.solver.placing.placer import Order, Placer, ordered
 

@@ -18,10 +18,10 @@ from typing import cast
 from numaplace.models.cost import Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.moves import CAPACITIES, US_PER_S, Budget, Spent, Step, broken, spent_on
+from numaplace.models.moves import US_PER_S, Budget, Spent, Step, broken, spent_on
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, key_of
-from numaplace.models.verify import violations
+from numaplace.models.verify import CAPACITIES, violations
 from numaplace.solver.base import make_result, no_plan
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.params import SolveParams

@@ -1,6 +1,6 @@
 """docs/formats.md, made of what the formats say of themselves.
 
-``python -m numaplace.tests.instances.formats.formats_page`` writes it.
+``python -m numaplace.tests.instances.formats.formats_page > docs/formats.md`` writes it.
 """
 
 from __future__ import annotations
@@ -39,4 +39,4 @@ def formats_page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(formats_page(), encoding="utf-8")
+    print(formats_page(), end="")

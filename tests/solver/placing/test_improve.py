@@ -9,7 +9,7 @@ from numaplace.instances.generate import generate_instance, preset
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
-from numaplace.models.relations import Cooperation
+from numaplace.models.relations import Apart, Cooperation, Scope
 from numaplace.models.result import objective_of, stages_of
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.verify import violations
@@ -21,6 +21,7 @@ from numaplace.solver.placing.anneal import anneal
 from numaplace.solver.placing.improve import improve
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.placing.solver import solve_greedy, solve_greedy_sorted
+from numaplace.tests.builders import make_instance
 from numaplace.tests.strategies import random_small_instance
 
 PARAMS = SolveParams()
@@ -120,6 +121,17 @@ def test_annealing_knows_the_loss_exactly(seed: int) -> None:
         engine.take(found)
     assert engine.loss_micro - before == moves.change_micro
     assert engine.loss_micro == evaluate(instance, engine.plan()).loss_micro
+
+
+def test_a_place_that_a_rule_closes_is_not_taken() -> None:
+    """Whatever annealing proposes: a VM is pinned to node 1, from which another keeps away."""
+    vms = (Vm("a", 1, 256, hard_nodes=frozenset({1})), Vm("b", 1, 256))
+    engine = Placer(make_instance(*vms, aparts=(Apart(("a", "b"), Scope.NODE),)))
+    assert engine.find_at(vms[0], 0) is None
+    found = engine.find_at(vms[0], 1)
+    assert found is not None
+    engine.take(found)
+    assert engine.find_at(vms[1], 1) is None and engine.find_at(vms[1], 0) is not None
 
 
 def test_a_second_more_than_halves_the_loss_of_greedy() -> None:

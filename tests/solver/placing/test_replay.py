@@ -11,6 +11,7 @@ from numaplace.models.cost import Term, evaluate
 from numaplace.models.fleet import Fleet
 from numaplace.models.schedule import REJECTED, Goal, as_plan, faults
 from numaplace.models.trace import NEVER_MS, Trace, make_trace
+from numaplace.models.units import MICRO
 from numaplace.solver.placing.fleet_state import FleetState
 from numaplace.solver.placing.replay import NOT_SEEN, replay
 from numaplace.solver.placing.rules import RULES, first_fit
@@ -118,6 +119,17 @@ def test_an_offer_tells_what_the_cost_would_rise_by(
         if len(offer) and data.draw(st.booleans()):
             slots[vm] = data.draw(st.sampled_from(offer.slots.tolist()))
             state.take(vm, int(slots[vm]))
+
+
+def test_cells_reach_the_memory_of_the_other_cell() -> None:
+    """Of 3 MiB, 2 vCPUs find 1 afar and 1 vCPU finds 2, each losing 0.3 / 1.3 of that share."""
+    fleet = Fleet(((small_host("h", (2, 2), (1024, 1024)), 1),))
+    trace = make_trace(("a",), vcpus=[3], memory_mib=[3], cells=[2], start_ms=[0])
+    offer = SlotOffer(FleetState(fleet, trace), 0)
+    assert (offer.vcpus, offer.mib) == ((2, 1), (2, 1))
+    assert offer.split_loss.tolist() == [round((2 * 1 + 1 * 2) / 3 * 0.3 / 1.3 * MICRO)]
+    cost = evaluate(*as_plan(trace, fleet, offer.slots))
+    assert cost.terms[Term.SPLIT_GUEST] == offer.split_loss[0]
 
 
 def test_rejects_for_want_of_room_and_in_spite_of_it() -> None:
