@@ -1,13 +1,14 @@
 """Where a virtual CPU goes, and whose work an idle pCPU takes: the credit scheduler's balancing.
 
-After the description of Xen's ``xen/common/sched/credit.c`` (releases 4.2 and 4.3). Release 4.3
-looks in two steps, first at the pCPUs a vCPU would rather use (soft affinity; node affinity then),
-next at all it may use; 4.2 has one step and knows no nodes.
+After the description of Xen's ``xen/common/sched/credit.c``. Release 4.2 has one step and knows no
+nodes. Since 4.3 there are two steps, first over the pCPUs a vCPU would rather use (soft affinity;
+node affinity then), next over all it may use. Today's (4.17) looks for work from behind the pCPU
+that had some last time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 from numaplace.solver.simulator.guest import VCpu
@@ -15,10 +16,11 @@ from numaplace.solver.simulator.machine import Machine, members, next_in
 
 
 class Release(StrEnum):
-    """Which credit scheduler: one step of 4.2, or two steps with node affinity, as since 4.3."""
+    """Which credit scheduler: 4.2 in one step, 4.3 in two with node affinity, or today's."""
 
     XEN_4_2 = "4.2"
     XEN_4_3 = "4.3"
+    XEN_4_17 = "4.17"
 
 
 def steps(vcpu: VCpu, release: Release) -> tuple[int, ...]:
@@ -28,54 +30,59 @@ def steps(vcpu: VCpu, release: Release) -> tuple[int, ...]:
     return (vcpu.soft, vcpu.hard)
 
 
-def pick(vcpu: VCpu, idle: int, machine: Machine, bias: list[int], release: Release) -> int:
+def pick(
+    vcpu: VCpu,
+    idle: int,
+    machine: Machine,
+    bias: list[int],
+    release: Release,
+    *,
+    lonely: bool,
+    commit: bool = True,
+) -> int:
     """Return the pCPU on which a vCPU should be.
 
-    It stays where it is if that is in its set and idle (or its own), unless another idle pCPU has
-    more idle threads on its core, or one on another socket more than twice as many there.
+    It stays where it is if that is in its set and idle (or nobody else waits there), unless another
+    idle pCPU has more idle threads on its core, or one on another socket more than twice as many
+    there.
 
     Parameters
     ----------
     vcpu
-        Who asks; it counts as idle the pCPU on which it runs.
+        Who asks.
     idle
         Idle pCPUs.
     bias
-        Of each pCPU, the one chosen last among its idle neighbours (changed here).
+        Of each pCPU, the one chosen last among its idle neighbours.
+    lonely
+        Whether nobody waits on the vCPU's own pCPU: that counts as idle then, whoever runs there.
+    commit
+        Whether to keep in `bias` what was chosen.
     """
-    chosen = vcpu.pcpu
+    chosen, asked = vcpu.pcpu, -1
     for mask in steps(vcpu, release):
         chosen = vcpu.pcpu if mask >> vcpu.pcpu & 1 else next_in(mask, vcpu.pcpu)
-        idlers = idle & mask
-        if vcpu.running and chosen == vcpu.pcpu:
-            idlers |= 1 << chosen
-        if idlers and not idlers >> chosen & 1:
-            chosen = next_in(idlers, chosen)
-        found_idle = bool(idlers >> chosen & 1)
-        chosen = _spread(chosen, idlers & ~(1 << chosen), idlers, machine, bias)
-        if found_idle:
+        idlers = idle | 1 << chosen if lonely and chosen == vcpu.pcpu else idle
+        left = idlers & mask
+        if left and not left >> chosen & 1:
+            chosen = next_in(left, chosen)
+        left &= ~(1 << chosen)
+        while left:  # look for one with quieter neighbours
+            other = next_in(left, chosen)
+            if machine.socket_mask[chosen] >> other & 1:
+                factor, near = 1, machine.core_mask
+            else:
+                factor, near = 2, machine.socket_mask
+            there = idlers & near[other]
+            if (idlers & near[chosen]).bit_count() * factor < there.bit_count():
+                asked, chosen = other, next_in(there & left, bias[other])
+                left &= ~machine.core_mask[chosen]
+            else:
+                left &= ~there
+        if idlers >> chosen & 1:
             break
-    return chosen
-
-
-def _spread(chosen: int, left: int, idlers: int, machine: Machine, bias: list[int]) -> int:
-    """Look for an idle pCPU with quieter neighbours."""
-    while left:
-        other = next_in(left, chosen)
-        if machine.socket_mask[chosen] >> other & 1:
-            factor, near = 1, machine.core_mask
-        else:
-            factor, near = 2, machine.socket_mask
-        # Neither counts itself among its idle neighbours less than the other does.
-        here = (idlers & near[chosen]).bit_count()
-        there_mask = idlers & near[other]
-        if here * factor < there_mask.bit_count():
-            chosen = next_in(there_mask, bias[other])
-            bias[other] = chosen
-            left &= ~(1 << chosen)
-        else:
-            left &= ~there_mask
-            left &= ~(1 << other)
+    if commit and asked >= 0:
+        bias[asked] = chosen
     return chosen
 
 
@@ -86,6 +93,7 @@ def victim(
     waiting: int,
     machine: Machine,
     release: Release,
+    last: list[int],
 ) -> VCpu | None:
     """Return the vCPU that a pCPU takes from another's queue; None if there is none for it.
 
@@ -94,17 +102,22 @@ def victim(
     thief, priority
         The pCPU, and the class of the best in its own queue: only higher ones are taken.
     queues, waiting
-        Queues of all pCPUs, best first, and the set of those that are not empty.
+        Queues of all pCPUs, best first, and the set of those that may be taken from.
+    last
+        Of each node, the pCPU from which something was taken last (changed here; 4.17).
     """
     waiting &= ~(1 << thief)
     if not waiting:
         return None
     if release is Release.XEN_4_2:
         return _first(thief, priority, queues, _cyclic(waiting, thief), soft=False)
-    peers = _by_node(waiting, machine, machine.node_of[thief])
-    return _first(thief, priority, queues, peers, soft=True) or _first(
+    peers = list(_by_node(waiting, machine, machine.node_of[thief], release, last))
+    found = _first(thief, priority, queues, peers, soft=True) or _first(
         thief, priority, queues, peers, soft=False
     )
+    if found is not None:
+        last[machine.node_of[found.pcpu]] = found.pcpu
+    return found
 
 
 def _first(
@@ -127,13 +140,18 @@ def _cyclic(mask: int, after: int) -> list[int]:
     return [n for n in numbers if n > after] + [n for n in numbers if n <= after]
 
 
-def _by_node(mask: int, machine: Machine, first: int) -> list[int]:
-    """PCPUs node by node, from node `first` on by index (not by distance), each from its lowest."""
+def _by_node(
+    mask: int, machine: Machine, first: int, release: Release, last: Sequence[int]
+) -> Iterator[int]:
+    """PCPUs node by node, from node `first` on by index (not by distance).
+
+    Each node from its lowest on in 4.3, from behind the last victim in 4.17.
+    """
     masks = machine.node_mask
-    if not mask & (mask - 1):
-        return members(mask)
-    found: list[int] = []
-    for node_mask in masks[first:] + masks[:first]:
-        if mask & node_mask:
-            found += members(mask & node_mask)
-    return found
+    for at in range(first, first + len(masks)):
+        node = at % len(masks)
+        if mask & masks[node]:
+            if release is Release.XEN_4_3:
+                yield from members(mask & masks[node])
+            else:
+                yield from _cyclic(mask & masks[node], last[node])

@@ -20,18 +20,6 @@ def burn(vcpu: VCpu, now: int) -> None:
     vcpu.burnt_us = now
 
 
-def activate(vcpu: VCpu) -> None:
-    """Let a vCPU earn credit from now on."""
-    vcpu.active = True
-    vcpu.domain.active.append(vcpu)
-
-
-def deactivate(vcpu: VCpu) -> None:
-    """Let a vCPU earn no more credit."""
-    vcpu.active = False
-    vcpu.domain.active.remove(vcpu)
-
-
 class CreditBank:
     """Hands out credit once a timeslice.
 
@@ -51,38 +39,48 @@ class CreditBank:
         self.slice_credit = timeslice_us * PER_US
         self._balance = 0
 
+    def activate(self, vcpu: VCpu) -> None:
+        """Let a vCPU earn credit from now on; a domain that earned none comes first."""
+        vcpu.active = True
+        if not vcpu.domain.active:
+            self._to_head(vcpu.domain)
+        vcpu.domain.active.append(vcpu)
+
+    def _to_head(self, domain: Domain) -> None:
+        self._domains.remove(domain)
+        self._domains.insert(0, domain)
+
     def hand_out(self, park: Callable[[VCpu], None], unpark: Callable[[VCpu], None]) -> None:
         """Share the credit of all pCPUs among active domains by weight, and class their vCPUs.
 
-        What a domain cannot use, since it has too few vCPUs or a cap, goes to those after it.
+        What a domain cannot use, since it has too few vCPUs or a cap, goes to those after it. While
+        all together are in debt, more is handed out than is burnt, and each may earn more than it
+        can burn: else those that have been OVER once would stay so for good.
         """
         shares = [d for d in self._domains if d.active]
         weight_total = sum(d.weight * len(d.active) for d in shares)
+        debt, self._balance = max(0, -self._balance), 0
         if not weight_total:
             return
-        credit_total = self.slice_credit * self._pcpus
-        if self._balance < 0:
-            credit_total -= self._balance
-        self._balance = 0
-        weight_left, first = weight_total, []
+        credit_total = self.slice_credit * self._pcpus + debt
+        weight_left, someone_short = weight_total, False
         for domain in shares:
             count = len(domain.active)
             weight = domain.weight * count
             weight_left -= weight
-            peak = self.slice_credit * count
+            peak = self.slice_credit * count + ceil_div(debt * weight, weight_total)
             if domain.cap:
                 peak = min(peak, ceil_div(domain.cap * self.slice_credit, 100))
             fair = ceil_div(credit_total * weight, weight_total)
-            if fair >= peak:
+            if fair < peak:
+                someone_short = True
+            else:
                 if weight_left:
                     credit_total += ceil_div((fair - peak) * weight_total, weight_left)
+                if someone_short:  # next time what is left over goes to those that are short
+                    self._to_head(domain)
                 fair = peak
-                first.append(domain)
             self._class_all(domain, ceil_div(fair, count), park, unpark)
-        # Those that cannot use all their credit come first next time: what is left over goes to
-        # the domains after them.
-        rest = [d for d in self._domains if d not in first]
-        self._domains = first + rest
 
     def _class_all(
         self,
@@ -106,6 +104,7 @@ class CreditBank:
                 if vcpu.parked:
                     unpark(vcpu)
                 if vcpu.credit > self.slice_credit:
-                    deactivate(vcpu)
+                    vcpu.active = False
+                    domain.active.remove(vcpu)
                     vcpu.credit //= 2
             self._balance += vcpu.credit

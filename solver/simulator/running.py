@@ -25,8 +25,8 @@ class Running:
         Seed of the lengths of phases; each vCPU has random numbers of its own, so that the phases
         of one scenario are those of another with the same VMs.
     on_end
-        Told to end the busy phase of a vCPU: its index, the number of the announcement, and in how
-        many microseconds. Only the latest announcement for a vCPU holds.
+        Told when the busy phase of a vCPU ends: its index, and in how many microseconds; None if it
+        does not, since the vCPU has stopped. Only what was told last holds.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Running:
         scenario: Scenario,
         vcpus: Sequence[VCpu],
         seed: int,
-        on_end: Callable[[int, int, int], None],
+        on_end: Callable[[int, int | None], None],
     ) -> None:
         machine, size = scenario.machine, len(vcpus)
         self._scenario, self._vcpus, self._on_end = scenario, vcpus, on_end
@@ -51,7 +51,7 @@ class Running:
         self._debt = [0.0] * size
         self._cache: list[int | None] = [None] * size
         self._left = [ENDLESS if g.utilisation >= 1.0 else 0.0 for g in self._guest_of]
-        self.announced = [0] * size
+        self._ran_on = [-1] * size
         self._work = [0.0] * size
         self._run = [[0] * len(machine.host.nodes) for _ in vcpus]
         self.waited = [0] * size
@@ -67,20 +67,11 @@ class Running:
             self._left[index] = mean * (0.5 + self._random[index].random())
         return guest.utilisation > 0.0
 
-    def blocked_us(self, index: int) -> int | None:
-        """Length of a blocked phase; None for a vCPU that never runs."""
+    def blocked_us(self, index: int) -> int:
+        """Length of a blocked phase of a vCPU that runs at times."""
         guest = self._guest_of[index]
-        if guest.utilisation <= 0.0:
-            return None
         mean = guest.busy_ms * US_PER_MS * (1.0 - guest.utilisation) / guest.utilisation
         return max(1, round(mean * (0.5 + self._random[index].random())))
-
-    def is_done(self, index: int, announcement: int, now: int) -> bool:
-        """Tell whether a busy phase ends now, as it was announced."""
-        if announcement != self.announced[index] or not self._vcpus[index].running:
-            return False
-        self.settle(self._vcpus[index], now)
-        return True
 
     # ---- changes --------------------------------------------------------------------------------
 
@@ -111,21 +102,20 @@ class Running:
             siblings ^= low
         if busy > 1:
             rate *= self._yield / busy
-        if rate == self._rate[index] and self.announced[index]:
+        if rate == self._rate[index]:
             return
         self._rate[index] = rate
         if self._left[index] < ENDLESS:
-            self._announce(index, rate)
-
-    def _announce(self, index: int, rate: float) -> None:
-        self.announced[index] += 1
-        left = max(0.0, self._left[index]) + self._debt[index]
-        self._on_end(index, self.announced[index], max(1, round(left / max(rate, LEAST_RATE))))
+            left = max(0.0, self._left[index]) + self._debt[index]
+            self._on_end(index, max(1, round(left / max(rate, LEAST_RATE))))
 
     def start(self, vcpu: VCpu, now: int) -> None:
         """Let a vCPU run on its pCPU from now on."""
         index, pcpu = vcpu.index, vcpu.pcpu
         self._on_pcpu[pcpu] = vcpu
+        self.waited[index] += now - vcpu.queued_us
+        self.moves[index] += self._ran_on[index] not in (-1, pcpu)
+        self._ran_on[index] = pcpu
         self._last[index] = now
         self._rate[index] = -1.0
         cache = self._cache_of[pcpu]
@@ -138,7 +128,7 @@ class Running:
     def stop(self, vcpu: VCpu, now: int) -> None:
         """Let a vCPU stop."""
         self.settle(vcpu, now)
-        self.announced[vcpu.index] += 1
+        self._on_end(vcpu.index, None)
         self._on_pcpu[vcpu.pcpu] = None
         self._disturb(vcpu.pcpu, now)
 

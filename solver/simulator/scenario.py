@@ -131,7 +131,7 @@ class Hypervisor:
         Work lost when a vCPU comes to a last-level cache it was not on before.
     """
 
-    release: Release = Release.XEN_4_3
+    release: Release = Release.XEN_4_17
     timeslice_ms: int = 30
     ratelimit_us: int = 1000
     cache_refill_us: float = 0.0

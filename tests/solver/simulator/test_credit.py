@@ -4,7 +4,7 @@ import pytest
 
 from numaplace.instances.shapes import HostShape, make_host
 from numaplace.solver.simulator.balance import Release, pick, victim
-from numaplace.solver.simulator.credit import CreditBank, activate, burn
+from numaplace.solver.simulator.credit import CreditBank, burn
 from numaplace.solver.simulator.engine import Simulation, simulate
 from numaplace.solver.simulator.guest import Domain, Priority, VCpu
 from numaplace.solver.simulator.machine import Machine, members, next_in
@@ -30,7 +30,7 @@ def domain_of(vcpus: int, weight: int = 256, cap: int = 0) -> Domain:
     for number in range(vcpus):
         vcpu = VCpu(number, domain, number, 1, 1)
         domain.vcpus.append(vcpu)
-        activate(vcpu)
+        CreditBank([domain], 1, SLICE).activate(vcpu)
     return domain
 
 
@@ -103,20 +103,22 @@ def test_pick_spreads_over_cores_then_sockets() -> None:
     bias = list(range(TALK.size))
     # It runs on pCPU 0, whose sibling 1 is busy: another core of the socket is quieter.
     idle = TALK.everywhere & ~0b11
-    chosen = pick(vcpu, idle & 0xFF, TALK, bias, Release.XEN_4_2)
+    chosen = pick(vcpu, idle & 0xFF, TALK, bias, Release.XEN_4_2, lonely=True)
     assert chosen >= 2
     # Three idle threads here, seven there: not twice as many without its own, so it stays near.
-    assert pick(vcpu, 0, TALK, bias, Release.XEN_4_2) == 0
+    assert pick(vcpu, 0, TALK, bias, Release.XEN_4_2, lonely=True) == 0
+    # Somebody waits here: a thread of a core that is half busy is better than none.
+    assert pick(vcpu, 0b10, TALK, bias, Release.XEN_4_17, lonely=False) == 1
 
 
 def test_pick_leaves_the_soft_set_only_if_it_has_no_idle_pcpu() -> None:
     vcpu = domain_of(1).vcpus[0]
     vcpu.hard, vcpu.soft, vcpu.pcpu = TALK.everywhere, TALK.node_mask[0], 3
     bias = list(range(TALK.size))
-    assert pick(vcpu, TALK.node_mask[1] | 0b1, TALK, bias, Release.XEN_4_3) == 0
-    assert pick(vcpu, TALK.node_mask[1], TALK, bias, Release.XEN_4_3) >= 8
+    assert pick(vcpu, TALK.node_mask[1] | 0b1, TALK, bias, Release.XEN_4_3, lonely=False) == 0
+    assert pick(vcpu, TALK.node_mask[1], TALK, bias, Release.XEN_4_3, lonely=False) >= 8
     # 4.2 knows no soft affinity: any idle pCPU will do.
-    assert pick(vcpu, TALK.node_mask[1] | 0b1, TALK, bias, Release.XEN_4_2) >= 8
+    assert pick(vcpu, TALK.node_mask[1] | 0b1, TALK, bias, Release.XEN_4_2, lonely=False) >= 8
 
 
 def test_a_thief_takes_work_that_prefers_it_before_any_other() -> None:
@@ -127,12 +129,12 @@ def test_a_thief_takes_work_that_prefers_it_before_any_other() -> None:
     queues: list[list[VCpu]] = [[] for _ in range(TALK.size)]
     queues[9], queues[2] = [far], [near]
     waiting = 1 << 9 | 1 << 2
-    found = victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_3)
+    found = victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_3, [0, 8])
     assert found is near
-    assert victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_2) is far
+    assert victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_2, [0, 8]) is far
     near.hard = near.soft = TALK.node_mask[0]
     far.hard = far.soft = TALK.node_mask[0]
-    assert victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_3) is None
+    assert victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_3, [0, 8]) is None
 
 
 def test_only_better_work_is_stolen() -> None:
@@ -140,9 +142,9 @@ def test_only_better_work_is_stolen() -> None:
     vcpu.hard = vcpu.soft = TALK.everywhere
     queues: list[list[VCpu]] = [[vcpu], *([] for _ in range(TALK.size - 1))]
     vcpu.priority = Priority.OVER
-    assert victim(5, Priority.OVER, queues, 1, TALK, Release.XEN_4_2) is None
+    assert victim(5, Priority.OVER, queues, 1, TALK, Release.XEN_4_2, [0, 8]) is None
     vcpu.priority = Priority.UNDER
-    assert victim(5, Priority.OVER, queues, 1, TALK, Release.XEN_4_2) is vcpu
+    assert victim(5, Priority.OVER, queues, 1, TALK, Release.XEN_4_2, [0, 8]) is vcpu
 
 
 def test_weights_share_a_full_host() -> None:

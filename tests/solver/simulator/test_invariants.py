@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from numaplace.solver.simulator.credit1 import Credit1
 from numaplace.solver.simulator.engine import Simulation, simulate
 from numaplace.solver.simulator.guest import VCpu
 from numaplace.solver.simulator.scenario import US_PER_S, Scenario
@@ -14,7 +15,9 @@ from numaplace.tests.solver.simulator.scenes import scenes
 
 def check(simulation: Simulation) -> None:
     """No vCPU in two places, none outside its set, credit in bounds, no pCPU idle in vain."""
-    queued = [vcpu for queue in simulation.queues for vcpu in queue]
+    scheduler = simulation.scheduler
+    assert isinstance(scheduler, Credit1)
+    queued = [vcpu for queue in scheduler.queues for vcpu in queue]
     running = [vcpu for vcpu in simulation.current if vcpu is not None]
     assert len({vcpu.index for vcpu in queued + running}) == len(queued + running)
     for pcpu, vcpu in enumerate(simulation.current):
@@ -25,8 +28,8 @@ def check(simulation: Simulation) -> None:
             assert vcpu.hard >> pcpu & 1
             assert vcpu.runnable
             assert not vcpu.parked
-    for pcpu, queue in enumerate(simulation.queues):
-        assert bool(queue) == bool(simulation.waiting >> pcpu & 1)
+    for pcpu, queue in enumerate(scheduler.queues):
+        assert bool(queue) == bool(scheduler.waiting >> pcpu & 1)
         for vcpu in queue:
             assert vcpu.pcpu == pcpu
             assert not vcpu.running
@@ -38,12 +41,14 @@ def check(simulation: Simulation) -> None:
 
 
 def _check_credit(simulation: Simulation, vcpu: VCpu) -> None:
-    """At most a timeslice's worth, at least minus one and what is burnt until the next hand-out.
+    """At most three timeslices' worth, at least minus one and what is burnt until the next hand-out.
 
-    A vCPU that does not earn burns on until a tick finds it running, hence the room below.
+    Once above one it is halved. While all are in debt, a vCPU earns one and its weight's share of
+    the debt, which is one each: four at most here. A vCPU that does not earn burns on until a tick
+    finds it running, hence the room below.
     """
     slice_credit = simulation.scenario.hypervisor.timeslice_ms * 1000
-    assert -4 * slice_credit <= vcpu.credit <= slice_credit
+    assert -4 * slice_credit <= vcpu.credit <= 3 * slice_credit
     assert vcpu.active == (vcpu in vcpu.domain.active)
 
 
