@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numaplace.models.plan import Plan
     from numaplace.models.result import Provenance
     from numaplace.solver.simulator.runs import Repeated, RunOptions
+    from numaplace.solver.simulator.scenario import Dom0
 
 PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
@@ -48,7 +49,8 @@ _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompl
 _AFFINITIES = f"[NAME=]{'|'.join(SimulatedAffinity)}"
 _AFFINITY = "none, hard (unless said), soft, both: told of the plan, or of a VM; may be repeated."
 _CONFIGURATION = "As in the talk: who plans, affinity and release in one."
-_RELEASE = "Scheduler of Xen: 4.3 (knows nodes) unless said."
+_RELEASE = "Scheduler of Xen: 4.17 (today's) unless said."
+_DOM0 = "Dom0's vCPUs, pCPUs it keeps busy, ms of CPU time at a stretch: 4,0.5,10."
 
 SimulatedOpt = Annotated[float, option("Simulated seconds that count.", metavar="SECONDS")]
 RepetitionsOpt = Annotated[int, option("Runs, each with the next seed.")]
@@ -73,6 +75,7 @@ def simulate(
     affinity: Annotated[list[str], option(_AFFINITY, metavar="[NAME=]HOW")] = [],  # noqa: B006
     configuration: Annotated[Configuration | None, option(_CONFIGURATION)] = None,
     release: Annotated[Release | None, option(_RELEASE)] = None,
+    dom0: Annotated[str | None, option(_DOM0, metavar="VCPUS,PCPUS,BUSY_MS")] = None,
     time: SimulatedOpt = 60.0,
     setting: SettingsOpt = [],  # noqa: B006
     seed: SeedOpt = 0,
@@ -109,12 +112,13 @@ def simulate(
     options = RunOptions(
         told,
         single,
-        known or Release.XEN_4_3,
+        known or Release.XEN_4_17,
         more["busy_ms"],
         time,
         more["warm_up"],
         seed,
         repetitions,
+        _dom0(dom0),
     )
     params = SolveParams(time_limit_s=more["plan_time"], seed=seed, explain=False)
     problem = lookup.find_instance(instance)
@@ -162,6 +166,21 @@ def _affinities(texts: list[str]) -> tuple[SimulatedAffinity | None, dict[str, S
             raise InputError("simulation", "--affinity", reason)
         found[name] = SimulatedAffinity(told)
     return found.pop("", None), found
+
+
+def _dom0(text: str | None) -> Dom0 | None:
+    from numaplace.solver.simulator.scenario import Dom0
+
+    if text is None:
+        return None
+    try:
+        vcpus, pcpus, busy_ms = (real(part) for part in text.split(","))
+        if vcpus != int(vcpus):
+            raise ValueError
+    except ValueError:
+        reason = f"must be VCPUS,PCPUS,BUSY_MS as 4,0.5,10, not {text!r:.80}"
+        raise InputError("simulation", "--dom0", reason) from None
+    return Dom0(int(vcpus), pcpus, busy_ms)
 
 
 def _checked(problem: Instance, path: Path, options: RunOptions, form: Printing) -> Planned:

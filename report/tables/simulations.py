@@ -91,11 +91,13 @@ def _first(attribute: str, otherwise: float | None) -> Any:
     return lambda row: getattr(row[1].runs[0], attribute) if row[1].runs else otherwise
 
 
+_DOM0 = Record("vcpus:int pcpus:float busy_ms:float")
 _RUN = Record("seed=0:int", Column("hosts", {str: OUTCOME}, "1"))
 SIMULATION = Record(
     "instance=0.name",
     Column("affinity", {str: str}, lambda row: row[2].told(row[0])),
     "release=2.release time_s=2.time_s:float warm_up_s=2.warm_up_s:float busy_ms=2.busy_ms:float",
+    Column("dom0", (_DOM0, None), lambda row: row[2].dom0),
     "seed=2.seed:int repetitions=1.wanted:int complete=1.complete:bool",
     Column("repetitions_done", int, lambda row: len(row[1].runs) if row[1].complete else 0),
     Column("wanted_vcpus", float, _first("wanted", 0.0)),
@@ -198,6 +200,9 @@ def _head(
     told = ", ".join(affinities)
     text = Text.assemble((instance.name or "instance", "bold"), f"  {clause}\n")
     text.append(f"{planned}; affinity {told}; scheduler of Xen {options.release}", "dim")
+    if dom0 := options.dom0:
+        clause = f"; dom0 with {words.plural(dom0.vcpus, 'vCPU')} keeps {dom0.pcpus:g} pCPUs busy"
+        text.append(f"{clause}, {dom0.busy_ms:g} ms at a stretch", "dim")
     if repeated.complete and done < repeated.wanted:
         text.append(f"\nstopped after {done} of {repeated.wanted} repetitions", "bold yellow")
     return text

@@ -12,6 +12,7 @@ from numaplace.models.topology import Host
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.simulator.machine import Machine
 from numaplace.solver.simulator.scenario import (
+    Dom0,
     Guest,
     GuestCpu,
     Hypervisor,
@@ -20,6 +21,8 @@ from numaplace.solver.simulator.scenario import (
     Scenario,
     Talk,
 )
+
+DOM0 = "Domain-0"
 
 
 class SimulatedAffinity(StrEnum):
@@ -53,7 +56,7 @@ def scenarios(
     affinity
         What the hypervisor is told, for all VMs or by name (``HARD`` for names not there).
     hypervisor
-        Scheduler; today's if None.
+        Scheduler, and what dom0 does: it is the last guest then. Today's without dom0 if None.
     busy_ms
         Mean length of a busy phase.
     """
@@ -74,13 +77,16 @@ def scenarios(
             _guest(instance, plan, machine, instance.vm(name), told[name], held, busy_ms)
             for name in names
         ]
+        hypervisor = hypervisor or Hypervisor()
+        if hypervisor.dom0:
+            guests.append(_dom0(machine, hypervisor.dom0, held))
         index = {name: number for number, name in enumerate(names)}
         found[host.name] = Scenario(
             machine,
             tuple(guests),
             tuple(_talks(instance, index)),
             tuple(_rivalries(instance, index, machine)),
-            hypervisor or Hypervisor(),
+            hypervisor,
         )
     return found
 
@@ -152,6 +158,22 @@ def _guest(
         busy_ms=busy_ms,
         drag=(pressure + far) / busy,
         reaches=tuple(_reaches(machine.host, vm, placement, busy)),
+    )
+
+
+def _dom0(machine: Machine, dom0: Dom0, held: Mapping[str, int]) -> Guest:
+    open_ = machine.everywhere
+    for mask in held.values():
+        open_ &= ~mask
+    nodes = len(machine.node_mask)
+    cpu = GuestCpu(open_ or machine.everywhere, open_ or machine.everywhere, (1.0 / nodes,) * nodes)
+    return Guest(
+        DOM0,
+        (cpu,) * dom0.vcpus,
+        utilisation=dom0.pcpus / dom0.vcpus,
+        memory_intensity=0.0,
+        busy_ms=dom0.busy_ms,
+        steady=True,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from numaplace.models.cost import UNSEEN, Term, evaluate
 from numaplace.models.instance import Instance
@@ -24,7 +24,7 @@ class Simulated:
     Parameters
     ----------
     hosts
-        Outcome by host; hosts without VMs are left out.
+        Outcome by host, without what dom0 did; hosts without VMs are left out.
     wanted
         Work the placed VMs would do alone, with all memory local, in vCPUs.
     predicted_micro
@@ -84,7 +84,7 @@ def simulate_plan(
     for name, scenario in scenarios(instance, plan, affinity, hypervisor, busy_ms).items():
         if on_host is not None:
             on_host(name)
-        found[name] = simulate(
+        outcome = simulate(
             scenario,
             time_s,
             seed=seed,
@@ -92,6 +92,9 @@ def simulate_plan(
             timeline=timeline,
             should_stop=should_stop,
         )
+        if scenario.hypervisor.dom0:
+            outcome = replace(outcome, guests=outcome.guests[:-1])
+        found[name] = outcome
     terms = {t: m for t, m in evaluate(instance, plan).terms.items() if t not in UNSEEN}
     placed = [instance.vm(name) for name in plan.placements]
     return Simulated(found, sum(vm.vcpus * vm.utilisation for vm in placed), terms)

@@ -63,15 +63,20 @@ class Running:
         """Begin a busy phase of a vCPU; false if it never wants to run."""
         guest = self._guest_of[index]
         if guest.utilisation < 1.0:
-            mean = guest.busy_ms * US_PER_MS
-            self._left[index] = mean * (0.5 + self._random[index].random())
+            self._left[index] = self._length(index, guest.busy_ms * US_PER_MS)
         return guest.utilisation > 0.0
 
     def blocked_us(self, index: int) -> int:
         """Length of a blocked phase of a vCPU that runs at times."""
         guest = self._guest_of[index]
         mean = guest.busy_ms * US_PER_MS * (1.0 - guest.utilisation) / guest.utilisation
-        return max(1, round(mean * (0.5 + self._random[index].random())))
+        return max(1, round(self._length(index, mean)))
+
+    def _length(self, index: int, mean: float) -> float:
+        """Length of a phase; dom0's are many short and a few long ones, as those traced in Xen."""
+        if self._guest_of[index].steady:
+            return self._random[index].expovariate(1.0) * mean
+        return mean * (0.5 + self._random[index].random())
 
     # ---- changes --------------------------------------------------------------------------------
 
@@ -94,6 +99,9 @@ class Running:
 
     def _set_rate(self, vcpu: VCpu, now: int) -> None:
         index, pcpu = vcpu.index, vcpu.pcpu
+        if self._guest_of[index].steady:
+            self._rate_is(index, 1.0)
+            return
         rate = self.progress.pace[index][self._node_of[pcpu]]
         siblings, busy = self._siblings[pcpu], 1
         while siblings:
@@ -102,6 +110,9 @@ class Running:
             siblings ^= low
         if busy > 1:
             rate *= self._yield / busy
+        self._rate_is(index, rate)
+
+    def _rate_is(self, index: int, rate: float) -> None:
         if rate == self._rate[index]:
             return
         self._rate[index] = rate
@@ -119,7 +130,7 @@ class Running:
         self._last[index] = now
         self._rate[index] = -1.0
         cache = self._cache_of[pcpu]
-        if self._cache[index] is not None and self._cache[index] != cache:
+        if self._cache[index] not in (None, cache) and not self._guest_of[index].steady:
             self._debt[index] = self._refill
         self._cache[index] = cache
         self._set_rate(vcpu, now)

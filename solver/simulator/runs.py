@@ -13,7 +13,7 @@ from numaplace.solver.simulator.counters import Segment
 from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.plans import Simulated, simulate_plan
-from numaplace.solver.simulator.scenario import US_PER_S, Hypervisor
+from numaplace.solver.simulator.scenario import US_PER_S, Dom0, Hypervisor
 from numaplace.solver.simulator.talk import Configuration
 
 PLANNERS = {
@@ -32,8 +32,8 @@ class RunOptions:
     ----------
     affinity, vm_affinity
         What the hypervisor is told of the plan, and of single VMs by name.
-    release, busy_ms
-        Scheduler, and mean length of a busy phase.
+    release, busy_ms, dom0
+        Scheduler, mean length of a busy phase, and what dom0 does.
     time_s, warm_up_s
         Simulated seconds that count, and those before them.
     seed, repetitions
@@ -42,12 +42,13 @@ class RunOptions:
 
     affinity: SimulatedAffinity = SimulatedAffinity.HARD
     vm_affinity: Mapping[str, SimulatedAffinity] | None = None
-    release: Release = Release.XEN_4_3
+    release: Release = Release.XEN_4_17
     busy_ms: float = 20.0
     time_s: float = 60.0
     warm_up_s: float = 1.0
     seed: int = 0
     repetitions: int = 1
+    dom0: Dom0 | None = None
 
     def __post_init__(self) -> None:
         check_real("simulation", "--time", self.time_s, 0.001, 1e6)
@@ -55,6 +56,11 @@ class RunOptions:
         check_real("simulation", "busy_ms", self.busy_ms, 0.1, 1e6)
         check_int("simulation", "--seed", self.seed, 0, 2**31 - 1)
         check_int("simulation", "--repetitions", self.repetitions, 1, 10_000)
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """Scheduler, and what dom0 does."""
+        return Hypervisor(self.release, dom0=self.dom0)
 
     def told(self, instance: Instance) -> dict[str, SimulatedAffinity]:
         """What the hypervisor is told of each VM.
@@ -119,7 +125,7 @@ def run_repeatedly(
             plan,
             options.time_s,
             affinity=told,
-            hypervisor=Hypervisor(options.release),
+            hypervisor=options.hypervisor,
             busy_ms=options.busy_ms,
             seed=options.seed + number,
             warm_up_s=options.warm_up_s,
@@ -178,9 +184,9 @@ def timelines(
     should_stop: Callable[[], bool] | None = None,
 ) -> tuple[Timeline, ...]:
     """Return who runs where in the first milliseconds that count of the first repetition."""
-    hypervisor = Hypervisor(options.release)
     found: list[Timeline] = []
-    all_scenarios = scenarios(instance, plan, options.told(instance), hypervisor, options.busy_ms)
+    told, hypervisor = options.told(instance), options.hypervisor
+    all_scenarios = scenarios(instance, plan, told, hypervisor, options.busy_ms)
     span_s = min(span_ms / 1000, options.time_s)
     for name, scenario in all_scenarios.items():
         outcome = simulate(

@@ -65,6 +65,9 @@ class Guest:
         Devices.
     weight, cap
         Of the scheduler.
+    steady
+        Whether it is like dom0: its busy phases take CPU time as told, whatever slows others down,
+        and their lengths are exponentially distributed.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Guest:
     reaches: tuple[Reach, ...] = ()
     weight: int = DEFAULT_WEIGHT
     cap: int = NO_CAP
+    steady: bool = False
 
     def __post_init__(self) -> None:
         thing = f"VM {self.name!r:.80}"
@@ -115,6 +119,30 @@ class Rivalry:
 
 
 @dataclass(frozen=True, slots=True)
+class Dom0:
+    """What dom0 does on every host: its vCPUs run everywhere, but not where others may not.
+
+    Parameters
+    ----------
+    vcpus
+        How many it has.
+    pcpus
+        PCPUs it keeps busy, all its vCPUs together.
+    busy_ms
+        Mean CPU time of a busy phase; phases are exponentially distributed.
+    """
+
+    vcpus: int
+    pcpus: float
+    busy_ms: float
+
+    def __post_init__(self) -> None:
+        check_int("dom0", "vCPUs", self.vcpus, 1, 4096)
+        check_real("dom0", "busy pCPUs", self.pcpus, 0, self.vcpus)
+        check_real("dom0", "busy phase in ms", self.busy_ms, 0.1, 1e6)
+
+
+@dataclass(frozen=True, slots=True)
 class Hypervisor:
     """Parameters of the scheduler and of the hardware around it.
 
@@ -129,12 +157,15 @@ class Hypervisor:
         Time a vCPU runs at least.
     cache_refill_us
         Work lost when a vCPU comes to a last-level cache it was not on before.
+    dom0
+        What dom0 does; nothing if None.
     """
 
     release: Release = Release.XEN_4_17
     timeslice_ms: int = 30
     ratelimit_us: int = 1000
     cache_refill_us: float = 0.0
+    dom0: Dom0 | None = None
 
     def __post_init__(self) -> None:
         check_int("hypervisor", "timeslice_ms", self.timeslice_ms, 3, 1000)

@@ -33,7 +33,7 @@ def test_simulate_plans_first(run: Run, instance: Path) -> None:
     found = json.loads(result.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
     assert found["plan_from"] == "plan of greedy" and len(found["plan"]["placements"]) == 3
-    assert set(found["affinity"].values()) == {"hard"} and found["release"] == "4.3"
+    assert set(found["affinity"].values()) == {"hard"} and found["release"] == "4.17"
     assert found["wanted_vcpus"] == 6 and found["throughput_vcpus"]["mean"] == pytest.approx(6)
     assert found["predicted_loss_vcpus"] == 0 and found["not_placed"] == []
     (one,) = found["runs"]
@@ -153,6 +153,9 @@ def test_vms_without_a_place_are_told(run: Run, instance: Path) -> None:
         (["--solver", "xen", "--configuration", "all-cpus"], "settles what --solver says"),
         (["--affinity", "soft", "--configuration", "all-cpus"], "settles what --affinity says"),
         (["--release", "4.2", "--configuration", "all-cpus"], "settles what --release says"),
+        (["--dom0", "4,0.5"], "must be VCPUS,PCPUS,BUSY_MS as 4,0.5,10, not '4,0.5'"),
+        (["--dom0", "1.5,1,10"], "must be VCPUS,PCPUS,BUSY_MS"),
+        (["--dom0", "4,5,10"], "dom0: busy pCPUs: 5.0 is outside 0 to 4"),
         (["--time", 0], "--time: 0.0 is outside"),
         (["--time", "nan"], "--time: must be finite"),
         (["--repetitions", 0], "--repetitions: 0 is below 1"),

@@ -12,6 +12,7 @@ from numaplace.report.tables.talk import POINT, TALK, point_table
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.ranks import spearman
 from numaplace.solver.simulator.runs import Repeated, RunOptions
+from numaplace.solver.simulator.scenario import Dom0
 from numaplace.tests.report.simulation_samples import S, experiment, instance, outcome, repeated
 
 
@@ -31,10 +32,16 @@ def test_an_outcome_has_all_its_counters() -> None:
 
 def test_a_simulation_has_means_and_every_run() -> None:
     options = RunOptions(
-        SimulatedAffinity.SOFT, {"db": SimulatedAffinity.BOTH}, time_s=10, seed=4, repetitions=2
+        SimulatedAffinity.SOFT,
+        {"db": SimulatedAffinity.BOTH},
+        time_s=10,
+        seed=4,
+        repetitions=2,
+        dom0=Dom0(4, 0.5, 10.0),
     )
     found = SIMULATION.plain((instance(), repeated(), options))
     assert found["affinity"] == {"web": "soft", "db": "both"}
+    assert found["dom0"] == {"vcpus": 4, "pcpus": 0.5, "busy_ms": 10.0}
     assert found["throughput_vcpus"] == {
         "mean": pytest.approx(2.4),
         "deviation": pytest.approx(0.2 / 2**0.5),

@@ -74,6 +74,33 @@ def test_weights_hold_beside_a_vm_that_cannot_use_its_share() -> None:
     assert heavy / light == pytest.approx(2.0, rel=0.05)
 
 
+def test_debts_are_paid_back() -> None:
+    """While all together are in debt, a vCPU earns its share of that beyond what it can burn."""
+    first, second = domain_of(1), domain_of(1)
+    bank = CreditBank([first, second], 2, SLICE)
+    for vcpu in first.vcpus + second.vcpus:
+        vcpu.credit = -SLICE - 4000
+    bank.hand_out(lambda v: None, lambda v: None)
+    assert [first.vcpus[0].credit, second.vcpus[0].credit] == [-4000, -4000]
+    bank.hand_out(lambda v: None, lambda v: None)
+    assert [first.vcpus[0].credit, second.vcpus[0].credit] == [SLICE, SLICE]
+
+
+def test_who_has_enough_comes_first_only_behind_someone_short() -> None:
+    """What it leaves over is then for those that were short."""
+    short, rich = domain_of(2, 128), domain_of(1, 4096)
+    for vcpu in short.vcpus + rich.vcpus:
+        vcpu.credit = -SLICE
+    bank = CreditBank([short, rich], 2, SLICE)
+    bank.hand_out(lambda v: None, lambda v: None)
+    once = short.vcpus[0].credit
+    for vcpu in short.vcpus + rich.vcpus:
+        vcpu.credit = -SLICE
+    bank._balance = 0
+    bank.hand_out(lambda v: None, lambda v: None)
+    assert once < short.vcpus[0].credit == pytest.approx(-SLICE // 2, abs=1)
+
+
 def test_a_capped_vcpu_waits_while_it_is_parked() -> None:
     outcome = simulate(Scenario(TALK, (pinned("vm", 0, 1, cap=50),)), 10, warm_up_s=1)
     count = outcome.guests[0]
@@ -135,6 +162,21 @@ def test_a_thief_takes_work_that_prefers_it_before_any_other() -> None:
     near.hard = near.soft = TALK.node_mask[0]
     far.hard = far.soft = TALK.node_mask[0]
     assert victim(8, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_3, [0, 8]) is None
+
+
+def test_todays_thief_goes_on_behind_its_last_victim() -> None:
+    queues: list[list[VCpu]] = [[] for _ in range(TALK.size)]
+    for pcpu in (9, 12):
+        vcpu = domain_of(1).vcpus[0]
+        vcpu.hard = vcpu.soft = TALK.everywhere
+        vcpu.pcpu = pcpu
+        queues[pcpu] = [vcpu]
+    last, waiting = [0, 9], 1 << 9 | 1 << 12
+    old = victim(0, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_3, last)
+    assert old is queues[9][0]
+    last = [0, 9]
+    found = victim(0, Priority.IDLE, queues, waiting, TALK, Release.XEN_4_17, last)
+    assert found is queues[12][0] and last == [0, 12]
 
 
 def test_only_better_work_is_stolen() -> None:

@@ -3,13 +3,16 @@
 import pytest
 
 from numaplace.models.cost import Term, evaluate
+from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Cooperation
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
-from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
+from numaplace.solver.simulator.engine import simulate
+from numaplace.solver.simulator.from_plan import DOM0, SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.plans import simulate_plan
+from numaplace.solver.simulator.scenario import Dom0, Hypervisor
 
 NODES = tuple(
     NumaNode(n, tuple(PCpu(10 * n + c, core=10 * n + c, socket=n // 2) for c in range(4)), 4096)
@@ -128,3 +131,24 @@ def test_siblings_of_isolated_vcpus_stay_idle() -> None:
     )
     (scene,) = scenarios(instance, plan).values()
     assert scene.guests[1].cpus[0].hard == 0xF0
+
+
+def test_dom0_is_beside_the_vms_and_not_among_them() -> None:
+    """It keeps as many pCPUs busy as told, whatever shares its cores, but none that is held."""
+    dom0 = Hypervisor(dom0=Dom0(4, 0.5, 5.0))
+    (scene,) = scenarios(*SMALL, hypervisor=dom0).values()
+    assert scene.guests[-1].name == DOM0 and len(scene.guests) == len(SMALL[0].vms) + 1
+    outcome = simulate(scene, 30, warm_up_s=1)
+    assert outcome.guests[-1].run_us / outcome.time_us == pytest.approx(0.5, rel=0.1)
+    found = simulate_plan(*SMALL, 1.0, hypervisor=dom0)
+    assert [g.name for g in found.hosts["h"].guests] == [vm.name for vm in SMALL[0].vms]
+    vm = Vm("a", 2, 2048, cpu_policy=CpuPolicy.DEDICATED)
+    placed = on(PlacedCell(0, 2, ((0, 2048),), (0, 1)))
+    (held,) = scenarios(*one(vm, placed), hypervisor=dom0).values()
+    assert not held.guests[-1].cpus[0].hard & held.guests[0].cpus[0].hard
+
+
+@pytest.mark.parametrize("what", [(0, 0.5, 5.0), (4, 4.5, 5.0), (4, -1.0, 5.0), (4, 0.5, 0.0)])
+def test_dom0_is_checked(what: tuple[int, float, float]) -> None:
+    with pytest.raises(InputError, match="dom0"):
+        Dom0(*what)

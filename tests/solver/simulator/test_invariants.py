@@ -41,7 +41,7 @@ def check(simulation: Simulation) -> None:
 
 
 def _check_credit(simulation: Simulation, vcpu: VCpu) -> None:
-    """At most three timeslices' worth, at least minus one and what is burnt until the next hand-out.
+    """At most three timeslices' worth, at least minus one and what is burnt until the next.
 
     Once above one it is halved. While all are in debt, a vCPU earns one and its weight's share of
     the debt, which is one each: four at most here. A vCPU that does not earn burns on until a tick
