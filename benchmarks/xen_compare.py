@@ -1,0 +1,124 @@
+"""Simulate what a real Xen ran, and put both side by side."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+
+from xen_rows import LOADS, VCPUS, Row
+from xen_trace import PER_NODE
+
+from numaplace.models.instance import Instance
+from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.topology import Host, NumaNode, PCpu
+from numaplace.models.vm import Vm
+from numaplace.solver.simulator.engine import simulate
+from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios
+from numaplace.solver.simulator.scenario import Guest, GuestCpu, Scenario
+
+HOME_WITHIN, WAIT_WITHIN, MOVES_FACTOR = 0.05, 0.02, 1.3
+FEW_MOVES = 0.1
+"""Moves a second below which a ratio says nothing: both have to be below."""
+DOM0_VCPUS = 4
+SCHEDULERS = ("credit",)
+"""Those that can be simulated."""
+SIMULATED_S, WARM_UP_S, SEEDS = 20.0, 1.0, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Share of running time at home, of wanted time waited, and moves a second of each vCPU."""
+
+    home: float
+    wait: float
+    moves: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One kind of run: means over its real runs and the simulations of each."""
+
+    what: str
+    runs: int
+    real: Shares
+    spread: float
+    simulated: Shares | None
+
+    @property
+    def within(self) -> tuple[bool, bool, bool]:
+        """Whether home share, wait share and moves agree."""
+        assert self.simulated is not None
+        real, simulated = self.real, self.simulated
+        few = max(real.moves, simulated.moves) < FEW_MOVES
+        ratio = (simulated.moves + 1e-9) / (real.moves + 1e-9)
+        return (
+            abs(real.home - simulated.home) <= HOME_WITHIN,
+            abs(real.wait - simulated.wait) <= WAIT_WITHIN,
+            few or 1 / MOVES_FACTOR <= ratio <= MOVES_FACTOR,
+        )
+
+
+def _host() -> Host:
+    """The host that QEMU shows, whose threads do not slow each other down."""
+    nodes = tuple(
+        NumaNode(
+            n,
+            tuple(PCpu(8 * n + t, core=4 * n + t // 2, socket=n, llc=n) for t in range(PER_NODE)),
+            memory_mib=1536,
+        )
+        for n in range(2)
+    )
+    return Host("qemu", nodes, ((10, 20), (20, 10)), vcpu_overcommit=2.0, smt_yield=2.0)
+
+
+def scenario_of(row: Row) -> Scenario:
+    """What is simulated for a real run: its guests and dom0, as busy as traced."""
+    scene, found, host = row.scene, row.measured, _host()
+    busy = found.busy_ms / (found.busy_ms + found.idle_ms) if LOADS[scene.load][1] else 1.0
+    names = [f"v{number + 1}" for number in range(scene.guests)]
+    vms = tuple(Vm(name, VCPUS, 8, utilisation=busy, memory_intensity=0.0) for name in names)
+    homes = {name: number % 2 for number, name in enumerate(names)}
+    cells = {name: PlacedCell(home, VCPUS, ((home, 8),)) for name, home in homes.items()}
+    plan = Plan({name: Placement(host.name, (cell,)) for name, cell in cells.items()})
+    told = SimulatedAffinity(scene.affinity)
+    (made,) = scenarios(Instance((host,), vms), plan, told, busy_ms=found.busy_ms or 20.0).values()
+    cpu = GuestCpu(made.machine.everywhere, made.machine.everywhere, (0.5, 0.5))
+    used = found.dom0_pcpus / DOM0_VCPUS
+    dom0 = Guest("dom0", (cpu,) * DOM0_VCPUS, utilisation=used, busy_ms=found.dom0_burst_ms)
+    return replace(made, guests=(*made.guests, dom0))
+
+
+def _simulated(row: Row) -> Shares:
+    """Means over some seeds."""
+    made = scenario_of(row)
+    found = []
+    for seed in range(SEEDS):
+        outcome = simulate(made, SIMULATED_S, seed=seed, warm_up_s=WARM_UP_S)
+        guests = outcome.guests[:-1]
+        run, wait = sum(g.run_us for g in guests), sum(g.wait_us for g in guests)
+        home = sum(guest.node_us[number % 2] for number, guest in enumerate(guests))
+        moves = sum(guest.moves for guest in guests) / SIMULATED_S / (VCPUS * len(guests))
+        found.append(Shares(home / run, wait / (wait + run), moves))
+    return _mean(found)
+
+
+def _mean(found: Sequence[Shares]) -> Shares:
+    return Shares(*(statistics.fmean(each) for each in zip(*map(astuple, found), strict=True)))
+
+
+def compare(rows: Sequence[Row]) -> list[Compared]:
+    """Put runs of one kind together, in the order in which they were recorded first."""
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        kinds.setdefault(row.what, []).append(row)
+    compared = []
+    for what, some in kinds.items():
+        traced = [row.measured for row in some]
+        real = [Shares(found.home_share, found.wait_share, found.moves_per_s) for found in traced]
+        homes = [each.home for each in real]
+        spread = statistics.stdev(homes) if len(homes) > 1 else 0.0
+        known = some[0].scheduler in SCHEDULERS
+        simulated = _mean([_simulated(row) for row in some]) if known else None
+        compared.append(Compared(what, len(some), _mean(real), spread, simulated))
+    return compared
