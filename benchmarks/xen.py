@@ -3,70 +3,63 @@
     python benchmarks/xen.py                                  # the rows kept here, no QEMU needed
     python benchmarks/xen.py --folder /tmp/xen credit/always/soft/8 credit2/sleeping/none/4
 
-Each word asks for one more run of SCHEDULER/LOAD/AFFINITY/GUESTS. A boot takes a minute or two of
-one core, a run half a minute; the first time Xen is fetched with apt into the folder, nothing is
-installed. Rows are added to `benchmarks/xen/schedule.csv`; `--keep FOLDER` keeps consoles and
-traces too. Host: 2 nodes of 4 cores with 2 threads; guests of 2 vCPUs, at home on the nodes in
-turn, as libxl places them; dom0 of 4 vCPUs, simulated as busy as its trace says.
+Each KIND is SCHEDULER/LOAD/AFFINITY/GUESTS and asks for one more run of it. A boot takes a minute
+or two of one core, a run half a minute; the first time Xen is fetched with apt into the folder,
+nothing is installed. Rows are added to `benchmarks/xen/schedule.csv`; `--keep FOLDER` keeps
+consoles and traces too. Host: 2 nodes of 4 cores with 2 threads; guests of 2 vCPUs, at home on the
+nodes in turn, as libxl places them; dom0 of 4 vCPUs, simulated as busy as its trace says.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import xen_kit
 from xen_compare import HOME_WITHIN, MOVES_FACTOR, WAIT_WITHIN, Compared, compare
-from xen_rows import LOADS, ROWS, VCPUS, Row, Scene, add_rows, read_rows
-from xen_trace import measure, records, seats
+from xen_rows import LOADS, ROWS, VCPUS, Kind, Row, add_rows, read_rows
+from xen_trace import Measured, measure, records, seats
 
 SHIFT_US = 3700
 """Time between the starts of two guests, times the number of the run."""
 
 
-def asked(words: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Scene]]:
-    """Scenes to run by scheduler, numbered on from the rows there are."""
-    done = Counter(row.what for row in rows)
-    found: dict[str, list[Scene]] = {}
-    for what in words:
-        scheduler, load, affinity, guests = what.split("/")
-        done[what] += 1
-        found.setdefault(scheduler, []).append(Scene(load, affinity, int(guests), done[what]))
-    return found
-
-
-def record(scheduler: str, scenes: Sequence[Scene], options: argparse.Namespace) -> list[Row]:
-    """Boot Xen, run scenes in turn, and read their traces."""
-    words = [
-        f"{scene.affinity}:{scene.guests}:{busy}:{idle}:{scene.run * SHIFT_US}"
-        for scene in scenes
-        for busy, idle in [LOADS[scene.load]]
+def record(scheduler: str, runs: Sequence[tuple[Kind, int]], options: Namespace) -> list[Row]:
+    """Boot Xen, run one after the other, and read the traces."""
+    scenes = [
+        f"{kind.affinity}:{kind.guests}:{busy}:{idle}:{number * SHIFT_US}"
+        for kind, number in runs
+        for busy, idle in [LOADS[kind.load]]
     ]
     told = {"VCPUS": VCPUS, "SECS": options.seconds}
-    booted = xen_kit.boot(options.folder, scheduler, words, told)
+    booted = xen_kit.boot(options.folder, scheduler, scenes, told)
     rows = []
-    for scene, console, trace in zip(scenes, booted.consoles, booted.traces, strict=False):
+    for (kind, number), console, trace in zip(runs, booted.consoles, booted.traces, strict=False):
         if options.keep:
             options.keep.mkdir(parents=True, exist_ok=True)
-            stem = f"{scheduler}-{scene.load}-{scene.affinity}-{scene.guests}-{scene.run}"
+            stem = f"{kind}-{number}".replace("/", "-")
             (options.keep / f"{stem}.txt").write_text(console)
             (options.keep / f"{stem}.bin.gz").write_bytes(gzip.compress(trace, 3))
-        sat = seats(console.split("== before")[1].split("== after")[0])
-        domains = sorted({domain for domain, _ in sat})
-        homes = {domain: number % 2 for number, domain in enumerate(domains)}
-        found = measure(records(trace), sat, homes, hard=scene.affinity == "hard")
-        rows.append(Row(scheduler, scene, booted.version, found))
+        rows.append(Row(kind, number, booted.version, read_run(kind, console, trace)))
     return rows
+
+
+def read_run(kind: Kind, console: str, trace: bytes) -> Measured:
+    """Sum up what a run left; guests are at home on the nodes in turn, as libxl places them."""
+    sat = seats(console.split("== before")[1].split("== after")[0])
+    domains = sorted({domain for domain, _ in sat})
+    homes = {domain: number % 2 for number, domain in enumerate(domains)}
+    return measure(records(trace), sat, homes, hard=kind.affinity == "hard")
 
 
 def table(found: Sequence[Compared]) -> str:
     """Markdown: real and simulated; * marks what is not within its limit."""
     lines = [
-        "| run | runs | home: real, simulated | wait: real, simulated | moves/s: real, simulated |",
-        "|---|---|---|---|---|",
+        "| kind | runs | dom0 pCPUs | home: real, simulated | wait | moves/s of a vCPU |",
+        "|---|---|---|---|---|---|",
     ]
     for each in found:
         real, other = each.real, each.simulated
@@ -78,23 +71,26 @@ def table(found: Sequence[Compared]) -> str:
             home += f", {other.home:.3f}{marks[0]}"
             wait += f", {other.wait:.3f}{marks[1]}"
             moves += f", {other.moves:.2f}{marks[2]}"
-        lines.append(f"| {each.what} | {each.runs} | {home} | {wait} | {moves} |")
+        lines.append(f"| {each.kind} | {each.runs} | {each.dom0:.2f} | {home} | {wait} | {moves} |")
     return "\n".join(lines)
 
 
-def main(options: argparse.Namespace) -> None:
+def main(options: Namespace) -> None:
     """Record what is asked for, then compare."""
     rows = read_rows(options.rows)
-    if options.what:
+    if options.kinds:
         lack = xen_kit.missing()
         if lack:
             raise SystemExit(f"cannot boot a Xen here: {lack}. The rows kept here need none of it.")
         xen_kit.prepare(options.folder)
-        for scheduler, scenes in asked(options.what, rows).items():
-            add_rows(options.rows, record(scheduler, scenes, options))
-        if options.no_comparison:
-            return
-        rows = [row for row in read_rows(options.rows) if row.what in options.what]
+        done = Counter(row.kind for row in rows)
+        asked: dict[str, list[tuple[Kind, int]]] = {}
+        for kind in options.kinds:
+            done[kind] += 1
+            asked.setdefault(kind.scheduler, []).append((kind, done[kind]))
+        for scheduler, runs in asked.items():
+            add_rows(options.rows, record(scheduler, runs, options))
+        rows = [row for row in read_rows(options.rows) if row.kind in options.kinds]
     found = compare(rows)
     print(table(found))
     judged = [each.within for each in found if each.simulated is not None]
@@ -105,13 +101,10 @@ def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", nargs="*", metavar="SCHEDULER/LOAD/AFFINITY/GUESTS")
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("kinds", nargs="*", type=Kind.read, metavar="KIND")
     parser.add_argument("--folder", type=Path, default=Path("/tmp/numaplace-xen"))
     parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each trace (virtual)")
     parser.add_argument("--keep", type=Path, help="folder for consoles and traces")
-    parser.add_argument("--no-comparison", action="store_true", help="record only")
     main(parser.parse_args())

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 
-from xen_rows import LOADS, VCPUS, Row
+from xen_rows import LOADS, VCPUS, Kind, Row
 from xen_trace import PER_NODE
 
 from numaplace.models.instance import Instance
@@ -20,7 +20,6 @@ from numaplace.solver.simulator.scenario import Guest, GuestCpu, Scenario
 HOME_WITHIN, WAIT_WITHIN, MOVES_FACTOR = 0.05, 0.02, 1.3
 FEW_MOVES = 0.1
 """Moves a second below which a ratio says nothing: both have to be below."""
-DOM0_VCPUS = 4
 SCHEDULERS = ("credit",)
 """Those that can be simulated."""
 SIMULATED_S, WARM_UP_S, SEEDS = 20.0, 1.0, 3
@@ -39,8 +38,9 @@ class Shares:
 class Compared:
     """One kind of run: means over its real runs and the simulations of each."""
 
-    what: str
+    kind: Kind
     runs: int
+    dom0: float
     real: Shares
     spread: float
     simulated: Shares | None
@@ -74,19 +74,23 @@ def _host() -> Host:
 
 def scenario_of(row: Row) -> Scenario:
     """What is simulated for a real run: its guests and dom0, as busy as traced."""
-    scene, found, host = row.scene, row.measured, _host()
-    busy = found.busy_ms / (found.busy_ms + found.idle_ms) if LOADS[scene.load][1] else 1.0
-    names = [f"v{number + 1}" for number in range(scene.guests)]
+    kind, found, host = row.kind, row.measured, _host()
+    busy = found.busy_ms / (found.busy_ms + found.idle_ms) if LOADS[kind.load][1] else 1.0
+    names = [f"v{number + 1}" for number in range(kind.guests)]
     vms = tuple(Vm(name, VCPUS, 8, utilisation=busy, memory_intensity=0.0) for name in names)
     homes = {name: number % 2 for number, name in enumerate(names)}
     cells = {name: PlacedCell(home, VCPUS, ((home, 8),)) for name, home in homes.items()}
     plan = Plan({name: Placement(host.name, (cell,)) for name, cell in cells.items()})
-    told = SimulatedAffinity(scene.affinity)
+    told = SimulatedAffinity(kind.affinity)
     (made,) = scenarios(Instance((host,), vms), plan, told, busy_ms=found.busy_ms or 20.0).values()
     cpu = GuestCpu(made.machine.everywhere, made.machine.everywhere, (0.5, 0.5))
-    used = found.dom0_pcpus / DOM0_VCPUS
-    dom0 = Guest("dom0", (cpu,) * DOM0_VCPUS, utilisation=used, busy_ms=found.dom0_burst_ms)
-    return replace(made, guests=(*made.guests, dom0))
+    # A guest for each vCPU of dom0, since they are not alike; weights count by vCPU anyway.
+    dom0 = (
+        Guest(f"dom0.{number}", (cpu,), utilisation=share, busy_ms=max(0.1, burst_ms))
+        for number, (share, burst_ms) in enumerate(found.dom0)
+        if share
+    )
+    return replace(made, guests=(*made.guests, *dom0))
 
 
 def _simulated(row: Row) -> Shares:
@@ -95,7 +99,7 @@ def _simulated(row: Row) -> Shares:
     found = []
     for seed in range(SEEDS):
         outcome = simulate(made, SIMULATED_S, seed=seed, warm_up_s=WARM_UP_S)
-        guests = outcome.guests[:-1]
+        guests = outcome.guests[: row.kind.guests]
         run, wait = sum(g.run_us for g in guests), sum(g.wait_us for g in guests)
         home = sum(guest.node_us[number % 2] for number, guest in enumerate(guests))
         moves = sum(guest.moves for guest in guests) / SIMULATED_S / (VCPUS * len(guests))
@@ -109,16 +113,17 @@ def _mean(found: Sequence[Shares]) -> Shares:
 
 def compare(rows: Sequence[Row]) -> list[Compared]:
     """Put runs of one kind together, in the order in which they were recorded first."""
-    kinds: dict[str, list[Row]] = {}
+    kinds: dict[Kind, list[Row]] = {}
     for row in rows:
-        kinds.setdefault(row.what, []).append(row)
+        kinds.setdefault(row.kind, []).append(row)
     compared = []
-    for what, some in kinds.items():
+    for kind, some in kinds.items():
         traced = [row.measured for row in some]
         real = [Shares(found.home_share, found.wait_share, found.moves_per_s) for found in traced]
         homes = [each.home for each in real]
         spread = statistics.stdev(homes) if len(homes) > 1 else 0.0
-        known = some[0].scheduler in SCHEDULERS
+        known = kind.scheduler in SCHEDULERS
         simulated = _mean([_simulated(row) for row in some]) if known else None
-        compared.append(Compared(what, len(some), _mean(real), spread, simulated))
+        dom0 = statistics.fmean(sum(share for share, _ in found.dom0) for found in traced)
+        compared.append(Compared(kind, len(some), dom0, _mean(real), spread, simulated))
     return compared

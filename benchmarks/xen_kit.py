@@ -64,11 +64,12 @@ class Booted:
 def missing() -> str | None:
     """Tell what this machine lacks to boot a Xen, None if nothing."""
     lack = [program for program in PROGRAMS if shutil.which(program) is None]
-    if not lack and "statically" not in _said("file", "-L", shutil.which("busybox") or ""):
-        lack = ["a static busybox"]
+    busybox = shutil.which("busybox")
+    if busybox and b"ld-linux" in Path(busybox).read_bytes()[:4096]:
+        lack.append("a static busybox")
     if not lack:
         return None
-    packages = "qemu-system-x86 gcc libc6-dev busybox-static cpio file"
+    packages = "qemu-system-x86 gcc libc6-dev busybox-static cpio"
     return f"not found: {', '.join(lack)} (Debian: apt install {packages})"
 
 

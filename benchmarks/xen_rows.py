@@ -17,28 +17,32 @@ VCPUS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What ran: load and affinity of the guests, how many, and the number of the run."""
+class Kind:
+    """A kind of run, on the command line SCHEDULER/LOAD/AFFINITY/GUESTS."""
 
+    scheduler: str
     load: str
     affinity: str
     guests: int
-    run: int
+
+    @classmethod
+    def read(cls, text: str) -> Kind:
+        """Read a word of the command line."""
+        scheduler, load, affinity, guests = text.split("/")
+        return cls(scheduler, load, affinity, int(guests))
+
+    def __str__(self) -> str:
+        return f"{self.scheduler}/{self.load}/{self.affinity}/{self.guests}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a real scheduler did: a scene, on which Xen, and what its trace says."""
+    """What a real scheduler did in one run of a kind, on which Xen."""
 
-    scheduler: str
-    scene: Scene
+    kind: Kind
+    run: int
     xen: str
     measured: Measured
-
-    @property
-    def what(self) -> str:
-        """Kind of run, as on the command line."""
-        return f"{self.scheduler}/{self.scene.load}/{self.scene.affinity}/{self.scene.guests}"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -50,16 +54,19 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _row(line: dict[str, str]) -> Row:
-    found = Measured(**{field.name: float(line[field.name]) for field in fields(Measured)})
-    scene = Scene(line["load"], line["affinity"], int(line["guests"]), int(line["run"]))
-    return Row(line["scheduler"], scene, line["xen"], found)
+    kind = Kind(line["scheduler"], line["load"], line["affinity"], int(line["guests"]))
+    cpus = [word.split("x") for word in line["dom0"].split()]
+    plain = {f.name: float(line[f.name]) for f in fields(Measured) if f.name != "dom0"}
+    found = Measured(dom0=tuple((float(a), float(b)) for a, b in cpus), **plain)
+    return Row(kind, int(line["run"]), line["xen"], found)
 
 
 def add_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Append rows."""
+    """Append rows; dom0 as SHARExBURST_MS of each of its vCPUs."""
     lines = [
-        {"scheduler": row.scheduler, **asdict(row.scene), "xen": row.xen}
-        | {key: f"{value:.4g}" for key, value in asdict(row.measured).items()}
+        {**asdict(row.kind), "run": row.run, "xen": row.xen}
+        | {key: f"{value:.4g}" for key, value in asdict(row.measured).items() if key != "dom0"}
+        | {"dom0": " ".join(f"{share:.3g}x{ms:.3g}" for share, ms in row.measured.dom0)}
         for row in rows
     ]
     new = not path.exists()

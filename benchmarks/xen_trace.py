@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 import struct
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 RUNNING, RUNNABLE, BLOCKED = range(3)
 IDLE_DOMAIN = 32767
@@ -95,10 +94,11 @@ class Measured:
     ----------
     seconds
         Traced.
-    dom0_pcpus, dom0_burst_ms
-        PCPUs that dom0 kept busy on average, and how long it ran from a wake-up until it slept.
+    dom0
+        Of each vCPU of dom0: share of the time it ran, and how long on average (ms) from a wake-up
+        until it slept.
     busy_ms, idle_ms
-        The same of guests, and how long they slept; 0 if they never did.
+        How long guests ran until they slept, and slept; 0 if they never did.
     home_share
         Share of the guests' running time on their home node.
     wait_share
@@ -108,20 +108,16 @@ class Measured:
         QEMU until that pCPU has its turn.
     moves_per_s
         How often a guest's vCPU came to another pCPU.
-    shared_core
-        Share of the guests' running time in which the other thread of their core was busy too.
     """
 
     seconds: float
-    dom0_pcpus: float
-    dom0_burst_ms: float
+    dom0: tuple[tuple[float, float], ...]
     busy_ms: float
     idle_ms: float
     home_share: float
     wait_share: float
     idle_wait_share: float
     moves_per_s: float
-    shared_core: float
 
 
 def measure(
@@ -139,53 +135,44 @@ def measure(
         Whether guests may run at home only.
     """
     first, end = found[0][0], found[-1][0]
-    every = list(stays(found, sat, first, end))
-    ran: dict[Who, list[Stay]] = defaultdict(list)
-    spent: Counter[tuple[bool, int]] = Counter()
-    slept: Counter[bool] = Counter()
+    every = [stay for stay in stays(found, sat, first, end) if stay.ns]
+    spent: Counter[tuple[Who, int]] = Counter()
+    slept: Counter[Who] = Counter()
+    last: dict[Who, int] = {}
+    home, moves = 0, 0
     for stay in every:
-        if stay.state == RUNNING:
-            ran[stay.who].append(stay)
-        if stay.who[0] in homes or stay.who[0] == 0:
-            spent[stay.who[0] == 0, stay.state] += stay.ns
-            slept[stay.who[0] == 0] += stay.state == BLOCKED
-    guests = [spell for who, spells in ran.items() if who[0] in homes for spell in spells]
-    count = len([who for who in ran if who[0] in homes])
-    running, waiting = spent[False, RUNNING], spent[False, RUNNABLE]
-    moves = sum(
-        a.pcpu != b.pcpu
-        for who, spells in ran.items()
-        if who[0] in homes
-        for a, b in pairwise(spells)
+        spent[stay.who, stay.state] += stay.ns
+        slept[stay.who] += stay.state == BLOCKED
+        if stay.state == RUNNING and stay.who[0] in homes:
+            home += stay.ns * (stay.pcpu // PER_NODE == homes[stay.who[0]])
+            moves += last.setdefault(stay.who, stay.pcpu) != stay.pcpu
+            last[stay.who] = stay.pcpu
+    guests = [who for who in slept if who[0] in homes]
+    run, wait, sleep = (
+        sum(spent[who, state] for who in guests) for state in (RUNNING, RUNNABLE, BLOCKED)
     )
-    seconds = (end - first) / NS_PER_S
-    sleeps = slept[False] > count  # some block once as they start
+    naps = sum(slept[who] for who in guests)
+    naps = naps if naps > len(guests) else 0  # some block once as they start
+    dom0 = [(spent[who, RUNNING], max(1, slept[who])) for who in sorted(slept) if who[0] == 0]
     return Measured(
-        seconds,
-        spent[True, RUNNING] / (end - first),
-        spent[True, RUNNING] / max(1, slept[True]) / NS_PER_MS,
-        running / slept[False] / NS_PER_MS if sleeps else 0.0,
-        spent[False, BLOCKED] / slept[False] / NS_PER_MS if sleeps else 0.0,
-        sum(s.ns for s in guests if s.pcpu // PER_NODE == homes[s.who[0]]) / running,
-        waiting / (waiting + running),
-        _idle_waiting(every, homes, hard=hard) / (waiting + running),
-        moves / seconds / count,
-        _shared(every, homes) / running,
+        (end - first) / NS_PER_S,
+        tuple((ns / (end - first), ns / number / NS_PER_MS) for ns, number in dom0),
+        run / naps / NS_PER_MS if naps else 0.0,
+        sleep / naps / NS_PER_MS if naps else 0.0,
+        home / run,
+        wait / (wait + run),
+        _idle_waiting(every, homes, hard=hard) / (wait + run),
+        moves * NS_PER_S / (end - first) / len(guests),
     )
 
 
-def _edges(every: Iterable[Stay]) -> list[tuple[int, int, Stay]]:
-    """Begin (1) and end (-1) of stays by time, ends first."""
-    found = [(t, sign, s) for s in every if s.ns for t, sign in ((s.start, 1), (s.end, -1))]
-    return sorted(found, key=lambda edge: edge[:2])
-
-
-def _idle_waiting(every: list[Stay], homes: Mapping[int, int], *, hard: bool) -> int:
+def _idle_waiting(every: Iterable[Stay], homes: Mapping[int, int], *, hard: bool) -> int:
     """Time that guests' vCPUs waited while a pCPU that they may use was idle, ns."""
+    edges = [(time, sign, s) for s in every for time, sign in ((s.start, 1), (s.end, -1))]
     idle: Counter[int] = Counter()
     waiting: Counter[int] = Counter()
     total, last = 0, 0
-    for clock, sign, stay in _edges(every):
+    for clock, sign, stay in sorted(edges, key=lambda edge: edge[:2]):
         for node, number in waiting.items():
             if idle[node] if hard else idle.total():
                 total += number * (clock - last)
@@ -194,24 +181,4 @@ def _idle_waiting(every: list[Stay], homes: Mapping[int, int], *, hard: bool) ->
             idle[stay.pcpu // PER_NODE] += sign
         elif stay.who[0] in homes and stay.state == RUNNABLE:
             waiting[homes[stay.who[0]]] += sign
-    return total
-
-
-def _shared(every: list[Stay], homes: Mapping[int, int]) -> int:
-    """Guests' time in which the other thread (2k and 2k + 1) ran something too, ns."""
-    busy: dict[int, int] = {}
-    since: Counter[int] = Counter()
-    total = 0
-    for clock, sign, stay in _edges(every):
-        if stay.state != RUNNING or stay.who[0] == IDLE_DOMAIN:
-            continue
-        core = stay.pcpu // 2
-        pair = [busy[p] for p in (2 * core, 2 * core + 1) if p in busy]
-        if len(pair) == 2:
-            total += (clock - since[core]) * sum(domain in homes for domain in pair)
-        since[core] = clock
-        if sign > 0:
-            busy[stay.pcpu] = stay.who[0]
-        else:
-            busy.pop(stay.pcpu, None)
     return total
