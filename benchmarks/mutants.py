@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_S = 300
+TIMEOUT_S, CLEAN_TIMEOUT_S = 600, 1800
 LEFT_OUT = (".*", "__pycache__", "*.egg-info", "docs", "dist", "build")
 
 MODELS = (
@@ -450,16 +450,16 @@ def copied(to: Path) -> Path:
     return Path(shutil.copytree(ROOT, to / "numaplace", ignore=shutil.ignore_patterns(*LEFT_OUT)))
 
 
-def passes(project: Path, tests: tuple[str, ...]) -> bool:
-    """Tell whether tests of a copy pass; a run without end does not."""
+def passes(project: Path, tests: tuple[str, ...], timeout_s: float = TIMEOUT_S) -> bool | None:
+    """Tell whether tests of a copy pass; None if they come to no end."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
     env = {**os.environ, "PYTHONPATH": str(project.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         ran = subprocess.run(
-            command, cwd=project, env=env, capture_output=True, timeout=TIMEOUT_S, check=False
+            command, cwd=project, env=env, capture_output=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired:
-        return False
+        return None
     if ran.returncode in (4, 5):  # no such test, or none that runs
         raise SystemExit(ran.stdout.decode() + ran.stderr.decode())
     return ran.returncode == 0
@@ -505,7 +505,7 @@ def run(mutants: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
         for mutant in mutants:
             with planted(copies[0], mutant):
                 pass
-        if not passes(copies[0], every):
+        if not passes(copies[0], every, CLEAN_TIMEOUT_S):
             raise SystemExit("the tests fail without any mutant")
 
         def work(job: int) -> list[tuple[Mutant, str]]:
@@ -514,6 +514,7 @@ def run(mutants: list[Mutant], jobs: int) -> list[tuple[Mutant, str]]:
                 with planted(copies[job], mutant):
                     alive = passes(copies[job], mutant.tests)
                 word = ("equivalent" if mutant.equivalent else "SURVIVED") if alive else "caught"
+                word = "no end" if alive is None else word
                 print(f"{word:10} {mutant.file}: {mutant.old!r:.60}", file=sys.stderr, flush=True)
                 found.append((mutant, word))
             return found

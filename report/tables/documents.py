@@ -11,6 +11,7 @@ from numaplace.models.errors import InputError
 from numaplace.report import tables
 from numaplace.report.tables.columns import VERSION, Plain, Record, schema_of
 from numaplace.report.tables.instances import ENTRY
+from numaplace.report.tables.stored import line
 
 
 def _records() -> Iterator[Record]:
@@ -21,8 +22,11 @@ def _records() -> Iterator[Record]:
             yield from (it for it in found if isinstance(it, Record) and it.name)
 
 
-PRINTED = {**{record.name: record for record in _records()}, "catalog": [Record(ENTRY)]}
-"""What commands print, by the name of the command; `catalog` prints a list."""
+PRINTED = {
+    **{record.name: record for record in _records()},
+    **{"catalog": [Record(ENTRY)], "results": line},
+}
+"""What commands print, by the name of the command: `catalog` a list, `results` lines of a store."""
 
 
 def names() -> list[str]:
@@ -39,6 +43,8 @@ def published_schema(name: str) -> Plain:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:numaplace:{name}:{VERSION}",
-        "title": f"what numaplace {name} prints as JSON, version {VERSION}",
+        "title": f"what numaplace {name} prints as JSON, version {VERSION}"
+        if name != "results"
+        else f"a line of a store of numaplace replay, version {VERSION}",
         **schema_of(PRINTED[name]),
     }

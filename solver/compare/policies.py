@@ -171,23 +171,37 @@ def _jobs(cases: Sequence[Case], setup: Setup) -> Iterator[Job]:
             yield Job(case, goal=goal, key=f"{common}/optimum:{goal}:{setup.solver}")
 
 
-POLICY_FIELDS = frozenset({"reached", "full", "fragmented", "p50_us", "p99_us"})
-OPTIMUM_FIELDS = frozenset({"status", "objective", "bound", "seconds", "time_limit_s"})
+POLICY_FIELDS: dict[str, Any] = {
+    "reached": {str: int},
+    **{"full": int, "fragmented": int, "p50_us": float, "p99_us": float},
+}
+OPTIMUM_FIELDS: dict[str, Any] = {
+    "status": str,
+    **{"objective": int, "bound": int, "seconds": float, "time_limit_s": float},
+}
+"""What the records of a store have, as kinds of `report.tables.columns`."""
 
 
 def _known(job: Job, record: Record | None, setup: Setup) -> bool:
     """Tell whether a record answers its job; an optimum not proven does if it had as much time.
 
-    A record that lacks a field is none: the job is run again.
+    A record that lacks a field, or has a value of another kind, is none: the job is run again.
     """
-    fields = OPTIMUM_FIELDS if job.policy is None else POLICY_FIELDS
-    if record is None or not record.keys() >= fields:
+    kinds = OPTIMUM_FIELDS if job.policy is None else POLICY_FIELDS
+    if record is None or not all(n in record and _is(record[n], kinds[n]) for n in kinds):
         return False
-    return (
-        job.policy is not None
-        or record["bound"] == record["objective"]
-        or bool(record["time_limit_s"] >= setup.time_limit_s)
-    )
+    if job.policy is not None:
+        return set(record["reached"]) == set(Goal)
+    if record["status"] not in set(SolveStatus):
+        return False
+    proven = record["bound"] == record["objective"]
+    return proven or bool(record["time_limit_s"] >= setup.time_limit_s)
+
+
+def _is(value: object, kind: Any) -> bool:
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(_is(one, kind[str]) for one in value.values())
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def run_job(setup: Setup, job: Job, should_stop: Callable[[], bool]) -> Record | None:

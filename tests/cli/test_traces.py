@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from numaplace.tests.cli.conftest import Run
+from numaplace.tests.cli.conftest import Run, validator
 
 HEAD = "vmid,cpu,mem,at,lt\n"
 
@@ -71,6 +71,33 @@ def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None
     again = json.loads(run(*arguments, "--json").stdout)
     assert again["jobs_reused"] == 2 * 2 * (2 + 3)
     assert again["jobs_missing"] == 0
+    head, *lines = (tmp_path / "store").read_text(encoding="utf-8").splitlines()
+    assert json.loads(head) == {"format": "numaplace-results/1"} and len(lines) == 20
+    for line in (head, *lines):
+        validator("results").validate(json.loads(line))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"full": 0', '"full": "0"'), ('"bound": ', '"bound": 0.'), ('"optimal"', '"best"')],
+)
+def test_results_of_another_kind_are_none(
+    old: str, new: str, run: Run, trace: Path, tmp_path: Path
+) -> None:
+    """A line whose record has a field of another kind is no result: that job is run again."""
+    store = tmp_path / "store"
+    arguments = [
+        "replay", trace, "--hosts", "2x4x16", "--against", "optimal", "--windows", "1x5@1.0",
+        "--policies", "first_fit", "--workers", 1, "--set", "goals=value", "--time", 20,
+        "--store", store, "--json",
+    ]  # fmt: skip
+    assert run(*arguments).exit_code == 0
+    text = store.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    store.write_text(text.replace(old, new), encoding="utf-8")
+    again = json.loads(run(*arguments).stdout)
+    assert (again["jobs_reused"], again["jobs_missing"]) == (1, 0)
+    assert json.loads(run(*arguments).stdout)["jobs_reused"] == 2
 
 
 @pytest.mark.parametrize(
