@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 from numaplace.solver.simulator.guest import VCpu
-from numaplace.solver.simulator.machine import Machine, members, next_in
+from numaplace.solver.simulator.machine import Machine, cyclic, next_in
 
 
 class Release(StrEnum):
@@ -94,6 +94,7 @@ def victim(
     machine: Machine,
     release: Release,
     last: list[int],
+    choosy: bool = True,
 ) -> VCpu | None:
     """Return the vCPU that a pCPU takes from another's queue; None if there is none for it.
 
@@ -105,53 +106,36 @@ def victim(
         Queues of all pCPUs, best first, and the set of those that may be taken from.
     last
         Of each node, the pCPU from which something was taken last (changed here; 4.17).
+    choosy
+        Whether some vCPU would rather run on some of the pCPUs it may use.
     """
     waiting &= ~(1 << thief)
-    if not waiting:
-        return None
-    if release is Release.XEN_4_2:
-        return _first(thief, priority, queues, _cyclic(waiting, thief), soft=False)
-    peers = list(_by_node(waiting, machine, machine.node_of[thief], release, last))
-    found = _first(thief, priority, queues, peers, soft=True) or _first(
-        thief, priority, queues, peers, soft=False
-    )
-    if found is not None:
-        last[machine.node_of[found.pcpu]] = found.pcpu
-    return found
-
-
-def _first(
-    thief: int, priority: int, queues: Sequence[list[VCpu]], peers: Sequence[int], *, soft: bool
-) -> VCpu | None:
-    for peer in peers:
-        for vcpu in queues[peer]:
-            if vcpu.priority <= priority:
-                break
-            if soft and vcpu.soft == vcpu.hard:
-                continue  # it has no preference: the next step is for it
-            if (vcpu.soft if soft else vcpu.hard) >> thief & 1:
-                return vcpu
+    for soft in (True, False) if choosy and release is not Release.XEN_4_2 else (False,):
+        for peer in _peers(waiting, thief, machine, release, last):
+            for vcpu in queues[peer]:
+                if vcpu.priority <= priority:
+                    break
+                if soft and vcpu.soft == vcpu.hard:
+                    continue  # it has no preference: the next step is for it
+                if (vcpu.soft if soft else vcpu.hard) >> thief & 1:
+                    last[machine.node_of[peer]] = peer
+                    return vcpu
     return None
 
 
-def _cyclic(mask: int, after: int) -> list[int]:
-    """PCPUs in order of number, from the one behind `after` around."""
-    numbers = members(mask)
-    return [n for n in numbers if n > after] + [n for n in numbers if n <= after]
-
-
-def _by_node(
-    mask: int, machine: Machine, first: int, release: Release, last: Sequence[int]
+def _peers(
+    waiting: int, thief: int, machine: Machine, release: Release, last: Sequence[int]
 ) -> Iterator[int]:
-    """PCPUs node by node, from node `first` on by index (not by distance).
+    """PCPUs in the order in which work is looked for on them.
 
-    Each node from its lowest on in 4.3, from behind the last victim in 4.17.
+    From behind the thief around in 4.2; then node by node from its own on by index (not by
+    distance), each from its lowest on in 4.3, from behind the last victim in 4.17.
     """
-    masks = machine.node_mask
-    for at in range(first, first + len(masks)):
-        node = at % len(masks)
-        if mask & masks[node]:
-            if release is Release.XEN_4_3:
-                yield from members(mask & masks[node])
-            else:
-                yield from _cyclic(mask & masks[node], last[node])
+    if release is Release.XEN_4_2:
+        yield from cyclic(waiting, thief)
+        return
+    masks, own = machine.node_mask, machine.node_of[thief]
+    for node in (*range(own, len(masks)), *range(own)):
+        there = waiting & masks[node]
+        if there:
+            yield from cyclic(there, last[node] if release is Release.XEN_4_17 else -1)

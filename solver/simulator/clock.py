@@ -11,13 +11,13 @@ from heapq import heappop, heappush, heapreplace
 from typing import Any
 
 NEVER = 1 << 62
-_TIMER_BITS, _ORDER_BITS = 24, 40
+_TIMER_BITS = 20
 
 
 class Clock:
     """Simulated time in whole microseconds.
 
-    Of timers due at the same time the one set first goes first, so that nothing is left to chance.
+    Of timers due at the same time the one made first goes first, so that nothing is left to chance.
 
     Attributes
     ----------
@@ -33,7 +33,6 @@ class Clock:
         self._due: list[int] = []
         self._entry: list[int] = []
         self._heap: list[int] = []
-        self._order = 0
 
     def timer(self, call: Callable[[Any], None], argument: Any) -> int:
         """Return a new timer, not set; `call` is called with `argument` each time it runs out."""
@@ -47,32 +46,26 @@ class Clock:
         self._due[timer] = time_us
         if time_us < self._entry[timer]:
             self._entry[timer] = time_us
-            self._order += 1
-            heappush(self._heap, self._key(time_us, timer))
+            heappush(self._heap, time_us << _TIMER_BITS | timer)
 
     def stop(self, timer: int) -> None:
         """Let a timer not run out."""
         self._due[timer] = NEVER
 
-    def _key(self, time_us: int, timer: int) -> int:
-        return (time_us << _ORDER_BITS | self._order) << _TIMER_BITS | timer
-
     def run_until(self, time_us: int, then: Callable[[], None]) -> None:
         """Go on until a time; `then` is called after each timer that has run out."""
         heap, due, entry, calls = self._heap, self._due, self._entry, self._calls
-        shift, low = _ORDER_BITS + _TIMER_BITS, (1 << _TIMER_BITS) - 1
-        end = (time_us + 1) << shift
+        low, end = (1 << _TIMER_BITS) - 1, (time_us + 1) << _TIMER_BITS
         while heap and heap[0] < end:
             key = heap[0]
-            now, timer = key >> shift, key & low
+            now, timer = key >> _TIMER_BITS, key & low
             if entry[timer] != now:
                 heappop(heap)
                 continue
             wanted = due[timer]
             if now < wanted < NEVER:
                 entry[timer] = wanted
-                self._order += 1
-                heapreplace(heap, self._key(wanted, timer))
+                heapreplace(heap, wanted << _TIMER_BITS | timer)
                 continue
             heappop(heap)
             entry[timer] = due[timer] = NEVER

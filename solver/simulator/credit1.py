@@ -11,7 +11,7 @@ import random
 from numaplace.solver.simulator.balance import Release, pick, steps, victim
 from numaplace.solver.simulator.credit import CreditBank, burn
 from numaplace.solver.simulator.guest import Priority, VCpu
-from numaplace.solver.simulator.machine import next_in
+from numaplace.solver.simulator.machine import cyclic, next_in
 from numaplace.solver.simulator.scenario import US_PER_MS
 from numaplace.solver.simulator.scheduler import Board
 
@@ -32,7 +32,8 @@ class Credit1:
     Attributes
     ----------
     queues, waiting
-        By pCPU: who waits, best first; and the set of pCPUs whose queue is not empty.
+        By pCPU: who waits, best first; and the set of pCPUs whose queue is not empty. Those whose
+        first is not in debt are kept as well: only there is work for one that has some itself.
     """
 
     def __init__(self, board: Board) -> None:
@@ -43,11 +44,12 @@ class Credit1:
         self._tick_us = self._slice_us // TICKS_A_SLICE
         self._ratelimit_us = hypervisor.ratelimit_us
         self.queues: list[list[VCpu]] = [[] for _ in range(size)]
-        self.waiting = 0
+        self.waiting = self._urgent = 0
         self._unsorted = 0
         self._bias = [size - 1] * size
         self._stolen_from = [(m & -m).bit_length() - 1 for m in self._machine.node_mask]
         self._last_told = 0
+        self._choosy = any(v.soft != v.hard for domain in board.domains for v in domain.vcpus)
         self._bank = CreditBank(board.domains, size, self._slice_us)
         self._random = random.Random(f"{board.seed}/ticks")
         self._ticks = [self._clock.timer(self._tick, pcpu) for pcpu in range(size)]
@@ -59,6 +61,8 @@ class Credit1:
     def _hand_out(self, _: None) -> None:
         self._bank.hand_out(self._park, self._unpark)
         self._unsorted = self._machine.everywhere
+        for pcpu in cyclic(self.waiting, -1):
+            self._note_first(pcpu)
         self._clock.set(self._account, self._clock.now + self._slice_us + self._late())
 
     def _late(self) -> int:
@@ -80,6 +84,7 @@ class Credit1:
         if self._unsorted >> pcpu & 1:
             self._unsorted &= ~(1 << pcpu)
             self.queues[pcpu].sort(key=_is_over)  # stable: first come, first served
+            self._note_first(pcpu)
         self._clock.set(self._ticks[pcpu], now + self._tick_us + self._late())
 
     def _pick(self, vcpu: VCpu, *, commit: bool = True) -> int:
@@ -125,13 +130,18 @@ class Credit1:
                 break
             at += 1
         queue.insert(at, vcpu)
-        self.waiting |= 1 << vcpu.pcpu
+        if not at:
+            self._note_first(vcpu.pcpu)
 
     def _dequeue(self, vcpu: VCpu) -> None:
-        queue = self.queues[vcpu.pcpu]
-        queue.remove(vcpu)
-        if not queue:
-            self.waiting &= ~(1 << vcpu.pcpu)
+        self.queues[vcpu.pcpu].remove(vcpu)
+        self._note_first(vcpu.pcpu)
+
+    def _note_first(self, pcpu: int) -> None:
+        queue, bit = self.queues[pcpu], 1 << pcpu
+        self.waiting = self.waiting | bit if queue else self.waiting & ~bit
+        urgent = queue and queue[0].priority > OVER
+        self._urgent = self._urgent | bit if urgent else self._urgent & ~bit
 
     def _tickle(self, vcpu: VCpu) -> None:
         """Tell a pCPU that a vCPU waits: its own, or an idle one that it may use."""
@@ -179,8 +189,11 @@ class Credit1:
         queue = self.queues[pcpu]
         priority = queue[0].priority if queue else IDLE
         chosen = queue[0] if queue else None
-        if priority <= OVER and self.waiting & ~(1 << pcpu):
-            chosen = self._stolen(pcpu, priority) or chosen
+        if priority <= OVER:
+            # Not from those that are about to look for work themselves.
+            others = (self._urgent if queue else self.waiting) & self._board.busy & ~(1 << pcpu)
+            if others:
+                chosen = self._stolen(pcpu, priority, others) or chosen
         if chosen is not None:
             self._dequeue(chosen)
             chosen.pcpu = pcpu
@@ -193,21 +206,15 @@ class Credit1:
             self._tell_idle(last.hard)
         return chosen, self._slice_us
 
-    def _stolen(self, pcpu: int, priority: int) -> VCpu | None:
-        """Find better work on other pCPUs, but not on those that are about to look for theirs."""
-        board, machine = self._board, self._machine
-        waiting, rest = self.waiting, self.waiting
-        while rest:
-            low = rest & -rest
-            if board.current[low.bit_length() - 1] is None:
-                waiting &= ~low
-            rest ^= low
+    def _stolen(self, pcpu: int, priority: int, others: int) -> VCpu | None:
+        """Find better work on other pCPUs."""
+        machine, release = self._machine, self._release
         found = victim(
-            pcpu, priority, self.queues, waiting, machine, self._release, self._stolen_from
+            pcpu, priority, self.queues, others, machine, release, self._stolen_from, self._choosy
         )
         if found is not None:
             here, there = machine.node_of[pcpu], machine.node_of[found.pcpu]
-            board.tally.steals[machine.host.relative[here][there]] += 1
+            self._board.tally.steals[machine.host.relative[here][there]] += 1
         return found
 
     def left(self, vcpu: VCpu) -> None:

@@ -42,8 +42,8 @@ class Simulation:
         Who decides.
     current
         By pCPU: who runs.
-    idle
-        Set of pCPUs that are idle, and were not told to look for work.
+    busy, idle
+        Sets of pCPUs where someone runs, and where nobody does that were not told to look for work.
     counted_from_us
         When the warm-up was over.
     """
@@ -60,7 +60,7 @@ class Simulation:
                 self.vcpus.append(vcpu)
         self.clock = Clock()
         self.current: list[VCpu | None] = [None] * machine.size
-        self.idle = machine.everywhere
+        self.busy, self.idle = 0, machine.everywhere
         self._told: deque[int] = deque()
         self._is_told = 0
         self._timeline = timeline
@@ -132,11 +132,8 @@ class Simulation:
         self.tell(vcpu.pcpu)
         self.clock.set(self._phases[index], now + self.running.blocked_us(index))
 
-    def _announce_phase_end(self, index: int, after_us: int | None) -> None:
-        if after_us is not None:
-            self.clock.set(self._phases[index], self.clock.now + after_us)
-        elif self.vcpus[index].runnable:  # a blocked one is to wake at that time
-            self.clock.stop(self._phases[index])
+    def _announce_phase_end(self, index: int, after_us: int) -> None:
+        self.clock.set(self._phases[index], self.clock.now + after_us)
 
     def _refresh(self, every_us: int) -> None:
         self.running.refresh(self.clock.now)
@@ -156,8 +153,10 @@ class Simulation:
                 self._run(chosen, pcpu)
         if chosen is None:
             self.idle |= 1 << pcpu
+            self.busy &= ~(1 << pcpu)
             self.clock.stop(self._slices[pcpu])
         else:
+            self.busy |= 1 << pcpu
             self.clock.set(self._slices[pcpu], now + span_us)
         if last is not None and chosen is not last:
             self.scheduler.left(last)
@@ -165,6 +164,8 @@ class Simulation:
     def _stop(self, vcpu: VCpu, pcpu: int) -> None:
         now = self.clock.now
         self.running.stop(vcpu, now)
+        if vcpu.runnable:  # a blocked one is to wake at that time
+            self.clock.stop(self._phases[vcpu.index])
         vcpu.running, vcpu.queued_us = False, now
         if self._timeline:
             self.note_segment(vcpu, pcpu)

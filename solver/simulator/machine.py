@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -108,11 +109,16 @@ def next_in(mask: int, after: int) -> int:
     return (mask & -mask).bit_length() - 1
 
 
+def cyclic(mask: int, after: int) -> Iterator[int]:
+    """Numbers in a set, ascending from the one behind `after` around."""
+    above = mask >> (after + 1) << (after + 1)
+    for part in (above, mask ^ above):
+        while part:
+            low = part & -part
+            yield low.bit_length() - 1
+            part ^= low
+
+
 def members(mask: int) -> list[int]:
     """Numbers in a set, ascending."""
-    found: list[int] = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
+    return list(cyclic(mask, -1))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from numaplace.solver.simulator.counters import GuestCount
 from numaplace.solver.simulator.guest import VCpu
+from numaplace.solver.simulator.machine import members
 from numaplace.solver.simulator.progress import WorkProgress
 from numaplace.solver.simulator.scenario import US_PER_MS, Guest, Scenario
 
@@ -25,8 +26,8 @@ class Running:
         Seed of the lengths of phases; each vCPU has random numbers of its own, so that the phases
         of one scenario are those of another with the same VMs.
     on_end
-        Told when the busy phase of a vCPU ends: its index, and in how many microseconds; None if it
-        does not, since the vCPU has stopped. Only what was told last holds.
+        Told when the busy phase of a running vCPU ends: its index, and in how many microseconds.
+        Only what was told last holds, and nothing once the vCPU has stopped.
     """
 
     def __init__(
@@ -34,14 +35,16 @@ class Running:
         scenario: Scenario,
         vcpus: Sequence[VCpu],
         seed: int,
-        on_end: Callable[[int, int | None], None],
+        on_end: Callable[[int, int], None],
     ) -> None:
         machine, size = scenario.machine, len(vcpus)
         self._scenario, self._vcpus, self._on_end = scenario, vcpus, on_end
         self._guest_of: list[Guest] = [g for g in scenario.guests for _ in g.cpus]
+        self._steady = [guest.steady for guest in self._guest_of]
         self.progress = WorkProgress(scenario, vcpus)
         self._node_of, self._cache_of = machine.node_of, machine.cache_of
-        self._siblings = [mask & ~(1 << p) for p, mask in enumerate(machine.core_mask)]
+        cores = [members(mask) for mask in machine.core_mask]
+        self._siblings = [[t for t in core if t != p] for p, core in enumerate(cores)]
         self._yield = machine.host.smt_yield
         self._on_pcpu: list[VCpu | None] = [None] * machine.size
         self._refill = scenario.hypervisor.cache_refill_us
@@ -74,7 +77,7 @@ class Running:
 
     def _length(self, index: int, mean: float) -> float:
         """Length of a phase; dom0's are many short and a few long ones, as those traced in Xen."""
-        if self._guest_of[index].steady:
+        if self._steady[index]:
             return self._random[index].expovariate(1.0) * mean
         return mean * (0.5 + self._random[index].random())
 
@@ -97,28 +100,24 @@ class Running:
         self._work[index] += done
         self._left[index] -= done
 
-    def _set_rate(self, vcpu: VCpu, now: int) -> None:
+    def _set_rate(self, vcpu: VCpu) -> None:
         index, pcpu = vcpu.index, vcpu.pcpu
-        if self._guest_of[index].steady:
-            self._rate_is(index, 1.0)
-            return
-        rate = self.progress.pace[index][self._node_of[pcpu]]
-        siblings, busy = self._siblings[pcpu], 1
-        while siblings:
-            low = siblings & -siblings
-            busy += self._on_pcpu[low.bit_length() - 1] is not None
-            siblings ^= low
-        if busy > 1:
-            rate *= self._yield / busy
-        self._rate_is(index, rate)
-
-    def _rate_is(self, index: int, rate: float) -> None:
+        rate = 1.0
+        if not self._steady[index]:
+            rate, busy = self.progress.pace[index][self._node_of[pcpu]], 1
+            for sibling in self._siblings[pcpu]:
+                if self._on_pcpu[sibling] is not None:
+                    busy += 1
+            if busy > 1:
+                rate *= self._yield / busy
         if rate == self._rate[index]:
             return
         self._rate[index] = rate
-        if self._left[index] < ENDLESS:
-            left = max(0.0, self._left[index]) + self._debt[index]
-            self._on_end(index, max(1, round(left / max(rate, LEAST_RATE))))
+        left = self._left[index]
+        if left < ENDLESS:
+            left = (left if left > 0.0 else 0.0) + self._debt[index]
+            after = round(left / (rate if rate > LEAST_RATE else LEAST_RATE))
+            self._on_end(index, after if after > 1 else 1)
 
     def start(self, vcpu: VCpu, now: int) -> None:
         """Let a vCPU run on its pCPU from now on."""
@@ -130,29 +129,25 @@ class Running:
         self._last[index] = now
         self._rate[index] = -1.0
         cache = self._cache_of[pcpu]
-        if self._cache[index] not in (None, cache) and not self._guest_of[index].steady:
+        if self._cache[index] not in (None, cache) and not self._steady[index]:
             self._debt[index] = self._refill
         self._cache[index] = cache
-        self._set_rate(vcpu, now)
+        self._set_rate(vcpu)
         self._disturb(pcpu, now)
 
     def stop(self, vcpu: VCpu, now: int) -> None:
         """Let a vCPU stop."""
         self.settle(vcpu, now)
-        self._on_end(vcpu.index, None)
         self._on_pcpu[vcpu.pcpu] = None
         self._disturb(vcpu.pcpu, now)
 
     def _disturb(self, pcpu: int, now: int) -> None:
         """Change the speed of those that share a core."""
-        siblings = self._siblings[pcpu]
-        while siblings:
-            low = siblings & -siblings
-            other = self._on_pcpu[low.bit_length() - 1]
+        for sibling in self._siblings[pcpu]:
+            other = self._on_pcpu[sibling]
             if other is not None:
                 self.settle(other, now)
-                self._set_rate(other, now)
-            siblings ^= low
+                self._set_rate(other)
 
     def refresh(self, now: int) -> None:
         """Work out every speed anew, where it depends on what else runs."""
@@ -161,7 +156,7 @@ class Running:
             self.settle(vcpu, now)
         self.progress.refresh([(vcpu.index, self._rate[vcpu.index]) for vcpu in running])
         for vcpu in running:
-            self._set_rate(vcpu, now)
+            self._set_rate(vcpu)
 
     # ---- counts ---------------------------------------------------------------------------------
 

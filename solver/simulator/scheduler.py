@@ -17,8 +17,8 @@ class Board(Protocol):
     ----------
     current
         By pCPU: who runs there.
-    idle
-        PCPUs that are idle, and were not told to look for work.
+    busy, idle
+        PCPUs where someone runs, and those where nobody does that were not told to look for work.
     """
 
     scenario: Scenario
@@ -26,6 +26,7 @@ class Board(Protocol):
     clock: Clock
     domains: list[Domain]
     current: list[VCpu | None]
+    busy: int
     idle: int
     tally: Tally
 
