@@ -415,8 +415,8 @@ MUTANTS = (
     ),
     Mutant(
         "solver/simulator/credit.py",
-        "self._domains = first + rest",
-        "self._domains = rest + first",
+        "self._domains.insert(0, domain)",
+        "self._domains.append(domain)",
         CREDIT,
     ),
     Mutant(
@@ -432,8 +432,8 @@ MUTANTS = (
     ),
     Mutant(
         "solver/simulator/balance.py",
-        "if here * factor < there_mask.bit_count():",
-        "if here * factor <= there_mask.bit_count():",
+        "* factor < there.bit_count():",
+        "* factor <= there.bit_count():",
         CREDIT,
     ),
     Mutant(

@@ -10,21 +10,11 @@ from numaplace.models.topology import NumaNode
 
 @dataclass(frozen=True, slots=True)
 class CoreGroup:
-    """Interchangeable cores of one node.
+    """Interchangeable cores of one node."""
 
-    Parameters
-    ----------
-    llc
-        Last-level cache domain of the cores, None if unknown.
-    threads_per_core
-        Online threads of each core.
-    cores
-        pCPU ids of each core, cores and ids ascending.
-    """
-
-    llc: int | None
-    threads_per_core: int
-    cores: tuple[tuple[int, ...], ...]
+    llc: int | None  # their last-level cache, None if unknown
+    threads_per_core: int  # that are online
+    cores: tuple[tuple[int, ...], ...]  # pCPU ids of each, cores and ids ascending
 
     @property
     def num_cores(self) -> int:

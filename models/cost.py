@@ -50,24 +50,12 @@ class CostItem:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Value and loss of a plan.
+    """Value and loss of a plan."""
 
-    Parameters
-    ----------
-    value_milli
-        Value of the VMs placed, in thousandths.
-    hosts_used
-        Hosts that run a VM.
-    imbalance_permille
-        CPU load of the fullest host, in thousandths of its threads.
-    items
-        Every loss above zero.
-    """
-
-    value_milli: int
-    hosts_used: int
-    imbalance_permille: int
-    items: tuple[CostItem, ...]
+    value_milli: int  # of the VMs placed, in thousandths
+    hosts_used: int  # that run a VM
+    imbalance_permille: int  # CPU load of the fullest host, in thousandths of its threads
+    items: tuple[CostItem, ...]  # every loss above zero
 
     @property
     def terms(self) -> dict[Term, int]:
@@ -104,11 +92,12 @@ def evaluate(instance: Instance, plan: Plan) -> Cost:
         rule tells in words).
     """
     located = _locate(instance, plan)
-    items: list[CostItem] = []
-    for term, function in TERMS.items():
-        for subject, micro in function(instance, plan, located):
-            if micro:
-                items.append(CostItem(term, subject, micro))
+    items = [
+        CostItem(term, subject, micro)
+        for term, function in TERMS.items()
+        for subject, micro in function(instance, plan, located)
+        if micro
+    ]
     value = sum(instance.value_milli(vm) for vm, _, _ in located)
     hosts = {placement.host for _, placement, _ in located}
     return Cost(value, len(hosts), _imbalance_permille(instance, located), tuple(items))

@@ -27,16 +27,8 @@ def printable(text: str, kept: str = "") -> str:
 class InputError(ValueError):
     """Something a user gave is wrong: which thing, which field, and why.
 
-    Parameters
-    ----------
-    thing
-        What is wrong, in the user's words: ``VM 'web1'``, ``host 'a', node 3``.
-    field
-        The field or element, or an empty string if the whole thing is meant.
-    reason
-        What is wrong with it, as a clause: ``is negative (-4)``.
-    file, line
-        Where it was read, if it was read from a file.
+    The thing is in the user's words (``VM 'web1'``), the field (or element) empty if all of it is
+    meant, the reason a clause (``is negative (-4)``); file and line tell where it was read.
     """
 
     def __init__(
@@ -48,11 +40,8 @@ class InputError(ValueError):
         file: str | None = None,
         line: int | None = None,
     ) -> None:
-        self.thing = thing
-        self.field = field
-        self.reason = reason
-        self.file = file
-        self.line = line
+        self.thing, self.field, self.reason = thing, field, reason
+        self.file, self.line = file, line
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -65,13 +54,8 @@ class InputError(ValueError):
 
     def at(self, file: str, line: int | None = None) -> InputError:
         """Return the same error, with the place it was read from if it had none."""
-        return InputError(
-            self.thing,
-            self.field,
-            self.reason,
-            file=self.file or file,
-            line=self.line if self.line is not None else line,
-        )
+        line = line if self.line is None else self.line
+        return InputError(self.thing, self.field, self.reason, file=self.file or file, line=line)
 
 
 class WriteError(InputError):

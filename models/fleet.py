@@ -24,12 +24,9 @@ PAIRS_MAX = 4_000_000
 
 @dataclass(frozen=True)
 class Fleet:
-    """Hosts, those of one shape next to each other.
+    """Hosts, those of one shape next to each other: pairs (host, how many of it).
 
-    Parameters
-    ----------
-    shapes
-        Pairs (host, how many of it). The host's name is the beginning of its copies' names.
+    The host's name is the beginning of its copies' names.
     """
 
     shapes: tuple[tuple[Host, int], ...]

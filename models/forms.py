@@ -19,17 +19,11 @@ from numaplace.models.topology import Host, NumaNode
 from numaplace.models.units import MILLI, ceil_div
 from numaplace.models.vm import CELLS_MAX, CpuPolicy, MemoryMode, ThreadPolicy, Vm
 
-BLOCKS_WANTED = 64
-"""Blocks a VM has at least, if its memory can be cut so."""
-
-BLOCKS_MAX = 1024
-"""Blocks it has at most: a price per block is rounded to a micro-vCPU."""
-
-BLOCKS_LEAST = 8
-"""Blocks it has at least if its memory can be cut only badly."""
-
+BLOCKS_WANTED = 64  # blocks a VM has at least, if its memory can be cut so
+BLOCKS_LEAST = 8  # and if it can be cut only badly
+BLOCKS_MAX = 1024  # blocks it has at most: a price per block is rounded to a micro-vCPU
+# Memory that cannot be cut is rounded up, by less than one in so many parts of it if possible.
 ROUNDING_SMALL = 1024
-"""Memory that cannot be cut is rounded up, by less than one in so many parts of it if possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +53,14 @@ class VmShape:
 
 @dataclass(frozen=True, slots=True)
 class VmForm:
-    """Blocks and shapes of one VM.
-
-    Parameters
-    ----------
-    block_mib
-        Size of a block.
-    blocks
-        Blocks of own memory: all memory but what a sharing group has in common.
-    rounding_mib
-        What the blocks have more than the VM, 0 for most.
-    balloon_blocks
-        Blocks that ballooning may take away.
-    shared_mib
-        Memory in common with a sharing group, 0 without one.
-    shapes
-        In ascending number of cells.
-    """
+    """Blocks and shapes of one VM."""
 
     block_mib: int
-    blocks: int
-    balloon_blocks: int
-    shared_mib: int
-    shapes: tuple[VmShape, ...]
-    rounding_mib: int = 0
+    blocks: int  # of own memory: all but what a sharing group has in common
+    balloon_blocks: int  # that ballooning may take away
+    shared_mib: int  # in common with a sharing group, 0 without one
+    shapes: tuple[VmShape, ...]  # in ascending number of cells
+    rounding_mib: int = 0  # what the blocks have more than the VM
 
     @property
     def max_cells(self) -> int:

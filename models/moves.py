@@ -19,11 +19,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Annotated, ClassVar
 
-from numaplace.models.errors import check_int, check_real
+from numaplace.models.fields import Bound, checked
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan, SharedCopy, TakenDevice, gone_elsewhere
-from numaplace.models.topology import MIB_MAX
+from numaplace.models.topology import MIB_MAX, Mib
 from numaplace.models.units import ceil_div
 from numaplace.models.verify import ALONE, CAPACITIES, PASSING, RULES, Rule, Violation
 from numaplace.models.vm import Vm
@@ -32,8 +33,7 @@ SETTLED = tuple(rule for rule in RULES if rule not in PASSING)
 """Rules of every state after a step; during it the `CAPACITIES` hold."""
 
 US_PER_S = 1_000_000
-TWIN_LENGTH_MAX = 200
-"""Characters of a VM's name in that of its twin."""
+TWIN_LENGTH_MAX = 200  # characters of a VM's name in that of its twin
 
 
 class StepKind(StrEnum):
@@ -48,24 +48,12 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A VM gets another placement.
-
-    Parameters
-    ----------
-    vm
-        Its name.
-    before
-        Where it is; None if it does not run yet.
-    after
-        Where it will be.
-    bounce
-        Whether it has to go on from there: it only makes room for another VM.
-    """
+    """A VM gets another placement."""
 
     vm: str
-    before: Placement | None
+    before: Placement | None  # where it is; None if it does not run yet
     after: Placement
-    bounce: bool = False
+    bounce: bool = False  # it has to go on from there: it only makes room for another VM
 
     @property
     def kind(self) -> StepKind:
@@ -122,29 +110,18 @@ def step_us(instance: Instance, step: Step) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What moving may cost at most; None: any amount.
+    """What moving may cost at most; None: any amount."""
 
-    Parameters
-    ----------
-    mib
-        Memory copied.
-    moves
-        Moves of running VMs.
-    seconds
-        Time of copying, one VM after the other.
-    """
+    THING: ClassVar[str] = "budget"
 
-    mib: int | None = None
-    moves: int | None = None
-    seconds: float | None = None
+    mib: Annotated[Mib | None, "Memory copied."] = None
+    moves: Annotated[int | None, Bound(0, MIB_MAX), "Moves of running VMs."] = None
+    seconds: Annotated[
+        float | None, Bound(0, 1e9, "s"), "Time of copying, one VM after the other."
+    ] = None
 
     def __post_init__(self) -> None:
-        if self.mib is not None:
-            check_int("budget", "mib", self.mib, 0, MIB_MAX)
-        if self.moves is not None:
-            check_int("budget", "moves", self.moves, 0, MIB_MAX)
-        if self.seconds is not None:
-            check_real("budget", "seconds", self.seconds, 0, 1e9)
+        checked(self)
 
     @property
     def copying_us(self) -> int | None:
@@ -153,12 +130,9 @@ class Budget:
 
     def allows(self, spent: Spent) -> bool:
         """Tell whether what was spent is within the budget."""
-        pairs = (
-            (spent.mib, self.mib),
-            (spent.moves, self.moves),
-            (spent.copying_us, self.copying_us),
-        )
-        return all(limit is None or amount <= limit for amount, limit in pairs)
+        limits = self.mib, self.moves, self.copying_us
+        amounts = spent.mib, spent.moves, spent.copying_us
+        return all(most is None or a <= most for a, most in zip(amounts, limits, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +146,8 @@ class Spent:
 
 def spent_on(instance: Instance, steps: Iterable[Step]) -> Spent:
     """Add up what steps cost."""
-    mib = moves = copying_us = 0
-    for step in steps:
-        mib += step.mib
-        moves += step.is_move
-        copying_us += step_us(instance, step)
-    return Spent(mib, moves, copying_us)
+    made = [(step.mib, step.is_move, step_us(instance, step)) for step in steps]
+    return Spent(*map(sum, zip(*made, strict=True)))
 
 
 def steps_between(instance: Instance, current: Plan, target: Plan) -> list[Step]:
@@ -202,15 +172,7 @@ class Moment:
 
 
 class Transition:
-    """The states between two plans.
-
-    Parameters
-    ----------
-    instance
-        The instance; its own current plan is not looked at.
-    current, target
-        First and last plan.
-    """
+    """The states between a first plan and a last one; that of the instance is not looked at."""
 
     def __init__(self, instance: Instance, current: Plan, target: Plan) -> None:
         self.instance = instance
@@ -255,14 +217,11 @@ class Transition:
 
     def during(self, plan: Plan, step: Step) -> Moment:
         """Return the state while a step is under way, from the plan before it."""
-        placements = dict(plan.placements)
         if step.kind is StepKind.ACROSS:
-            placements[self._twins[step.vm]] = step.after
+            placements = {**plan.placements, self._twins[step.vm]: step.after}
             return Moment(self._with_twins, Plan(placements, self._copies), step)
-        if step.before is not None:
-            placements[step.vm] = _held(step.before, step.after)
-        else:
-            placements[step.vm] = step.after
+        held = step.after if step.before is None else _held(step.before, step.after)
+        placements = {**plan.placements, step.vm: held}
         return Moment(self.instance, Plan(placements, self._copies), step)
 
     def after(self, plan: Plan, step: Step) -> Moment:
@@ -281,12 +240,11 @@ class Transition:
 
     def faults(self, state: Moment) -> list[Violation]:
         """Return the rules that a state breaks, without what the current plan breaks anyway."""
-        return list(self._faults(state, SETTLED if state.during is None else CAPACITIES))
+        return self._faults(state, SETTLED if state.during is None else CAPACITIES)
 
-    def _faults(self, state: Moment, rules: Iterable[Rule]) -> Iterator[Violation]:
-        for found in broken(state.instance, state.plan, rules):
-            if (found.rule, found.subject) not in self._excused:
-                yield found
+    def _faults(self, state: Moment, rules: Iterable[Rule]) -> list[Violation]:
+        found = broken(state.instance, state.plan, rules)
+        return [fault for fault in found if (fault.rule, fault.subject) not in self._excused]
 
     def hindrance(self, plan: Plan, step: Step) -> Violation | None:
         """Return a fault of the states during and after a step; None if it may be made.

@@ -27,8 +27,8 @@ Whole = TypeVar("Whole", int, "Ints")
 
 NANO_PER_MICRO = 1000
 
+# Load that a variance of one busy vCPU adds; from the simulation, docs/simulator.md.
 FLUCTUATION = 0.25
-"""Load that a variance of one busy vCPU adds; from the simulation, docs/simulator.md."""
 
 
 def slowdown(mu: float, r: Any) -> Any:

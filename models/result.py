@@ -15,8 +15,7 @@ from numaplace.models.plan import Plan
 from numaplace.models.units import to_vcpus
 from numaplace.models.vm import VMS_MAX
 
-SHOWN_MAX = 10
-"""VMs that are not placed, and named one by one."""
+SHOWN_MAX = 10  # VMs that are not placed, and named one by one
 
 INTEGER_MAX = 1 << 62
 Integer = Annotated[int, Bound(-INTEGER_MAX, INTEGER_MAX)]
@@ -49,12 +48,8 @@ class Stage(StrEnum):
 
 def stages_of(instance: Instance) -> tuple[Stage, ...]:
     """Stages of the objective, in order."""
-    between = {
-        Between.NOTHING: (),
-        Between.FEWEST_HOSTS: (Stage.HOSTS,),
-        Between.BALANCE: (Stage.BALANCE,),
-    }
-    return (Stage.VALUE, *between[instance.between], Stage.LOSS)
+    known = {Between.FEWEST_HOSTS: (Stage.HOSTS,), Between.BALANCE: (Stage.BALANCE,)}
+    return (Stage.VALUE, *known.get(instance.between, ()), Stage.LOSS)
 
 
 def objective_of(cost: Cost, stage: Stage, terms: frozenset[Term] = ALL) -> int:
@@ -159,43 +154,20 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Outcome of one solve.
-
-    Parameters
-    ----------
-    solver
-        Name of the solver.
-    status
-        What is proven.
-    plan, cost
-        The best plan found and its cost by the specification; None if there is none.
-    stages
-        Stages in order, as far as the solve came.
-    runtime_s
-        Wall-clock seconds.
-    unplaced
-        Why VMs are not placed, in words, by VM name.
-    reasons
-        Why nothing fits, in words, if the status is infeasible.
-    stats
-        Numbers of the solver, for experts.
-    remarks
-        What the user should know of how the plan was found, such as a model too large for the time.
-    within
-        What the solver was held to beside the instance, in words: proofs hold within it.
-    """
+    """Outcome of one solve; `plan` and `cost` (by the specification) are None without a plan."""
 
     solver: str
-    status: SolveStatus
-    plan: Plan | None
+    status: SolveStatus  # what is proven
+    plan: Plan | None  # the best one found
     cost: Cost | None
-    stages: tuple[StageResult, ...] = ()
-    runtime_s: float = 0.0
-    unplaced: Mapping[str, str] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
-    stats: Mapping[str, float] = field(default_factory=dict)
+    stages: tuple[StageResult, ...] = ()  # in order, as far as the solve came
+    runtime_s: float = 0.0  # wall-clock time
+    unplaced: Mapping[str, str] = field(default_factory=dict)  # why, in words, by VM name
+    reasons: tuple[str, ...] = ()  # why nothing fits, in words, if the status is infeasible
+    stats: Mapping[str, float] = field(default_factory=dict)  # of the solver, for experts
+    # What the user should know of how it was found, such as a model too large for the time.
     remarks: tuple[str, ...] = ()
-    within: str = ""
+    within: str = ""  # what the solver was held to beside the instance: proofs hold within it
 
     def stage(self, stage: Stage) -> StageResult | None:
         """Return the result of one stage, None if the solve did not reach it."""

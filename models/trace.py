@@ -19,66 +19,35 @@ Reals = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 MS_PER_S = 1000
-NEVER_MS = 1 << 50
-"""End of a VM that is never deleted, and predicted end of one for which nothing is predicted."""
-
-NO_NODE = -1
-"""Soft node of a VM without node affinity."""
-
+NEVER_MS = 1 << 50  # end of a VM that is never deleted, or for which none is predicted
+NO_NODE = -1  # soft node of a VM without node affinity
 ARRAYS = (
-    "vcpus",
-    "memory_mib",
-    "cells",
-    "start_ms",
-    "end_ms",
-    "predicted_end_ms",
-    "utilisation",
-    "memory_intensity",
-    "soft_node",
-    "soft_weight",
+    *("vcpus", "memory_mib", "cells", "start_ms", "end_ms", "predicted_end_ms"),
+    *("utilisation", "memory_intensity", "soft_node", "soft_weight"),
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """VMs in order of arrival; all arrays have one entry a VM.
+    """VMs in order of arrival; all arrays (int64, float64) have one entry a VM.
 
-    Parameters
-    ----------
-    names
-        Unique names.
-    vcpus, memory_mib
-        Size (int64).
-    cells
-        1: it sits on one node; 2: its vCPUs and memory are cut evenly over two nodes of one host
-        (of an odd number the first node gets one more).
-    start_ms, end_ms
-        Milliseconds (int64); a VM exists at ``start <= t < end``. Starts never decrease; an end is
-        after its start, `NEVER_MS` if the VM is never deleted.
-    predicted_end_ms
-        What an online policy is told of the end at the VM's start, `NEVER_MS` if nothing.
-    utilisation, memory_intensity
-        As of `Vm` (float64).
-    soft_node, soft_weight
-        Id of the node it would rather run on, `NO_NODE` if none, and the loss in vCPUs elsewhere.
-
-    Raises
-    ------
-    InputError
-        If arrays differ in length, or starts, ends or sizes are impossible.
+    A VM exists at ``start <= t < end``. Starts never decrease; an end is after its start.
+    `InputError` if arrays differ in length, or starts, ends or sizes are impossible.
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # unique
     vcpus: Ints
     memory_mib: Ints
+    # 1: it sits on one node; 2: its vCPUs and memory are cut evenly over two nodes of one host (of
+    # an odd number the first node gets one more).
     cells: Ints
     start_ms: Ints
-    end_ms: Ints
-    predicted_end_ms: Ints
-    utilisation: Reals
+    end_ms: Ints  # `NEVER_MS` if it is never deleted
+    predicted_end_ms: Ints  # what a policy is told of the end at the start, `NEVER_MS` if nothing
+    utilisation: Reals  # as of `Vm`
     memory_intensity: Reals
-    soft_node: Ints
-    soft_weight: Reals
+    soft_node: Ints  # id of the node it would rather run on, `NO_NODE` if none
+    soft_weight: Reals  # loss in vCPUs elsewhere
 
     def __post_init__(self) -> None:
         for name in ARRAYS:
@@ -156,13 +125,8 @@ def _parts(amounts: Ints, cells: Ints) -> tuple[Ints, Ints]:
 def make_trace(names: tuple[str, ...], **columns: object) -> Trace:
     """Return a trace of the columns given; every other is that of a plain VM on one node.
 
-    Parameters
-    ----------
-    names
-        Unique names.
-    columns
-        Arrays or sequences by field of `Trace`; `vcpus`, `memory_mib` and `start_ms` must be there.
-        The predicted end of a VM is its end, unless stated.
+    `columns` are arrays or sequences by field of `Trace`; `vcpus`, `memory_mib` and `start_ms` must
+    be there. The predicted end of a VM is its end, unless stated.
     """
     size = len(names)
     plain: dict[str, object] = {

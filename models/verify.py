@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations
+from itertools import chain, combinations
 
 from numaplace.models.instance import Instance
 from numaplace.models.locality import is_local
@@ -19,7 +19,7 @@ from numaplace.models.plan import Placement, Plan
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.verify_cpu import dedicated_cpus, held_threads
-from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode
+from numaplace.models.vm import CpuPolicy, DevicePolicy, MemoryMode, Vm
 
 
 class Rule(StrEnum):
@@ -105,6 +105,12 @@ def known_names(instance: Instance, plan: Plan) -> Found:
                 yield subject, f"node {node} of host {copy.host!r} does not exist"
 
 
+def _placed(instance: Instance, plan: Plan) -> Iterator[tuple[str, Vm, Placement]]:
+    """What violations call each VM that is placed, the VM, and where it is."""
+    for name, placement in plan.placements.items():
+        yield f"VM {name!r}", instance.vm(name), placement
+
+
 def required_vms(instance: Instance, plan: Plan) -> Found:
     """Every required VM is placed."""
     for vm in instance.vms:
@@ -114,27 +120,23 @@ def required_vms(instance: Instance, plan: Plan) -> Found:
 
 def allowed_hosts(instance: Instance, plan: Plan) -> Found:
     """A VM is on a host that may run it."""
-    for name, placement in plan.placements.items():
-        allowed = instance.vm(name).allowed_hosts
-        if allowed is not None and placement.host not in allowed:
-            yield f"VM {name!r}", f"may not run on host {placement.host!r}"
+    for subject, vm, placement in _placed(instance, plan):
+        if vm.allowed_hosts is not None and placement.host not in vm.allowed_hosts:
+            yield subject, f"may not run on host {placement.host!r}"
 
 
 def hard_nodes(instance: Instance, plan: Plan) -> Found:
     """A pinned VM runs inside its hard node set."""
-    for name, placement in plan.placements.items():
-        hard = instance.vm(name).hard_nodes
-        for node in sorted(placement.nodes - hard) if hard is not None else ():
-            yield (
-                f"VM {name!r}",
-                f"runs on node {node}, outside its hard nodes {sorted(hard or ())}",
-            )
+    for subject, vm, placement in _placed(instance, plan):
+        hard = placement.nodes if vm.hard_nodes is None else vm.hard_nodes
+        for node in sorted(placement.nodes - hard):
+            yield subject, f"runs on node {node}, outside its hard nodes {sorted(hard)}"
 
 
 def cells(instance: Instance, plan: Plan) -> Found:
     """A VM is cut into cells in one of its shapes."""
-    for name, placement in plan.placements.items():
-        form = instance.form(name)
+    for subject, vm, placement in _placed(instance, plan):
+        form = instance.form(vm.name)
         have = Counter((cell.vcpus, form.whole_mib(cell.nominal_mib)) for cell in placement.cells)
         shapes = [
             Counter({(t.vcpus, t.blocks * form.block_mib): t.count for t in shape.types})
@@ -144,7 +146,7 @@ def cells(instance: Instance, plan: Plan) -> Found:
         if have not in shapes or total < form.own_mib - form.rounding_mib:
             have = Counter((cell.vcpus, cell.nominal_mib) for cell in placement.cells)
             wanted = " or ".join(_cells_text(shape) for shape in shapes)
-            yield f"VM {name!r}", f"is cut into {_cells_text(have)}, allowed: {wanted}"
+            yield subject, f"is cut into {_cells_text(have)}, allowed: {wanted}"
 
 
 def _cells_text(counted: Counter[tuple[int, int]]) -> str:
@@ -154,58 +156,49 @@ def _cells_text(counted: Counter[tuple[int, int]]) -> str:
 
 def distinct_nodes(instance: Instance, plan: Plan) -> Found:
     """The cells of one VM are on different nodes."""
-    for name, placement in plan.placements.items():
+    for subject, _, placement in _placed(instance, plan):
         for node, count in Counter(cell.node for cell in placement.cells).items():
             if count > 1:
-                yield f"VM {name!r}", f"has {count} cells on node {node}, at most 1 is allowed"
+                yield subject, f"has {count} cells on node {node}, at most 1 is allowed"
 
 
 def memory_amount(instance: Instance, plan: Plan) -> Found:
     """A VM has all its memory, less what ballooning may take, in whole pages."""
-    for name, placement in plan.placements.items():
-        vm, form = instance.vm(name), instance.form(name)
-        total = sum(placement.memory_by_node().values())
+    for subject, vm, placement in _placed(instance, plan):
+        form, total = instance.form(vm.name), sum(placement.memory_by_node().values())
         most = form.own_mib
         least = most - form.rounding_mib - vm.balloon_mib
         if not least <= total <= most:
-            yield f"VM {name!r}", f"has {total} MiB of its own, needs {least} to {most}"
-        for cell in placement.cells:
-            for node, mib in cell.memory_mib:
-                if mib % vm.page_size.mib:
-                    message = f"{mib} MiB on node {node} are not whole pages of {vm.page_size}"
-                    yield f"VM {name!r}", message
+            yield subject, f"has {total} MiB of its own, needs {least} to {most}"
+        for node, mib in chain.from_iterable(cell.memory_mib for cell in placement.cells):
+            if mib % vm.page_size.mib:
+                yield subject, f"{mib} MiB on node {node} are not whole pages of {vm.page_size}"
 
 
 def memory_nodes(instance: Instance, plan: Plan) -> Found:
     """Pages lie where the VM's memory mode allows."""
-    for name, placement in plan.placements.items():
-        vm, form = instance.vm(name), instance.form(name)
-        host = instance.host(placement.host)
+    for subject, vm, placement in _placed(instance, plan):
+        form, host = instance.form(vm.name), instance.host(placement.host)
         for cell in placement.cells:
             nodes = page_nodes(vm, host, cell.node)
             held = {node: form.whole_mib(mib) for node, mib in cell.memory_mib if mib}
             for node in sorted(held.keys() - set(nodes)):
-                message = f"has memory on node {node}, {vm.memory_mode} allows nodes {nodes}"
-                yield f"VM {name!r}", message
+                yield subject, f"has memory on node {node}, {vm.memory_mode} allows nodes {nodes}"
             if vm.memory_mode is MemoryMode.INTERLEAVE:
                 blocks = form.whole_mib(cell.nominal_mib) // form.block_mib
                 even = interleaved_blocks(nodes, blocks)
                 wanted = {node: blocks * form.block_mib for node, blocks in even.items()}
                 if held != wanted:
-                    yield (
-                        f"VM {name!r}",
-                        f"is interleaved as {held}, even is {wanted} (MiB by node)",
-                    )
+                    yield subject, f"is interleaved as {held}, even is {wanted} (MiB by node)"
 
 
 def memory_capacity(instance: Instance, plan: Plan) -> Found:
     """Each node's page pools hold what lies on it, at every instant."""
     for alive in instance.instants:
         used: dict[tuple[str, int, PageSize], int] = defaultdict(int)
-        for name, placement in plan.placements.items():
-            if name in alive:
-                for node, mib in placement.memory_by_node().items():
-                    used[placement.host, node, instance.vm(name).page_size] += mib
+        for _, vm, placement in _placed(instance, plan):
+            for node, mib in placement.memory_by_node().items() if vm.name in alive else ():
+                used[placement.host, node, vm.page_size] += mib
         for copy in plan.copies:
             group = next(group for group in instance.sharing if group.name == copy.group)
             if not alive.isdisjoint(group.vms):
@@ -222,8 +215,8 @@ def shared_cpus(instance: Instance, plan: Plan) -> Found:
     """Shared vCPUs obey the overcommit ratio on pCPUs no dedicated VM holds, at every instant."""
     for alive in instance.instants:
         wanted: Counter[tuple[str, int]] = Counter()
-        for name, placement in plan.placements.items():
-            if name in alive and instance.vm(name).cpu_policy is CpuPolicy.SHARED:
+        for _, vm, placement in _placed(instance, plan):
+            if vm.name in alive and vm.cpu_policy is CpuPolicy.SHARED:
                 for cell in placement.cells:
                     wanted[placement.host, cell.node] += cell.vcpus
         held = held_threads(instance, plan, alive)
@@ -238,38 +231,33 @@ def shared_cpus(instance: Instance, plan: Plan) -> Found:
 
 def device_count(instance: Instance, plan: Plan) -> Found:
     """Each request is answered with as many functions as asked, of devices that will do."""
-    for name, placement in plan.placements.items():
-        vm = instance.vm(name)
+    for subject, vm, placement in _placed(instance, plan):
         devices = {dev.address: dev for dev in instance.host(placement.host).devices}
         have = Counter[str]()
         for taken in placement.devices:
             have[taken.request] += taken.functions
             if not devices[taken.address].answers(taken.request):
-                yield f"VM {name!r}", f"device {taken.address} is no {taken.request!r}"
+                yield subject, f"device {taken.address} is no {taken.request!r}"
         wanted = Counter({request.kind: request.count for request in vm.devices})
         for kind in sorted(have.keys() | wanted.keys()):
             if have[kind] != wanted[kind]:
-                yield (
-                    f"VM {name!r}",
-                    f"has {have[kind]} functions of {kind!r}, wants {wanted[kind]}",
-                )
+                yield subject, f"has {have[kind]} functions of {kind!r}, wants {wanted[kind]}"
 
 
 def device_locality(instance: Instance, plan: Plan) -> Found:
     """Required devices are on a node, socket devices on a socket, of one of the VM's cells."""
-    for name, placement in plan.placements.items():
+    for subject, vm, placement in _placed(instance, plan):
         host = instance.host(placement.host)
         devices = {dev.address: dev for dev in host.devices}
-        policies = {request.kind: request.policy for request in instance.vm(name).devices}
+        policies = {request.kind: request.policy for request in vm.devices}
         homes = [instance.place_of[host.name, node] for node in sorted(placement.nodes)]
         for taken in placement.devices:
             policy = policies.get(taken.request, DevicePolicy.PREFERRED)
-            near = devices[taken.address].nodes
             found = devices[taken.address]
             if not any(is_local(found, policy, home) for home in homes):
-                where = f"on node {', '.join(map(str, sorted(near)))}" if near else "nowhere known"
-                message = f"device {taken.address} is {where}, policy is {policy}"
-                yield f"VM {name!r}", message
+                near = ", ".join(map(str, sorted(found.nodes)))
+                where = f"on node {near}" if near else "nowhere known"
+                yield subject, f"device {taken.address} is {where}, policy is {policy}"
 
 
 def device_functions(instance: Instance, plan: Plan) -> Found:
@@ -325,18 +313,15 @@ def shared_pages(instance: Instance, plan: Plan) -> Found:
             yield f"sharing group {copy[0]!r}", f"is listed {count} times for host {copy[1]!r}"
     copies = {(copy.group, copy.host): frozenset(copy.nodes) for copy in plan.copies}
     for group in instance.sharing:
-        for name in group.vms:
-            placement = plan.placements.get(name)
-            if placement is None:
-                continue
+        for name in filter(plan.placements.__contains__, group.vms):
+            placement = plan.placements[name]
             have = copies.get((group.name, placement.host), frozenset())
             missing = placement.nodes - have
-            if group.across_nodes and not have:
-                message = f"finds no copy of group {group.name!r} on its host"
-                yield f"VM {name!r}", message
-            elif missing and not group.across_nodes:
-                message = f"finds no copy of group {group.name!r} on nodes {sorted(missing)}"
-                yield f"VM {name!r}", message
+            where = f"nodes {sorted(missing)}"
+            if group.across_nodes:
+                missing, where = (frozenset() if have else missing), "its host"
+            if missing:
+                yield f"VM {name!r}", f"finds no copy of group {group.name!r} on {where}"
 
 
 RULES: dict[Rule, Callable[[Instance, Plan], Found]] = {
