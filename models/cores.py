@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from numaplace.models.topology import NumaNode
@@ -48,3 +48,8 @@ def node_llcs(node: NumaNode) -> frozenset[int]:
     """Last-level cache domains of a node; empty if unknown for any of its pCPUs."""
     known = frozenset(pcpu.llc for pcpu in node.pcpus if pcpu.llc is not None)
     return frozenset() if any(pcpu.llc is None for pcpu in node.pcpus) else known
+
+
+def threads_a_core(node: NumaNode) -> int:
+    """Threads of the cores of `node` that have most; 1 without cores."""
+    return max(Counter(pcpu.core for pcpu in node.pcpus).values(), default=1)

@@ -6,7 +6,7 @@ things that exist.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ from numaplace.models.locality import is_local
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.units import ceil_div, to_vcpus
-from numaplace.models.vm import CpuPolicy, Vm
+from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 
 
 class Term(StrEnum):
@@ -240,19 +240,30 @@ def _domains(
 
 
 def cpu_contention(instance: Instance, plan: Plan, located: Located) -> Items:
-    """Load of a node beyond its cores, at the worst instant."""
+    """Load of a node beyond its cores, or what its pins share of cores, at the worst instant.
+
+    A VM that requires whole cores loses by its own siblings besides, whatever else is there.
+    """
     worst: dict[int, int] = defaultdict(int)
     for alive in instance.instants:
-        load: dict[int, int] = defaultdict(int)
+        load: dict[int, Counter[int]] = defaultdict(Counter)
+        held: dict[int, dict[int, int]] = defaultdict(dict)
         for vm, _, cells in located:
             if vm.name in alive:
                 for place, cell in cells:
-                    load[place.index] += rates.load_milli(vm, cell.vcpus)
-        for index, milli in load.items():
-            worst[index] = max(worst[index], milli)
+                    milli, crowding = rates.crowd(vm, cell.vcpus, place)
+                    load[place.index][crowding] += milli
+                    if vm.thread_policy is ThreadPolicy.PREFER:
+                        held[place.index].update(dict.fromkeys(cell.pcpus, crowding))
+        for index, parts in load.items():
+            place = instance.places[index]
+            crowded = rates.contention(place).loss(parts)
+            pinned = rates.pinned_loss(place.node, held[index])
+            worst[index] = max(worst[index], crowded, pinned)
     for index in sorted(worst):
-        place = instance.places[index]
-        yield str(place), rates.contention(place).loss(worst[index])
+        yield str(instance.places[index]), worst[index]
+    for vm, _, cells in located:
+        yield vm.name, sum(rates.siblings_loss(vm, cell.vcpus, place) for place, cell in cells)
 
 
 def bandwidth_contention(instance: Instance, plan: Plan, located: Located) -> Items:

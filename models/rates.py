@@ -8,17 +8,20 @@ distance of `Instance.r`, u the utilisation, mu the memory intensity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from numaplace.models.cores import threads_a_core
 from numaplace.models.forms import VmForm
 from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Competition, Cooperation
-from numaplace.models.topology import Device
+from numaplace.models.smt import crowding_milli
+from numaplace.models.topology import Device, NumaNode
 from numaplace.models.units import MICRO, MILLI, ceil_div, to_micro, to_milli
-from numaplace.models.vm import DeviceRequest, Vm
+from numaplace.models.vm import CpuPolicy, DeviceRequest, ThreadPolicy, Vm
 
 if TYPE_CHECKING:
     from numaplace.models.units import Ints
@@ -168,7 +171,7 @@ def moved_loss(nano: Any) -> Any:
 
 
 def load_milli(vm: Vm, vcpus: int) -> int:
-    """CPU load of a cell in milli-vCPU, see `busy_load`."""
+    """CPU load of a cell in milli-vCPU, see `busy_load`; what `balance` balances."""
     milli: int = to_milli(busy_load(vcpus, vm.utilisation))
     return milli
 
@@ -184,45 +187,164 @@ def busy_load(vcpus: Any, utilisation: Any) -> Any:
     return vcpus * (utilisation + FLUCTUATION * utilisation * (1.0 - utilisation))
 
 
-@dataclass(frozen=True)
-class Contention(Generic[Whole]):
-    """CPU contention of a node, or of many as arrays, as a convex function of the load.
+def crowd(vm: Vm, vcpus: int, place: Place) -> tuple[int, int]:
+    """What a cell is to CPU contention: its load in milli-vCPU, and its crowding in thousandths.
 
-    No loss up to the number of cores, then ``2 - SMT yield`` per vCPU up to the number of
-    threads, then 1.
+    A dedicated vCPU keeps its thread however busy it is, one that requires whole cores its core.
+    """
+    if vm.cpu_policy is CpuPolicy.SHARED:
+        load = load_milli(vm, vcpus)
+    else:
+        load = MILLI * (vcpus - siblings(vm, vcpus, place))
+    return load, crowding_milli(vm, place.host.smt_yield)
+
+
+def siblings(vm: Vm, vcpus: int, place: Place) -> int:
+    """Dedicated vCPUs of a cell that requires whole cores which are not the first of their core."""
+    if vm.cpu_policy is CpuPolicy.SHARED or vm.thread_policy is not ThreadPolicy.REQUIRE:
+        return 0
+    return vcpus - ceil_div(vcpus, threads_a_core(place.node))
+
+
+def siblings_loss(vm: Vm, vcpus: int, place: Place) -> int:
+    """Loss of a cell that requires whole cores, by its own siblings."""
+    extra = siblings(vm, vcpus, place)
+    return extra * crowding_milli(vm, place.host.smt_yield) * (MICRO // MILLI)
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """CPU contention of a node: convex and piecewise linear in what is placed.
+
+    Cores are shared out as if the scheduler knew who suffers least: a vCPU alone on one of C cores
+    takes one, one on one of T threads C / T of it and loses (1 - C / T) of its crowding s, one that
+    waits takes none and loses all. The least loss is a linear program, whose dual has one
+    price x of a core, so the loss is the greatest over x of
+
+        sum of load * min(x, x C / T + s (1 - C / T), 1) - x C,
+
+    and the only x that matter are those where some s makes it bend. If all is of one crowding, that
+    is: nothing up to the cores, s per vCPU up to the threads, then 1.
+
+    Parameters
+    ----------
+    cores, threads
+        Of the node.
     """
 
-    cores_milli: Whole
-    threads_milli: Whole
-    slope: Whole
+    cores: int
+    threads: int
 
-    def lines(self) -> tuple[tuple[Whole, Whole], tuple[int, Whole]]:
-        """Two (slope, offset) with loss = max(0, slope * load_milli + offset)."""
-        return self._lines
+    def bends(self, crowdings: Iterable[int]) -> tuple[int, ...]:
+        """Prices of a core in thousandths at which the loss of such crowdings may bend."""
+        if self.threads <= self.cores:
+            return (MILLI,)
+        extra, found = self.threads - self.cores, set(crowdings)
+        waiting = {(MILLI * self.threads - s * extra) // self.cores for s in found}
+        return tuple(sorted(found - {0} | waiting))
 
-    @cached_property
-    def _lines(self) -> tuple[tuple[Whole, Whole], tuple[int, Whole]]:
-        first = (self.slope, -self.slope * self.cores_milli)
-        at_threads = self.slope * (self.threads_milli - self.cores_milli)
-        return first, (MILLI, at_threads - MILLI * self.threads_milli)
+    def weight(self, price: int, crowding: int) -> int:
+        """What a vCPU counts for at a price of a core, in thousandths."""
+        if self.threads <= self.cores:
+            return min(price, MILLI)
+        extra = self.threads - self.cores
+        return min(price, (price * self.cores + crowding * extra) // self.threads, MILLI)
 
-    def loss(self, load_milli: Any) -> Any:
-        """Loss in micro-vCPU at a load in milli-vCPU."""
-        (slope, offset), (full, beyond) = self._lines
-        return positive(slope * load_milli + offset, full * load_milli + beyond)
+    def offset(self, price: int) -> int:
+        """What all cores are worth at a price, in micro-vCPU."""
+        return price * self.cores * MILLI
 
-    def at(self, places: Ints) -> Contention[Ints]:
-        """Return the curves of some places."""
-        names = ("cores_milli", "threads_milli", "slope")
-        return Contention(*(getattr(self, name)[places] for name in names))
+    def loss(self, parts: Mapping[int, int]) -> int:
+        """Loss in micro-vCPU of loads in milli-vCPU by crowding."""
+        if sum(parts.values()) <= self.cores * MILLI:
+            return 0
+        lines = (
+            sum(milli * self.weight(price, s) for s, milli in parts.items()) - self.offset(price)
+            for price in self.bends(parts)
+        )
+        return max(0, *lines)
 
 
-def stacked(curves: Sequence[Contention[int]]) -> Contention[Ints]:
-    """Return the curves of many nodes as one, of arrays."""
-    import numpy as np
+def by_crowding(crowds: Iterable[tuple[int, int]]) -> Mapping[int, int]:
+    """Add up loads by crowding: what `Contention.loss` takes."""
+    parts: Counter[int] = Counter()
+    for milli, crowding in crowds:
+        parts[crowding] += milli
+    return parts
 
-    columns = [(c.cores_milli, c.threads_milli, c.slope) for c in curves]
-    return Contention(*np.array(columns, np.int64).reshape(-1, 3).T.copy())
+
+def contention(place: Place) -> Contention:
+    """Contention of the node at `place`."""
+    return Contention(place.node.cores, place.node.threads)
+
+
+def pinned_loss(node: NumaNode, held: Mapping[int, int]) -> int:
+    """Loss of dedicated vCPUs by the cores they share; `held`: their crowding by pCPU id.
+
+    Each of two on a core loses half of its crowding, as in `Contention`.
+    """
+    if not held:
+        return 0
+    cores: dict[int, list[int]] = defaultdict(list)
+    for pcpu in node.pcpus:
+        if pcpu.id in held:
+            cores[pcpu.core].append(held[pcpu.id])
+    return sum(core_loss(crowdings) for crowdings in cores.values())
+
+
+def core_loss(crowdings: Sequence[int]) -> int:
+    """Loss of one core whose threads have these crowdings, in micro-vCPU."""
+    busy = len(crowdings)
+    return sum(crowdings) * (busy - 1) * (MICRO // MILLI) // busy if busy > 1 else 0
+
+
+class ContentionLines:
+    """Contention of many nodes as arrays: what each line of each node is worth now.
+
+    Parameters
+    ----------
+    curves
+        The nodes.
+    crowdings
+        All crowdings there can be.
+
+    Attributes
+    ----------
+    offsets
+        By line and node, in micro-vCPU: the value of an empty node's line is their negative.
+    """
+
+    def __init__(self, curves: Sequence[Contention], crowdings: Iterable[int]) -> None:
+        import numpy as np
+
+        kinds = list(dict.fromkeys(curves))
+        self.crowdings = sorted(set(crowdings))
+        bends = [curve.bends(self.crowdings) or (MILLI,) for curve in kinds]
+        # A node of fewer lines has its first more than once.
+        lines = max(map(len, bends), default=1)
+        prices = [[*found, *found[:1] * (lines - len(found))] for found in bends]
+        number = {curve: index for index, curve in enumerate(kinds)}
+        of_node = np.fromiter((number[curve] for curve in curves), np.int64, len(curves))
+
+        def by_node(value: Callable[[Contention, int], int]) -> Ints:
+            rows = [[value(c, x) for x in found] for c, found in zip(kinds, prices, strict=True)]
+            return np.array(rows, np.int64).reshape(len(kinds), lines).T[:, of_node].copy()
+
+        self.offsets: Ints = by_node(Contention.offset)
+        self._weights: dict[int, Ints] = {
+            s: by_node(lambda curve, x, s=s: curve.weight(x, s))  # type: ignore[misc]
+            for s in self.crowdings
+        }
+
+    def weights(self, crowding: int) -> Ints:
+        """What a milli-vCPU of a crowding adds to each line of each node, in micro-vCPU."""
+        return self._weights[crowding]
+
+    @staticmethod
+    def loss(values: Ints) -> Ints:
+        """Loss of nodes from the values of their lines, which come first."""
+        lost: Ints = positive(*values)
+        return lost
 
 
 def positive(first: Any, *others: Any) -> Any:
@@ -232,12 +354,6 @@ def positive(first: Any, *others: Any) -> Any:
     import numpy as np
 
     return reduce(np.maximum, others, np.maximum(0, first))
-
-
-def contention(place: Place) -> Contention[int]:
-    """Contention of the node at `place`."""
-    slope = round((2.0 - place.host.smt_yield) * MILLI)
-    return Contention(place.node.cores * MILLI, place.node.threads * MILLI, slope)
 
 
 def demand_per_block(instance: Instance, vm: Vm) -> int:

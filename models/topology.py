@@ -154,7 +154,7 @@ class Host:
         float, Bound(0.001, 1000), "Shared vCPUs allowed per pCPU that no dedicated vCPU holds."
     ] = 1.0
     smt_yield: Annotated[
-        float, Bound(1.0, 2.0), "Throughput of a core with both threads busy; alone is 1."
+        float, Bound(1.0, 2.0), "Throughput of a core with two threads busy computing; alone is 1."
     ] = 1.25
     network_factor: Annotated[
         float, Bound(1.0, 100_000), "Relative latency of other hosts, as a distance / 10."

@@ -123,6 +123,12 @@ class Vm:
     memory_intensity: Annotated[
         Share, "Share of its run time that waits for memory when all memory is local (mu)."
     ] = 0.3
+    smt_yield: Annotated[
+        float | None,
+        Bound(1.0, 2.0),
+        "Throughput of a core with two threads busy with its vCPUs; alone is 1. Not given: the "
+        "host's while they compute, and nothing lost while they wait for memory.",
+    ] = None
     bandwidth_mbps: Annotated[int, Bound(0, MIB_MAX, "MB/s"), "Memory bandwidth it demands."] = 0
     cpu_policy: Annotated[
         CpuPolicy, "Whether its vCPUs share pCPUs or hold pCPUs of their own."

@@ -54,6 +54,7 @@ def random_vm(
         memory_min_mib=least,
         utilisation=of(c, (1.0, 0.5, 0.25, 0.0)) if "utilisation" in features else 1.0,
         memory_intensity=of(c, (0.3, 0.0, 0.1, 0.7, 1.0)),
+        smt_yield=of(c, (1.0, 1.6, 1.93)) if chance(c, 25 * ("smt" in features)) else None,
         bandwidth_mbps=of(c, (0, 1500, 4000)) if "bandwidth" in features else 0,
         page_size=page,
         memory_mode=mode,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from numaplace.models.forms import node_takes
 from numaplace.models.instance import Instance
-from numaplace.models.rates import Contention, access_loss, contention, load_milli
+from numaplace.models.rates import access_loss, by_crowding, contention, crowd
 from numaplace.models.topology import Host
 from numaplace.models.vm import Cell, Vm
 from numaplace.solver.compare.guest_numa import GuestAnswer, even_cells
@@ -115,7 +115,7 @@ class _GuestSearch:
         self.busy = [part.vcpus * vm.utilisation for part in parts]
         self.shares = [[_share(vm, told, a, b) for b in parts] for a in parts]
         places = Instance((host,), ()).places
-        self.contention: list[Contention[int]] = [contention(place) for place in places]
+        self.places = places
         self.vcpus, self.mib = [0] * len(places), [0] * len(places)
         self.at: list[int] = []
         self.best: tuple[int, ...] | None = None
@@ -175,8 +175,8 @@ class _GuestSearch:
 
     def _contended(self) -> int:
         return sum(
-            line.loss(load_milli(self.vm, vcpus))
-            for line, vcpus in zip(self.contention, self.vcpus, strict=True)
+            contention(place).loss(by_crowding([crowd(self.vm, vcpus, place)]))
+            for place, vcpus in zip(self.places, self.vcpus, strict=True)
             if vcpus
         )
 

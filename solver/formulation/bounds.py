@@ -19,12 +19,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from numaplace.models import rates
+from numaplace.models.cores import threads_a_core
 from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Scope
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.formulation.tree import talk_distance, talk_tree
+
+Crowds = tuple[tuple[int, int], ...]
+"""Load in milli-vCPU and crowding of each item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,6 @@ class Item:
 
     name: str
     vcpus: int
-    load_milli: int
     memory_mib: int  # small pages that must lie somewhere and are best on its own node
     strict: bool  # they can lie nowhere else
     remote_rate: float  # loss in micro-vCPU per MiB on the nearest other node, at least
@@ -56,7 +59,7 @@ class Relaxation:
     rivals: tuple[tuple[int, int, int], ...]  # competing ones, micro-vCPU if they share a node
     tiers: tuple[Tier, ...]  # the first one has single nodes
     memory_mib: int  # small pages of the roomiest node that runs VMs
-    contentions: frozenset[rates.Contention[int]]  # curves of the nodes
+    contentions: tuple[tuple[rates.Contention, Crowds], ...]  # of the nodes, with all items there
 
 
 def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) -> Relaxation:
@@ -85,7 +88,19 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
         ),
         tuple(tiers),
         max((place.node.pool_mib(PageSize.SMALL) for place in homes), default=0),
-        frozenset(rates.contention(place) for place in homes),
+        _contentions(homes, vms),
+    )
+
+
+def _contentions(homes: list[Place], vms: list[Vm]) -> tuple[tuple[rates.Contention, Crowds], ...]:
+    """Return the curve of each kind of node, and what the VMs are to it."""
+    kinds: dict[tuple[rates.Contention, float, int], Place] = {}
+    for place in homes:
+        key = (rates.contention(place), place.host.smt_yield, threads_a_core(place.node))
+        kinds.setdefault(key, place)
+    return tuple(
+        (curve, tuple(rates.crowd(vm, vm.vcpus, place) for vm in vms))
+        for (curve, _, _), place in kinds.items()
     )
 
 
@@ -109,10 +124,9 @@ def _vcpu_room(place: Place, vms: list[Vm]) -> int:
 
 def _item(instance: Instance, vm: Vm, homes: list[Place]) -> Item:
     form = instance.form(vm.name)
-    load = rates.load_milli(vm, vm.vcpus)
     near_home = vm.memory_mode is not MemoryMode.INTERLEAVE and vm.memory_nodes is None
     if not near_home or vm.page_size is not PageSize.SMALL:
-        return Item(vm.name, vm.vcpus, load, 0, False, 0.0)
+        return Item(vm.name, vm.vcpus, 0, False, 0.0)
     own_mib = form.own_mib
     remote = [
         rates.memory_rate(instance, vm, vm.vcpus, own_mib, home, at) / form.block_mib
@@ -124,7 +138,7 @@ def _item(instance: Instance, vm: Vm, homes: list[Place]) -> Item:
     rate = min([*remote, balloon] if form.balloon_blocks else remote, default=0.0)
     strict = vm.memory_mode is MemoryMode.STRICT
     least_mib = own_mib - vm.balloon_mib if strict else own_mib
-    return Item(vm.name, vm.vcpus, load, least_mib, strict, 0.0 if strict else rate)
+    return Item(vm.name, vm.vcpus, least_mib, strict, 0.0 if strict else rate)
 
 
 def _heights(

@@ -111,8 +111,9 @@ def _pin(prepared: Prepared, decisions: Decisions) -> dict[Option, list[int]]:
             )
     given: dict[Option, list[list[int]]] = defaultdict(list)
     for (place, g), wanted in sorted(requests.items()):
-        group = prepared.core_groups(instance.places[place])[g]
-        for key, units in pin_group(instance, group, wanted).items():
+        at = instance.places[place]
+        group = prepared.core_groups(at)[g]
+        for key, units in pin_group(instance, at.host, group, wanted).items():
             assert isinstance(key, Option)
             given[key] += units
     return {option: _take(prepared, option, units) for option, units in given.items()}

@@ -14,7 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from numaplace.solver.formulation.bounds import Relaxation
+from numaplace.models.rates import Contention
+from numaplace.solver.formulation.bounds import Crowds, Relaxation
 
 COLUMNS_MAX = 600_000
 """Sets of VMs that may be listed; each takes about 100 bytes."""
@@ -82,6 +83,13 @@ def list_columns(data: SetCosts, limit: int = COLUMNS_MAX) -> SetColumns | None:
     return SetColumns(tuple(members), tuple(costs), data.num_nodes, data.num_items)
 
 
+def _lines(curve: Contention, crowds: Crowds) -> tuple[Ints, Ints]:
+    """What each item adds to each line of a node's contention, and what the lines start below."""
+    prices = curve.bends(s for _, s in crowds)
+    adds = [[milli * curve.weight(price, s) for milli, s in crowds] for price in prices]
+    return np.array(adds, np.int64), np.array([curve.offset(p) for p in prices], np.int64)
+
+
 class SetCosts:
     """Items and pairs on one tier of a relaxation as arrays, costs doubled.
 
@@ -98,9 +106,8 @@ class SetCosts:
         self.num_nodes = len(rooms)
         self.num_items = size
         self.pool_mib = relaxation.memory_mib
-        self.contentions = relaxation.contentions
+        self.lines = [_lines(*kind) for kind in relaxation.contentions]
         self.vcpus = np.array([item.vcpus for item in items], dtype=np.int64)
-        self.load = np.array([item.load_milli for item in items], dtype=np.int64)
         self.memory = np.array([item.memory_mib for item in items], dtype=np.int64)
         self.strict = np.array([item.memory_mib * item.strict for item in items], dtype=np.int64)
         # A strict VM cannot spill, so the cheapest VM that can pays for what does not fit.
@@ -131,9 +138,11 @@ class SetCosts:
         excess = np.maximum(0, self.memory[rows].sum(axis=1) - self.pool_mib)
         cheapest = self.rate[rows].min(axis=1)
         spilled = np.floor(2 * excess * np.where(np.isfinite(cheapest), cheapest, 0.0))
-        load = self.load[rows].sum(axis=1)
-        curves = [curve.loss(load) for curve in self.contentions]
-        costs: Ints = spilled.astype(np.int64) + 2 * np.min(curves, axis=0)
+        values = [
+            (adds[:, rows].sum(axis=2) - offsets[:, None]).max(axis=0)
+            for adds, offsets in self.lines
+        ]
+        costs: Ints = spilled.astype(np.int64) + 2 * np.maximum(0, np.min(values, axis=0))
         return costs
 
     def pairs_cost(self, items: Ints) -> int:

@@ -14,9 +14,17 @@ from numaplace.models import rates
 from numaplace.models.cost import ALL, Term
 from numaplace.models.instance import Place
 from numaplace.models.result import Stage
-from numaplace.models.units import MICRO
+from numaplace.models.units import MICRO, MILLI
+from numaplace.models.vm import CpuPolicy
 from numaplace.solver.formulation.moved import Migration
-from numaplace.solver.formulation.option import load_milli, memory_rate, sharing_rate
+from numaplace.solver.formulation.option import (
+    Option,
+    crowd,
+    load_milli,
+    memory_rate,
+    sharing_rate,
+    whole_cores,
+)
 from numaplace.solver.formulation.products import Products
 from numaplace.solver.formulation.program import Kind, Terms, joined, scaled
 from numaplace.solver.formulation.variables import RowWriter, Variables
@@ -159,24 +167,68 @@ class Objective(RowWriter):
         return found
 
     def cpu_contention(self) -> Terms:
-        """Convex loss of each node's load: an epigraph of its lines, at the worst instant."""
-        found: Terms = []
+        """Least loss of those who share cores: an epigraph of its lines, at the worst instant."""
+        found = [
+            (cell, rates.siblings_loss(self.instance.vm(o.vm), o.cell.vcpus, o.place))
+            for o, cell in self.vars.cell.items()
+        ]
         for index, options in sorted(self.vars.options_at.items()):
             curve = rates.contention(self.instance.places[index])
-            milli = {o: load_milli(self.instance, o) for o in options}
-            worst = curve.loss(sum(milli.values()))
+            crowds = {o: crowd(self.instance, o) for o in options}
+            pins = self._core_users(options)
+            worst = curve.loss(rates.by_crowding(crowds.values()))
+            worst = max(worst, sum(MILLI * o.cell.vcpus * crowds[o][1] for o in pins))
             if not worst:
                 continue
             loss = self.program.part(worst, unit=MICRO)
             for alive in self.instance.instants:
-                here = [o for o in options if o.vm in alive]
-                loses = curve.loss(sum(milli[o] for o in here)) > 0
-                for slope, offset in curve.lines():
-                    if slope and loses:
-                        load = [(self.vars.cell[o], slope * milli[o]) for o in here]
-                        self.program.at_most([*load, (loss, -1)], -offset)
+                here = {o: crowds[o] for o in options if o.vm in alive}
+                if curve.loss(rates.by_crowding(here.values())):
+                    for price in curve.bends(s for _, s in here.values()):
+                        load = [
+                            (self.vars.cell[o], milli * curve.weight(price, s))
+                            for o, (milli, s) in here.items()
+                        ]
+                        self.program.at_most([*load, (loss, -1)], curve.offset(price))
+                self._share_cores([o for o in pins if o.vm in alive], loss)
             found.append((loss, 1))
         return found
+
+    def _core_users(self, options: list[Option]) -> list[Option]:
+        """Dedicated cells of a node if its pins may have to share cores that others leave idle.
+
+        That is where caches, or cores that VMs take whole, leave those of single threads less than
+        the node: else the node's own lines say what they share.
+        """
+        dedicated = [o for o in options if self.instance.vm(o.vm).cpu_policy is CpuPolicy.DEDICATED]
+        whole = sum(whole_cores(self.instance.vm(o.vm)) for o in dedicated)
+        if len(dedicated) == whole:
+            return []
+        groups = self.prepared.core_groups(dedicated[0].place)
+        threads = any(group.threads_per_core > 1 for group in groups)
+        return dedicated if threads and (whole or len(groups) > 1) else []
+
+    def _share_cores(self, options: list[Option], loss: int) -> None:
+        """Single threads of each core group share the cores that whole ones leave there."""
+        lost: Terms = []
+        for g, group in enumerate(self.prepared.core_groups(options[0].place)) if options else ():
+            curve, taken = rates.Contention(group.num_cores, group.num_threads), []
+            single: list[tuple[Terms, int]] = []
+            for option in options:
+                cores = scaled(self.vars.cores[option, g], MILLI)
+                if whole_cores(self.instance.vm(option.vm)):
+                    taken += cores
+                else:
+                    single.append((cores, crowd(self.instance, option)[1]))
+            most = group.num_threads * MILLI * max((s for _, s in single), default=0)
+            part = self.program.part(most, unit=MICRO)
+            for price in curve.bends(s for _, s in single):
+                threads = joined(scaled(cores, curve.weight(price, s)) for cores, s in single)
+                row = [*threads, *scaled(taken, price), (part, -1)]
+                self.program.at_most(row, curve.offset(price))
+            lost.append((part, 1))
+        if lost:
+            self.program.at_most([*lost, (loss, -1)], 0)
 
     def bandwidth_contention(self) -> Terms:
         """Demand beyond a node's bandwidth, at the worst instant, rounded up to micro-vCPU."""

@@ -80,6 +80,11 @@ def load_milli(instance: Instance, option: Option) -> int:
     return rates.load_milli(instance.vm(option.vm), option.cell.vcpus)
 
 
+def crowd(instance: Instance, option: Option) -> tuple[int, int]:
+    """Load of a cell in milli-vCPU and its crowding."""
+    return rates.crowd(instance.vm(option.vm), option.cell.vcpus, option.place)
+
+
 def most_cores(vm: Vm, vcpus: int, group: CoreGroup) -> int:
     """Cores (or threads, if a VM takes those) of a group that `vcpus` dedicated vCPUs can use.
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from numaplace.models.cores import CoreGroup
 from numaplace.models.instance import Instance
+from numaplace.models.smt import crowding_milli
+from numaplace.models.topology import Host
 from numaplace.models.vm import ThreadPolicy, Vm
 
 ALWAYS_BEFORE = -(1 << 60)
@@ -32,22 +34,34 @@ class PinError(RuntimeError):
 
 
 def pin_group(
-    instance: Instance, group: CoreGroup, requests: list[PinRequest]
+    instance: Instance, host: Host, group: CoreGroup, requests: list[PinRequest]
 ) -> dict[object, list[list[int]]]:
     """Give each request pCPUs of `group`, by its key: a list of pCPU ids for each core or thread.
 
+    Single threads share no more cores than they must, and those share that suffer least.
     `PinError` is raised if at some instant more is asked for than the group has.
     """
     whole = [r for r in requests if r.vm.thread_policy is not ThreadPolicy.PREFER]
     single = [r for r in requests if r.vm.thread_policy is ThreadPolicy.PREFER]
     num_whole = _peak(instance, whole)
     cores = [list(core) for core in group.cores]
-    # Whole cores come from the end, so that single threads fill the low ids first.
+    # Whole cores come from the end.
     split = len(cores) - num_whole
     if split < 0:
         raise PinError(f"{num_whole} whole cores wanted, {len(cores)} are there")
-    threads = [[pcpu] for core in cores[:split] for pcpu in core]
+    single.sort(key=lambda request: crowding_milli(request.vm, host.smt_yield))
+    threads = _threads(cores[:split], _peak(instance, single))
     return {**_colour(whole, cores[split:]), **_colour(single, threads)}
+
+
+def _threads(cores: list[list[int]], most: int) -> list[list[int]]:
+    """Threads for at most so many at once: of full cores first, then the first of each core."""
+    extra = max(0, most - len(cores))
+    full = 0
+    while full < len(cores) and extra > 0:
+        extra -= len(cores[full]) - 1
+        full += 1
+    return [*([t] for core in cores[:full] for t in core), *([core[0]] for core in cores[full:])]
 
 
 def _peak(instance: Instance, requests: list[PinRequest]) -> int:

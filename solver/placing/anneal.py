@@ -100,12 +100,12 @@ class _Walk:
         self.demand = list(prices.demand_at)
         places = range(len(self.load))
         arrays = prices.arrays
-        self._cores = [arrays.contention[p].cores_milli for p in places]
-        self._contention = arrays.contention
+        self._cores = [place.node.cores * MILLI for place in arrays.instance.places]
+        self._lines = [list(values) for values in prices.lines_at]
         self._limit: list[int] = arrays.bandwidths.limit_milli.tolist()
         self._bandwidth = arrays.bandwidth
         self._cpu_strain = self._mib_strain = 0.0
-        self.crowd = [self._crowd(p, self.load[p], self.demand[p]) for p in places]
+        self.crowd = [self._crowd(p, self.load[p], self.demand[p], ()) for p in places]
         self.strain = [0.0] * len(self.load)
         self.total_strain = 0.0
         self._moves: tuple[tuple[int, int], ...] = ()
@@ -215,8 +215,9 @@ class _Walk:
     ) -> float:
         """Add crowding and strain of two places between which `cpu`, `load`, `demand` shift."""
         old, new = places
-        crowd_old = self._crowd(old, self.load[old] - load, self.demand[old] - demand)
-        crowd_new = self._crowd(new, self.load[new] + load, self.demand[new] + demand)
+        moves = self._moves
+        crowd_old = self._crowd(old, self.load[old] - load, self.demand[old] - demand, moves)
+        crowd_new = self._crowd(new, self.load[new] + load, self.demand[new] + demand, moves)
         strain_old = self._strain(self.cpu_free[old] + cpu, mib_free[0])
         strain_new = self._strain(self.cpu_free[new] - cpu, mib_free[1])
         change += crowd_old + crowd_new - self.crowd[old] - self.crowd[new]
@@ -238,13 +239,28 @@ class _Walk:
                 change += row[kind_new[there]] - row[kind_old[there]]
         return change
 
-    def _crowd(self, place_index: int, load: int, demand: int) -> int:
+    def _crowd(
+        self, place_index: int, load: int, demand: int, moves: tuple[tuple[int, int], ...]
+    ) -> int:
         """CPU and bandwidth contention; most places have none, which is quick to see."""
-        loss = self._contention[place_index].loss(load) if load > self._cores[place_index] else 0
+        loss = self.prices.pinned_at[place_index]
+        if load > self._cores[place_index]:
+            loss = max(loss, *self._moved_lines(place_index, moves))
         bandwidth = self._bandwidth[place_index]
         if demand > self._limit[place_index] and bandwidth is not None:
             loss += bandwidth.loss(demand)
         return loss
+
+    def _moved_lines(self, place: int, moves: tuple[tuple[int, int], ...]) -> list[int]:
+        """Lines of CPU contention of a place, were VMs moved."""
+        lines = self._lines[place]
+        for v, new in moves:
+            add, old = self.prices.adds[v][place], self.at[v]
+            if new == place:
+                lines = [a + b for a, b in zip(lines, add, strict=True)]
+            elif old == place:
+                lines = [a - b for a, b in zip(lines, add, strict=True)]
+        return lines
 
     def _strain(self, cpu_free: int, mib_free: int) -> float:
         strain = 0.0
@@ -259,6 +275,8 @@ class _Walk:
         if not self._moves:
             return 0
         prices = self.prices
+        for place in self._places:
+            self._lines[place] = self._moved_lines(place, self._moves)
         for v, new in self._moves:
             old = self.at[v]
             self.at[v] = new

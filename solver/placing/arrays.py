@@ -15,9 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from numaplace.models import rates
+from numaplace.models.cores import threads_a_core
 from numaplace.models.instance import Instance
 from numaplace.models.pages import page_nodes
 from numaplace.models.relations import Apart, Competition, Cooperation, Together
+from numaplace.models.smt import crowding_milli
 from numaplace.models.units import MILLI, PageSize
 from numaplace.models.vm import DevicePolicy, MemoryMode, Vm
 
@@ -66,8 +68,7 @@ class InstanceArrays:
         self.bandwidth = [rates.bandwidth(instance, place) for place in places]
         limits = _ints(NO_LIMIT if b is None else b.limit_milli for b in self.bandwidth)
         self.bandwidths = rates.Bandwidth(rates.bandwidth_price(instance), limits)
-        self.contention = [rates.contention(place) for place in places]
-        self.contentions = rates.stacked(self.contention)
+        self._number_crowds()
         self.network_factor = np.array([place.host.network_factor for place in places])
         self.has_cpus: Bools = self.threads > 0
         sizes = [len(group) for group in instance.host_places]
@@ -83,6 +84,33 @@ class InstanceArrays:
         self.cooperations = _partners(instance, instance.cooperations)
         self.competitions = _partners(instance, instance.competitions)
         self.togethers, self.aparts = _members(instance.togethers), _members(instance.aparts)
+
+    def _number_crowds(self) -> None:
+        """Number kinds of nodes by all that says how a VM crowds them, and make their lines."""
+        places, kinds = self.instance.places, dict[tuple[float, int], int]()
+        self.crowd_kind = _ints(
+            kinds.setdefault((p.host.smt_yield, threads_a_core(p.node)), len(kinds)) for p in places
+        )
+        self._of_kind = [int(np.argmax(self.crowd_kind == kind)) for kind in range(len(kinds))]
+        crowdings = {
+            crowding_milli(vm, places[at].host.smt_yield)
+            for vm in self.instance.vms
+            for at in self._of_kind
+        }
+        self.lines = rates.ContentionLines([rates.contention(place) for place in places], crowdings)
+        self._crowds: dict[tuple[object, ...], Ints] = {}
+
+    def crowd(self, vm: Vm, vcpus: int) -> Ints:
+        """What a cell of a VM adds to each line of CPU contention, by line and place."""
+        key = (vm.utilisation, vm.memory_intensity, vm.smt_yield, vm.cpu_policy, vm.thread_policy)
+        if (*key, vcpus) not in self._crowds:
+            added: Ints = np.zeros_like(self.lines.offsets)
+            for kind, at in enumerate(self._of_kind):
+                milli, crowding = rates.crowd(vm, vcpus, self.instance.places[at])
+                here = self.crowd_kind == kind
+                added[:, here] = milli * self.lines.weights(crowding)[:, here]
+            self._crowds[*key, vcpus] = added
+        return self._crowds[*key, vcpus]
 
     def relative(self, host_index: int) -> Reals:
         """Relative distances within a host, by position."""

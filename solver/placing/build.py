@@ -203,13 +203,14 @@ def build(
     *,
     balloon: bool = False,
     spread: Sequence[int] = (),
+    siblings: bool = False,
 ) -> Candidate | None:
     """Build the best placement of `vm` with its cells at `homes`; None if a rule forbids it.
 
     Homes must obey the rules of where the VM may run (`scores.places_for`); what is checked here
-    is what depends on all cells: pCPUs, pages, devices, shared pages.
+    is what depends on all cells: pCPUs (siblings first if asked for), pages, devices, shared pages.
     """
-    pcpus = _choose_pcpus(state, vm, homes)
+    pcpus = _choose_pcpus(state, vm, homes, siblings=siblings)
     if pcpus is None:
         return None
     devices = choose_devices(state, vm, homes)
@@ -232,7 +233,9 @@ def build(
     return best
 
 
-def _choose_pcpus(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[tuple[int, ...]] | None:
+def _choose_pcpus(
+    state: Occupancy, vm: Vm, homes: Sequence[Home], *, siblings: bool
+) -> list[tuple[int, ...]] | None:
     """PCPUs per cell, empty for a shared VM; None if a home has not enough."""
     rows = state.rows(vm.name)
     if vm.cpu_policy is CpuPolicy.SHARED:
@@ -243,7 +246,7 @@ def _choose_pcpus(state: Occupancy, vm: Vm, homes: Sequence[Home]) -> list[tuple
     chosen: list[tuple[int, ...]] = []
     for home in homes:
         pool = state.pool(home.place_index)
-        pcpus = pool.choose(vm.thread_policy, home.vcpus, mask, avoid)
+        pcpus = pool.choose(vm.thread_policy, home.vcpus, mask, avoid, siblings=siblings)
         if pcpus is None:
             return None
         held = len(pool.held(vm, pcpus)) * int(state.arrays.ratio_milli.item(home.place_index))

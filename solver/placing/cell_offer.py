@@ -184,14 +184,10 @@ class CellOffer(Offer):
         return surely
 
     def _contention(self) -> Ints:
-        ledger = self.ledger
-        load = ledger.most(ledger.load_milli, self.rows) + rates.load_milli(self.vm, self.vcpus)
-        if ledger.single_row and not self.state.online:
-            now: Ints = self.arrays.contentions.loss(load) - self.state.contention
-            return now
-        after = np.maximum(ledger.past_load_milli, load)
+        more = self.arrays.crowd(self.vm, self.vcpus)
+        after = (self.ledger.values[self.rows] + more).max(axis=(0, 1))
         # Where a peak at another time is higher, nothing is added.
-        added: Ints = np.maximum(0, self.arrays.contentions.loss(after) - self.state.contention)
+        added: Ints = np.maximum(0, after - self.state.contention)
         return added
 
     def _bandwidth(self) -> Ints:

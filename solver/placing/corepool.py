@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import reduce
+from operator import or_
 
+from numaplace.models.rates import core_loss
 from numaplace.models.topology import NumaNode
 from numaplace.models.vm import ThreadPolicy, Vm
 
@@ -31,6 +34,7 @@ class CorePool:
         self._busy = dict.fromkeys(self._core_of, 0)
         self._whole = [0] * len(self.cores)
         self._single = [0] * len(self.cores)
+        self._users: dict[int, list[tuple[int, int]]] = {}  # rows and crowding, by single pCPU
 
     def _free_threads(self, core: int, rows: int) -> list[int]:
         if self._whole[core]:
@@ -53,21 +57,29 @@ class CorePool:
         return sum(threads for threads in free if threads > 1)
 
     def choose(
-        self, policy: ThreadPolicy, vcpus: int, rows: int, avoid: frozenset[int]
+        self,
+        policy: ThreadPolicy,
+        vcpus: int,
+        rows: int,
+        avoid: frozenset[int],
+        *,
+        siblings: bool = False,
     ) -> tuple[int, ...] | None:
         """Choose pCPUs for a cell, last-level caches of `avoid` last; None if there are too few.
 
-        Single threads fill used cores first, from the lowest; whole cores come from the end.
+        Single threads take a core each while there are such, then the rest; with `siblings` they
+        fill used cores first, as Nova does. Whole cores come from the end.
         """
         chosen: list[int] = []
         if policy is ThreadPolicy.PREFER:
-            order = sorted(
-                range(len(self.cores)), key=lambda c: (self.llc[c] in avoid, not self._single[c], c)
-            )
-            for core in order:
-                chosen += self._free_threads(core, rows)
-                if len(chosen) >= vcpus:
-                    break
+            free = [(core, self._free_threads(core, rows)) for core in range(len(self.cores))]
+            order = [
+                (self.llc[c] in avoid, 0 if siblings else held + nth, not self._single[c], c, t)
+                for c, threads in free
+                for held in [len(self.cores[c]) - len(threads)]
+                for nth, t in enumerate(threads)
+            ]
+            chosen = [pcpu for *_, pcpu in sorted(order)]
         else:
             isolate = policy is ThreadPolicy.ISOLATE
             for core in self._whole_order(avoid, fewest_threads=isolate):
@@ -94,8 +106,27 @@ class CorePool:
             return list(pcpus)
         return [t for core in sorted({self._core_of[p] for p in pcpus}) for t in self.cores[core]]
 
-    def take(self, vm: Vm, pcpus: Iterable[int], rows: int) -> None:
+    def shared_loss(self, more: Iterable[int] = (), rows: int = 0, crowding: int = 0) -> int:
+        """Loss of single threads that share cores, at the worst instant; with more pCPUs held."""
+        users: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for pcpu, held in self._users.items():
+            users[self._core_of[pcpu]] += held
+        for pcpu in more:
+            users[self._core_of[pcpu]].append((rows, crowding))
+        shared = [found for found in users.values() if len(found) > 1]
+        worst, left = 0, reduce(or_, (at for found in shared for at, _ in found), 0)
+        while left:
+            row = left & -left
+            left ^= row
+            at_once = ([s for at, s in found if at & row] for found in shared)
+            worst = max(worst, sum(core_loss(crowdings) for crowdings in at_once))
+        return worst
+
+    def take(self, vm: Vm, pcpus: Iterable[int], rows: int, crowding: int) -> None:
         """Note that `vm` holds `pcpus` at the instants `rows`."""
+        if vm.thread_policy is ThreadPolicy.PREFER:
+            for pcpu in pcpus:
+                self._users.setdefault(pcpu, []).append((rows, crowding))
         held = self.held(vm, pcpus)
         for pcpu in held:
             self._busy[pcpu] |= rows
@@ -106,6 +137,8 @@ class CorePool:
         held = self.held(vm, pcpus)
         for pcpu in held:
             self._busy[pcpu] &= ~rows
+            if pcpu in self._users:
+                self._users[pcpu] = [user for user in self._users[pcpu] if user[0] != rows]
         if forget:
             self._count(vm, held, -1)
 

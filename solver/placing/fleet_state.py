@@ -9,11 +9,13 @@ import numpy as np
 
 from numaplace.models.fleet import Fleet
 from numaplace.models.instance import Place
-from numaplace.models.rates import Contention, busy_load, contention, stacked
+from numaplace.models.rates import Contention, ContentionLines, busy_load, contention
 from numaplace.models.schedule import REJECTED
+from numaplace.models.smt import crowding_milli
 from numaplace.models.trace import NEVER_MS, Ints, Reals, Trace
-from numaplace.models.units import MILLI, PageSize, to_milli
-from numaplace.solver.placing.ledger import NOW, Amounts, Ledger, Use
+from numaplace.models.units import PageSize, to_milli
+from numaplace.models.vm import Vm
+from numaplace.solver.placing.ledger import NOW, Amounts, Crowds, Ledger, Use
 
 SIZES_MAX = 32
 # Sizes that count, the most frequent ones; those cut over two nodes cost more time each.
@@ -140,7 +142,11 @@ class FleetState:
     def __init__(self, fleet: Fleet, trace: Trace) -> None:
         self.fleet, self.trace = fleet, trace
         pools = {PageSize.SMALL: fleet.memory_mib}
-        self.ledger = Ledger(fleet.cpu_capacity, pools, fleet.host_start[:-1])
+        curves = _contention(fleet)
+        room = zip(fleet.cpu_capacity.tolist(), curves, strict=True)
+        self.never_contends = all(vcpus <= curve.cores for vcpus, curve in room)
+        lines = None if self.never_contends else self._crowd(curves)
+        self.ledger = Ledger(fleet.cpu_capacity, pools, fleet.host_start[:-1], lines)
         self.free_cpu = self.ledger.free_cpu[0]
         self.free_mib = self.ledger.free_mib[PageSize.SMALL][0]
         self.runnable: Ints = np.zeros(fleet.num_places, np.int64)
@@ -156,11 +162,36 @@ class FleetState:
         kept: dict[Parts, Parts] = {}  # equal ones once
         self._parts = [kept.setdefault(parts, parts) for parts in zip(*pairs, strict=True)]
         self._predicted = np.minimum(trace.predicted_end_ms, NEVER_MS).tolist()
-        self.contention = _contention(fleet)
-        room_milli = fleet.cpu_capacity * MILLI
-        self.never_contends = bool(np.all(room_milli <= self.contention.cores_milli))
         self.mix = ArrivalMix(fleet, trace)
         self.now_ms = 0
+
+    def _crowd(self, curves: list[Contention]) -> ContentionLines:
+        """Work out how VMs crowd hosts, which their memory intensity and a host's yield say."""
+        yields, of_shape = np.unique(
+            [host.smt_yield for host, _ in self.fleet.shapes], return_inverse=True
+        )
+        self._yield_of = of_shape[self.fleet.host_shape][self.fleet.place_host]
+        waits = self.trace.memory_intensity
+        intensities, self._intensity_of = np.unique(waits, return_inverse=True)
+        vms = [Vm("vm", 1, 1, memory_intensity=mu) for mu in intensities.tolist()]
+        self._crowdings = [[crowding_milli(vm, y) for y in yields.tolist()] for vm in vms]
+        self._weights: dict[int, Ints] = {}
+        return ContentionLines(curves, {s for found in self._crowdings for s in found})
+
+    def contention(self) -> int:
+        """CPU contention of all places now."""
+        return 0 if self.never_contends else int(ContentionLines.loss(self.ledger.values[0]).sum())
+
+    def weights(self, vm: int) -> Ints:
+        """What a milli-vCPU of a VM adds to each line of CPU contention, by line and place."""
+        kind = int(self._intensity_of[vm])
+        if kind not in self._weights:
+            assert self.ledger.lines is not None
+            by_yield = [self.ledger.lines.weights(s) for s in self._crowdings[kind]]
+            self._weights[kind] = (
+                by_yield[0] if len(by_yield) == 1 else np.choose(self._yield_of, by_yield)
+            )
+        return self._weights[kind]
 
     def parts(self, vm: int) -> Parts:
         """VCPUs, MiB and load in milli-vCPU of a VM, each on its first and second place."""
@@ -196,7 +227,11 @@ class FleetState:
             second = self.fleet.second.item(slot)
             cpu, pages = (*cpu, (second, vcpus[1])), (*pages, (second, mib[1]))
             loads = (*loads, (second, load[1]))
-        return Use(host, PageSize.SMALL, cpu, pages, loads, ())
+        crowd: Crowds = ()
+        if not self.never_contends:
+            crowdings = self._crowdings[self._intensity_of[vm]]
+            crowd = tuple((p, milli, crowdings[self._yield_of[p]]) for p, milli in loads)
+        return Use(host, PageSize.SMALL, cpu, pages, loads, crowd, ())
 
     def _change(self, vm: int, slot: int, use: Use, sign: int) -> None:
         first, second = self._parts[vm][0]
@@ -209,10 +244,10 @@ class FleetState:
         self.ledger.host_vms[use.host_index] += sign
 
 
-def _contention(fleet: Fleet) -> Contention[Ints]:
+def _contention(fleet: Fleet) -> list[Contention]:
     """Contention of all places, in order."""
-    curves: list[Contention[int]] = []
+    curves: list[Contention] = []
     for host, count in fleet.shapes:
         places = [Place(k, 0, k, host, node) for k, node in enumerate(host.nodes)]
         curves += [contention(place) for place in places] * count
-    return stacked(curves)
+    return curves

@@ -17,12 +17,14 @@ from numaplace.models.cores import node_llcs
 from numaplace.models.cost import OWN, TERMS
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Placement, Plan
+from numaplace.models.rates import ContentionLines
 from numaplace.models.relations import Scope
 from numaplace.models.trace import Ints
 from numaplace.models.units import PageSize
 from numaplace.models.vm import CpuPolicy, Vm
 
 Amounts = tuple[tuple[int, int], ...]  # Pairs (place index, amount)
+Crowds = tuple[tuple[int, int, int], ...]  # Triples (place index, load, crowding)
 NOW = slice(0, 1)  # The row of a ledger that has only one
 
 
@@ -30,8 +32,8 @@ NOW = slice(0, 1)  # The row of a ledger that has only one
 class Use:
     """What one VM takes of a host's places, by place index.
 
-    CPU as the ledger counts it, memory in MiB of one size of pages, load in milli-vCPU, and
-    bandwidth in thousandths of MB/s.
+    CPU as the ledger counts it, memory in MiB of one size of pages, load in milli-vCPU, the same
+    with crowding as CPU contention counts it (`rates.crowd`), and bandwidth in thousandths of MB/s.
     """
 
     host_index: int
@@ -39,22 +41,31 @@ class Use:
     cpu: Amounts
     pages: Amounts
     load: Amounts
+    crowd: Crowds
     demand: Amounts
 
 
 class Ledger:
     """What each place and host has left, and what runs there.
 
-    Free are `free_cpu` and, by page size, `free_mib`; in use `load_milli` and `demand_milli`, by
-    row and place. `host_free_cpu`, `host_free_mib` (small pages) and `host_load_milli` are sums by
-    row and host; `host_cpu` and `host_mib` what each host has, 1 at least; what begins with `past_`
-    are peaks before now, `host_vms` the VMs on each host. `host_start` is the first place of each
-    host.
+    Free are `free_cpu` and, by page size, `free_mib`; in use `demand_milli`, by row and place, and
+    `values` of the lines of CPU contention, by row, line and place. `host_free_cpu`,
+    `host_free_mib` (small pages) and `host_load_milli` are sums by row and host; `host_cpu` and
+    `host_mib` what each host has, 1 at least; what begins with `past_` are peaks before now,
+    `host_vms` the VMs on each host. `host_start` is the first place of each host.
     """
 
     def __init__(
-        self, cpu: Ints, mib: Mapping[PageSize, Ints], host_start: Ints, rows: int = 1
+        self,
+        cpu: Ints,
+        mib: Mapping[PageSize, Ints],
+        host_start: Ints,
+        lines: ContentionLines | None,
+        rows: int = 1,
     ) -> None:
+        self.lines, self.values = lines, np.zeros((rows, 0, len(cpu)), np.int64)
+        if lines is not None:
+            self.values = np.repeat(-lines.offsets[np.newaxis], rows, axis=0)
         self.cpu_capacity, self.mib_capacity, self.host_start = cpu, mib, host_start
         self.single_row = rows == 1
         hosts = np.arange(len(host_start))
@@ -65,7 +76,7 @@ class Ledger:
 
         self.free_cpu = in_rows(cpu)
         self.free_mib = {size: in_rows(pool) for size, pool in mib.items()}
-        self.load_milli, self.demand_milli = (in_rows(np.zeros_like(cpu)) for _ in range(2))
+        self.demand_milli = in_rows(np.zeros_like(cpu))
         host_cpu, host_mib = self.by_host(cpu), self.by_host(mib[PageSize.SMALL])
         self.host_free_cpu, self.host_free_mib = in_rows(host_cpu), in_rows(host_mib)
         self.host_cpu, self.host_mib = np.maximum(1, host_cpu), np.maximum(1, host_mib)
@@ -73,14 +84,12 @@ class Ledger:
         self.mib_whole = {size: np.maximum(1, pool) for size, pool in mib.items()}
         self.host_nodes = self.by_host((cpu > 0).astype(np.int64))
         self.host_load_milli = in_rows(np.zeros_like(hosts))
-        self._cpu, self._load, self._demand = (
-            self._view(a) for a in (self.free_cpu, self.load_milli, self.demand_milli)
-        )
+        self._cpu, self._demand = self._view(self.free_cpu), self._view(self.demand_milli)
         self._mib = {size: self._view(pool) for size, pool in self.free_mib.items()}
         self._host_cpu, self._host_mib, self._host_load = (
             self._view(a) for a in (self.host_free_cpu, self.host_free_mib, self.host_load_milli)
         )
-        self.past_load_milli, self.past_demand_milli = np.zeros_like(cpu), np.zeros_like(cpu)
+        self.past_demand_milli = np.zeros_like(cpu)
         self.past_host_load_milli, self.host_vms = np.zeros_like(hosts), np.zeros_like(hosts)
 
     def _view(self, amounts: Ints) -> Any:
@@ -117,15 +126,28 @@ class Ledger:
         for place_index, amount in use.cpu:
             self._cpu[place_index if single else (rows, place_index)] -= sign * amount
             cpu += amount
-        for place_index, milli in use.load:
-            self._load[place_index if single else (rows, place_index)] += sign * milli
+        for _, milli in use.load:
             load += milli
+        if self.lines is not None:
+            for place_index, milli, crowding in use.crowd:
+                added = sign * milli * self.lines.weights(crowding)[:, place_index]
+                self.values[rows, :, place_index] += added
         for place_index, milli in use.demand:
             self._demand[place_index if single else (rows, place_index)] += sign * milli
         at = host if single else (rows, host)
         self._host_cpu[at] -= sign * cpu
         self._host_load[at] += sign * load
         self.take_pages(use.page_size, host, use.pages, rows, sign)
+
+    def crowded(self, place: int) -> int:
+        """CPU contention of one place, at the worst row."""
+        return max(0, int(self.values[:, :, place].max()))
+
+    def crowded_by(self, rows: slice, place: int, milli: int, crowding: int) -> int:
+        """CPU contention of one place at the worst of some rows, with some load more."""
+        assert self.lines is not None
+        more = milli * self.lines.weights(crowding)[:, place]
+        return max(0, int((self.values[rows, :, place] + more).max()))
 
     def take_pages(
         self, size: PageSize, host: int, pages: Amounts, rows: slice | Ints, sign: int
@@ -141,7 +163,6 @@ class Ledger:
     def keep_peaks(self) -> None:
         """Remember how much runs now, before some of it ends."""
         for past, now in (
-            (self.past_load_milli, self.load_milli),
             (self.past_demand_milli, self.demand_milli),
             (self.past_host_load_milli, self.host_load_milli),
         ):
@@ -155,7 +176,7 @@ _NOBODY = Plan()
 class Footprint(Use):
     """A VM at a placement: vCPUs by place (`homes`), functions by device address.
 
-    `own_micro` is its loss by the terms of `cost.OWN`.
+    `own_micro` is its loss by the terms of `cost.OWN`, and by its own siblings on whole cores.
     """
 
     vm: Vm
@@ -220,6 +241,7 @@ def make_footprint(
         functions[taken.address] = functions.get(taken.address, 0) + taken.functions
     located = [(vm, placement, cells)]
     own = sum(micro for t in OWN for _, micro in TERMS[t](instance, _NOBODY, located))
+    own += sum(rates.siblings_loss(vm, cell.vcpus, place) for place, cell in cells)
     return Footprint(
         vm=vm,
         placement=placement,
@@ -227,6 +249,7 @@ def make_footprint(
         page_size=vm.page_size,
         homes=tuple((place.index, cell.vcpus) for place, cell in cells),
         load=tuple((place.index, rates.load_milli(vm, cell.vcpus)) for place, cell in cells),
+        crowd=tuple((p.index, *rates.crowd(vm, cell.vcpus, p)) for p, cell in cells),
         cpu=tuple(
             (place.index, cell.vcpus * 1000 if shared else ratio * threads)
             for (place, cell), threads in zip(cells, held, strict=True)

@@ -86,7 +86,7 @@ class NovaPlacement:
                 Home(order[rank], vcpus, blocks)
                 for rank, (vcpus, blocks) in zip(ranks, cells, strict=True)
             ]
-            found = build(state, vm, homes)
+            found = build(state, vm, homes, siblings=True)
             if found is not None:
                 return found
         return None

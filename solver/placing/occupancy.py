@@ -42,11 +42,10 @@ class Occupancy:
         self.online = online
         self.rows_of = None if online else _rows_of(self.instance)
         self.num_rows = 1 if online else max(1, len(self.instance.instants))
-        self.ledger = Ledger(
-            arrays.cpu_capacity, arrays.pool_mib, arrays.host_starts, self.num_rows
-        )
-        self._loads = self.ledger.load_milli, self.ledger.past_load_milli
+        pools, starts = arrays.pool_mib, arrays.host_starts
+        self.ledger = Ledger(arrays.cpu_capacity, pools, starts, arrays.lines, self.num_rows)
         self.contention: Ints = np.zeros(arrays.size, np.int64)
+        self._past_contention = np.zeros_like(self.contention)
         self.functions: dict[tuple[int, str], list[int]] = {}
         self.placed: dict[str, Footprint] = {}
         self.ended: set[str] = set()
@@ -121,8 +120,9 @@ class Occupancy:
         self._add(print_, 1)
         self.placed[name] = print_
         self.ledger.host_vms[print_.host_index] += 1
-        for pool, pcpus in self._pinned(print_):
-            pool.take(print_.vm, pcpus, self.row_mask(name))
+        for place_index, pool, pcpus in self._pinned(print_):
+            pool.take(print_.vm, pcpus, self.row_mask(name), _crowding(print_, place_index))
+        self._contend(print_)
         group = self.instance.group_of.get(name)
         if group is not None:
             key = (group.name, print_.host_index)
@@ -137,33 +137,44 @@ class Occupancy:
         else:
             self._add(print_, -1)
         self._unpin(print_, forget=True)
+        self._contend(print_)
         return print_
 
     def finish(self, name: str) -> None:
         """End a VM (online): what it held is free, but it stays in the plan and in the peaks."""
         if name not in self.ended:
             self.ledger.keep_peaks()
+            np.maximum(self._past_contention, self.contention, out=self._past_contention)
             self._add(self.placed[name], -1)
             self._unpin(self.placed[name], forget=False)
+            self._contend(self.placed[name])
             self.ended.add(name)
 
     def _unpin(self, print_: Footprint, *, forget: bool) -> None:
-        for pool, pcpus in self._pinned(print_):
+        for _, pool, pcpus in self._pinned(print_):
             pool.release(print_.vm, pcpus, self.row_mask(print_.vm.name), forget=forget)
 
-    def _pinned(self, print_: Footprint) -> Iterator[tuple[CorePool, tuple[int, ...]]]:
-        """Cores of each place where a dedicated VM holds pCPUs, and those; their room changes."""
+    def _pinned(self, print_: Footprint) -> Iterator[tuple[int, CorePool, tuple[int, ...]]]:
+        """Places where a dedicated VM holds pCPUs, with their cores; their room changes."""
         if print_.vm.cpu_policy is CpuPolicy.DEDICATED:
             for (place_index, _), cell in zip(print_.homes, print_.placement.cells, strict=True):
                 self._room.pop(place_index, None)
-                yield self.pool(place_index), cell.pcpus
+                yield place_index, self.pool(place_index), cell.pcpus
+
+    def pinned_loss(self, place_index: int) -> int:
+        """Loss by the cores that single threads share on a place."""
+        pool = self._pools.get(place_index)
+        return 0 if pool is None else pool.shared_loss()
+
+    def _contend(self, print_: Footprint) -> None:
+        """Work out the contention of a VM's places anew, at the worst time."""
+        for place, _ in print_.homes:
+            now = max(self.pinned_loss(place), self.ledger.crowded(place))
+            self.contention[place] = max(now, self._past_contention.item(place))
 
     def _add(self, print_: Footprint, sign: int) -> None:
         rows = self.rows(print_.vm.name)
         self.ledger.change(print_, rows, sign)
-        for place_index, _ in print_.load:
-            peak = self._peak_at(*self._loads, place_index)
-            self.contention[place_index] = self.arrays.contention[place_index].loss(peak)
         for address, count in print_.functions:
             used = self.functions.setdefault((print_.host_index, address), [0] * self.num_rows)
             for row in range(rows.start, rows.stop):
@@ -185,10 +196,16 @@ class Occupancy:
         """Loss in micro-vCPU that placing a VM (not placed now) would add, exactly."""
         loss = print_.own_micro + self._pair_loss(print_)
         rows = self.rows(print_.vm.name)
-        for place_index, milli in print_.load:
-            before, after = self._peaks(*self._loads, place_index, rows, milli)
-            contention = self.arrays.contention[place_index]
-            loss += contention.loss(after) - contention.loss(before)
+        single = print_.vm.thread_policy is ThreadPolicy.PREFER
+        pins = {at: (pool, pcpus) for at, pool, pcpus in self._pinned(print_) if single}
+        for place_index, milli, crowding in print_.crowd:
+            before = self.contention.item(place_index)
+            after = self.ledger.crowded_by(rows, place_index, milli, crowding)
+            if place_index in pins:
+                pool, pcpus = pins[place_index]
+                mask = self.row_mask(print_.vm.name)
+                after = max(after, pool.shared_loss(pcpus, mask, crowding))
+            loss += max(0, after - before)
         demands = self.ledger.demand_milli, self.ledger.past_demand_milli
         for place_index, milli in print_.demand:
             before, after = self._peaks(*demands, place_index, rows, milli)
@@ -286,6 +303,10 @@ class Occupancy:
             for (group, host), where in sorted(self.copies.items())
         )
         return Plan({name: self.placed[name].placement for name in names}, copies)
+
+
+def _crowding(print_: Footprint, place: int) -> int:
+    return next(crowding for at, _, crowding in print_.crowd if at == place)
 
 
 def _rows_of(instance: Instance) -> dict[str, slice]:

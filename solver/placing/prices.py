@@ -77,7 +77,11 @@ class MovePrices:
         self.gathered = [is_gathered(print_) for print_ in prints]
         self.cpu = [print_.vm.vcpus * MILLI for print_ in prints]
         self.mib = [state.instance.form(print_.vm.name).own_mib for print_ in prints]
-        self.load = [print_.load[0][1] for print_ in prints]
+        self.load = [print_.crowd[0][1] for print_ in prints]
+        # By VM, place and line of CPU contention; equal VMs have one table.
+        tables = {id(t): t for t in (self.arrays.crowd(p.vm, p.vm.vcpus) for p in prints)}
+        lists: dict[int, list[list[int]]] = {key: t.T.tolist() for key, t in tables.items()}
+        self.adds = [lists[id(self.arrays.crowd(p.vm, p.vm.vcpus))] for p in prints]
         self.demand = [
             rates.demand_per_block(state.instance, print_.vm)
             * state.instance.form(print_.vm.name).blocks
@@ -87,7 +91,12 @@ class MovePrices:
         free: dict[PageSize, list[int]] = {
             size: pool[0].tolist() for size, pool in ledger.free_mib.items()
         }
-        self.load_at: list[int] = ledger.load_milli[0].tolist()
+        self.load_at = [0] * self.arrays.size
+        for print_ in state.placed.values():
+            for place, milli, _ in print_.crowd:
+                self.load_at[place] += milli
+        self.lines_at: list[list[int]] = ledger.values[0].T.tolist()
+        self.pinned_at = [state.pinned_loss(place) for place in range(self.arrays.size)]
         self.demand_at: list[int] = ledger.demand_milli[0].tolist()
         for v, print_ in enumerate(prints):
             pool = free[print_.vm.page_size]

@@ -190,5 +190,5 @@ def _sample(state: FleetState, losses: _Losses, seen: int, accepted: int) -> Sam
         fragmentation=state.mix.fragmentation(state.free_cpu, state.free_mib, fleet),
         split_guest=losses.split_guest,
         node_affinity=losses.node_affinity,
-        cpu_contention=int(state.contention.loss(state.ledger.load_milli).sum()),
+        cpu_contention=state.contention(),
     )

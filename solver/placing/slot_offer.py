@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numaplace.models.rates import access_loss, outside_loss
+from numaplace.models.rates import ContentionLines, access_loss, outside_loss
 from numaplace.models.trace import NO_NODE, Ints, Reals
 from numaplace.models.units import PageSize
 from numaplace.solver.placing.fleet_state import FleetState, other_most
@@ -87,9 +87,9 @@ class SlotOffer(Offer):
             return loss
         for places, load in zip((self.first, self.second), self.load_milli, strict=True):
             if load:
-                before = state.ledger.load_milli[0, places]
-                curves = state.contention.at(places)
-                loss += curves.loss(before + load) - curves.loss(before)
+                before = state.ledger.values[0][:, places]
+                after = before + load * state.weights(self.vm)[:, places]
+                loss += ContentionLines.loss(after) - ContentionLines.loss(before)
         return loss
 
     @Lazy

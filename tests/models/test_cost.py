@@ -17,7 +17,16 @@ from numaplace.models.prices import Prices
 from numaplace.models.relations import Competition, Cooperation, Scope, SharingGroup
 from numaplace.models.topology import Device, Host
 from numaplace.models.verify import violations
-from numaplace.models.vm import Cell, DevicePolicy, DeviceRequest, GuestNuma, MemoryMode, Vm
+from numaplace.models.vm import (
+    Cell,
+    CpuPolicy,
+    DevicePolicy,
+    DeviceRequest,
+    GuestNuma,
+    MemoryMode,
+    ThreadPolicy,
+    Vm,
+)
 from numaplace.tests.builders import make_host, make_node
 from numaplace.tests.models.case import BLOCK, cell, instance, on, plan, vm
 
@@ -265,21 +274,98 @@ def test_competition_counts_once_and_only_in_its_scope() -> None:
 def test_contention_of_two_cores_with_two_threads(vcpus: int, expected: int) -> None:
     """Free up to 2 cores, 2 - 1.25 per vCPU up to 4 threads, then 1: 0.75, 1.5, 2.5."""
     host = replace(make_host(cores=2, threads=2), vcpu_overcommit=2.0)
-    busy = instance(vm("a", vcpus), host=host)
+    busy = instance(vm("a", vcpus, memory_intensity=0.0), host=host)
     assert loss(busy, plan(a=on(cell(0, vcpus))), Term.CPU_CONTENTION) == expected
+
+
+@pytest.mark.parametrize(
+    ("vcpus", "states", "expected"),
+    [
+        (3, {"memory_intensity": 0.5}, 450_000),
+        (3, {"smt_yield": 1.6}, 400_000),
+        (4, {"smt_yield": 1.6}, 800_000),
+        (5, {"smt_yield": 1.6}, 1_800_000),
+    ],
+)
+def test_a_vm_says_what_its_threads_yield(
+    vcpus: int, states: dict[str, float], expected: int
+) -> None:
+    """Of those that wait half of the time: 2 - 2 / (0.5 * 2 / 1.25 + 0.5) = 0.46, in twentieths."""
+    host = replace(make_host(cores=2, threads=2), vcpu_overcommit=2.0)
+    busy = instance(vm("a", vcpus, **states), host=host)
+    assert loss(busy, plan(a=on(cell(0, vcpus))), Term.CPU_CONTENTION) == expected
+
+
+def test_of_two_kinds_the_one_that_suffers_less_shares_cores() -> None:
+    """2 of a (0.4) and 1 of b (0.8) on 2 cores: two of a share one; with 2 of b all share.
+
+    With one of each more two of b wait (1 each), and the rest shares: 3 * 0.2 + 0.4.
+    """
+    host = replace(make_host(cores=2, threads=2), vcpu_overcommit=2.0)
+    for a, b, expected in [(2, 1, 400_000), (2, 2, 1_200_000), (3, 3, 3_000_000)]:
+        busy = instance(vm("a", a, smt_yield=1.6), vm("b", b, smt_yield=1.2), host=host)
+        both = plan(a=on(cell(0, a)), b=on(cell(0, b)))
+        assert loss(busy, both, Term.CPU_CONTENTION) == expected
+
+
+def pinned(name: str, vcpus: int = 2, **fields: object) -> Vm:
+    return vm(name, vcpus, cpu_policy=CpuPolicy.DEDICATED, memory_intensity=0.0, **fields)
+
+
+@pytest.mark.parametrize(
+    ("pins", "utilisation", "expected"),
+    [
+        ((0, 2), 1.0, 0),
+        ((0, 1), 1.0, 750_000),
+        ((0, 1), 0.5, 200_000),
+        ((0, 1, 2), 1.0, 750_000),
+        ((0, 1, 2, 3), 1.0, 1_500_000),
+    ],
+)
+def test_dedicated_vcpus_lose_by_the_threads_that_share_a_core(
+    pins: tuple[int, ...], utilisation: float, expected: int
+) -> None:
+    """Cores are (0, 1), (2, 3), ...; half busy vCPUs meet at times: 0.19, in twentieths."""
+    host = make_host(cores=4, threads=2)
+    busy = instance(pinned("a", len(pins), utilisation=utilisation), host=host)
+    there = plan(a=on(cell(0, len(pins), pcpus=pins)))
+    assert loss(busy, there, Term.CPU_CONTENTION) == expected
+
+
+def test_whole_cores_lose_by_their_own_siblings_wherever_they_lie() -> None:
+    """3 vCPUs on 2 whole cores: one thread shares, 0.75; isolated ones lose nothing."""
+    host = make_host(cores=4, threads=2)
+    require = instance(pinned("a", 3, thread_policy=ThreadPolicy.REQUIRE), host=host)
+    there = plan(a=on(cell(0, 3, pcpus=(0, 1, 2))))
+    assert loss(require, there, Term.CPU_CONTENTION) == 750_000
+    alone = instance(pinned("a", 3, thread_policy=ThreadPolicy.ISOLATE), host=host)
+    assert loss(alone, plan(a=on(cell(0, 3, pcpus=(0, 2, 4)))), Term.CPU_CONTENTION) == 0
+
+
+def test_a_core_counts_as_it_is_when_it_is_fullest() -> None:
+    """a and b share a core one after the other: nothing is lost."""
+    host = make_host(cores=4, threads=2)
+    busy = instance(pinned("a", 1, end=5), pinned("b", 1, start=5), pinned("c", 1), host=host)
+    cells = {name: on(cell(0, 1, pcpus=(pcpu,))) for name, pcpu in {"a": 0, "b": 1}.items()}
+    assert loss(busy, plan(**cells), Term.CPU_CONTENTION) == 0
+    cells["c"] = on(cell(0, 1, pcpus=(1,)))
+    cells["b"] = on(cell(0, 1, pcpus=(2,)))
+    assert loss(busy, plan(**cells), Term.CPU_CONTENTION) == 750_000
 
 
 def test_contention_counts_load_not_vcpus_and_all_vms_of_a_node() -> None:
     """3 * (0.5 + 0.5 * 0.5 / 4) + 1 = 2.688 (in milli-vCPU) on 2 cores: 0.688 * 0.75 = 0.516."""
     host = make_host(cores=2, threads=2)
-    busy = instance(vm("a", 3, utilisation=0.5), vm("b"), host=host)
+    computes = {"memory_intensity": 0.0}
+    busy = instance(vm("a", 3, utilisation=0.5, **computes), vm("b", **computes), host=host)
     assert loss(busy, plan(a=on(cell(0, 3)), b=on(cell(0))), Term.CPU_CONTENTION) == 516_000
 
 
 def test_contention_is_that_of_the_worst_instant() -> None:
     """a and b in turn load 3 each (0.75), never 6."""
     host = make_host(cores=2, threads=2)
-    busy = instance(vm("a", 3, end=5), vm("b", 3, start=5), host=host)
+    first, then = ({"memory_intensity": 0.0, key: 5} for key in ("end", "start"))
+    busy = instance(vm("a", 3, **first), vm("b", 3, **then), host=host)
     assert loss(busy, plan(a=on(cell(0, 3)), b=on(cell(0, 3))), Term.CPU_CONTENTION) == 750_000
 
 

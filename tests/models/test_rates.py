@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import itertools
 
+import pulp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from numaplace.models.instance import Instance
 from numaplace.models.prices import Prices
 from numaplace.models.rates import (
     Contention,
+    ContentionLines,
     bandwidth_loss,
     contention,
     demand_per_block,
     slowdown,
 )
+from numaplace.models.smt import smt_yield, thread_speed
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import Vm
 
-CURVES = [
-    Contention(2000, 4000, 750),
-    Contention(2000, 2000, 750),
-    Contention(1000, 4000, 750),
-    Contention(4000, 8000, 0),
-    Contention(4000, 8000, 1000),
-    Contention(0, 0, 750),
-]
+CURVES = [(2, 4, 750), (2, 2, 750), (1, 4, 750), (4, 8, 0), (4, 8, 1000), (0, 0, 750)]
 
 
 def test_slowdown_by_hand() -> None:
@@ -36,11 +34,13 @@ def test_slowdown_by_hand() -> None:
     assert slowdown(1.0, 100_000.0) < 1.0
 
 
-@pytest.mark.parametrize("curve", CURVES)
-def test_contention_is_convex_continuous_and_zero_at_rest(curve: Contention) -> None:
+@pytest.mark.parametrize(("cores", "threads", "slope"), CURVES)
+def test_contention_is_convex_continuous_and_zero_at_rest(
+    cores: int, threads: int, slope: int
+) -> None:
     """Differences of steps of 1 milli-vCPU never fall, and no step is more than 1 vCPU per vCPU."""
-    top = curve.threads_milli + 3000
-    losses = [curve.loss(load) for load in range(top)]
+    curve = Contention(cores, threads)
+    losses = [curve.loss({slope: load}) for load in range(threads * 1000 + 3000)]
     steps = [b - a for a, b in itertools.pairwise(losses)]
     assert losses[0] == 0
     assert all(a <= b for a, b in itertools.pairwise(steps))
@@ -48,25 +48,74 @@ def test_contention_is_convex_continuous_and_zero_at_rest(curve: Contention) -> 
     assert steps[-1] == 1000, "beyond the threads each vCPU is lost whole"
 
 
-@pytest.mark.parametrize("curve", CURVES)
-def test_contention_bends_at_cores_and_at_threads(curve: Contention) -> None:
+@pytest.mark.parametrize(("cores", "threads", "slope"), CURVES)
+def test_contention_bends_at_cores_and_at_threads(cores: int, threads: int, slope: int) -> None:
     """0 at the cores, slope x (threads - cores) at the threads, and the whole load is kept."""
-    assert curve.loss(curve.cores_milli) == 0
-    at_threads = curve.slope * (curve.threads_milli - curve.cores_milli)
-    assert curve.loss(curve.threads_milli) == at_threads
-    assert curve.loss(curve.threads_milli + 5) == at_threads + 5000
-    for load in (0, curve.cores_milli, curve.threads_milli, 9999):
-        lines = [slope * load + offset for slope, offset in curve.lines()]
-        assert curve.loss(load) == max(0, *lines)
+    curve = Contention(cores, threads)
+    assert curve.loss({slope: cores * 1000}) == 0
+    at_threads = slope * (threads - cores) * 1000
+    assert curve.loss({slope: threads * 1000}) == at_threads
+    assert curve.loss({slope: threads * 1000 + 5}) == at_threads + 5000
 
 
-def test_contention_of_a_place_reads_cores_threads_and_yield() -> None:
-    """Yield 1.6 makes a second thread lose 0.4; a node without pCPUs loses every vCPU."""
+@given(
+    st.dictionaries(st.sampled_from((300, 500, 800, 1000)), st.integers(1, 8000), min_size=1),
+    st.sampled_from(((2, 2), (2, 4), (4, 8), (1, 4))),
+)
+def test_contention_is_the_least_loss_of_those_who_share(
+    parts: dict[int, int], size: tuple[int, int]
+) -> None:
+    """A vCPU alone takes a core; one that shares C/T; one that waits none: a linear program."""
+    cores, threads = size
+    part = cores / threads
+    program = pulp.LpProblem()
+    taken, lost = [], []
+    for crowding, milli in parts.items():
+        alone, shares, waits = (
+            program.add_variable(f"{crowding}_{way}", lowBound=0) for way in range(3)
+        )
+        program += alone + shares + waits == milli / 1000
+        taken += [alone, part * shares]
+        lost += [crowding / 1000 * (1 - part) * shares, waits]
+    program += pulp.lpSum(taken) <= cores
+    program.setObjective(pulp.lpSum(lost))
+    program.solve(pulp.HiGHS(msg=False))
+    least = pulp.value(program.objective) or 0.0
+    assert Contention(*size).loss(parts) / 1e6 == pytest.approx(least, abs=1e-5)
+
+
+def test_many_curves_are_one_of_arrays() -> None:
+    """Values of lines give what each curve gives alone, whatever crowdings there might be too."""
+    curves = [Contention(cores, threads) for cores, threads, _ in CURVES]
+    lines = ContentionLines(curves, (300, 500, 800))
+    parts = {500: 2500, 800: 1200}
+    values = -lines.offsets
+    for crowding, milli in parts.items():
+        values = values + milli * lines.weights(crowding)
+    assert ContentionLines.loss(values).tolist() == [curve.loss(parts) for curve in curves]
+
+
+def test_contention_of_a_place_reads_cores_and_threads() -> None:
+    """A node without pCPUs loses every vCPU."""
     pcpus = tuple(PCpu(t, t // 2) for t in range(4))
-    host = Host("h", (NumaNode(0, pcpus, 256), NumaNode(1, (), 256)), smt_yield=1.6)
+    host = Host("h", (NumaNode(0, pcpus, 256), NumaNode(1, (), 256)))
     busy, bare = Instance((host,), ()).places
-    assert contention(busy) == Contention(2000, 4000, 400)
-    assert contention(bare).loss(500) == 500_000
+    assert contention(busy) == Contention(2, 4)
+    assert contention(bare).loss({600: 500}) == 500_000
+
+
+@pytest.mark.parametrize(("mu", "expected"), [(0.0, 1.25), (0.367, 1.45), (1.0, 2.0)])
+def test_who_waits_for_memory_leaves_the_core_to_its_sibling(mu: float, expected: float) -> None:
+    """1 / (0.633 / 1.25 + 0.367 / 2) = 1.45; a stated yield counts as it is."""
+    assert smt_yield(Vm("a", 1, 64, memory_intensity=mu), 1.25) == pytest.approx(
+        expected, abs=0.002
+    )
+    assert smt_yield(Vm("a", 1, 64, memory_intensity=mu, smt_yield=1.1), 1.25) == 1.1
+
+
+def test_speed_of_threads_falls_along_one_line() -> None:
+    """Two threads that yield 1.25 run at 0.625 each; four of a core yield 4 - 3 * 0.75."""
+    assert [thread_speed(1.25, busy) * busy for busy in (1, 2, 4)] == [1.0, 1.25, 1.75]
 
 
 def _bandwidth(demand_mbps: int, blocks: int, price: float) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from numaplace.models.cost import evaluate
 from numaplace.models.plan import PlacedCell, Placement, Plan
-from numaplace.models.rates import contention, load_milli, slowdown
+from numaplace.models.rates import by_crowding, contention, crowd, slowdown
 from numaplace.models.topology import Host
 from numaplace.models.vm import Cell, Vm
 from numaplace.solver.compare.guest_moved import Mapped, best_mapping, what_if
@@ -107,7 +107,7 @@ def _loss(
         vcpus = sum(part.vcpus for part in here)
         if vcpus > place.node.threads:
             return None
-        lost += contention(place).loss(load_milli(vm, vcpus))
+        lost += contention(place).loss(by_crowding([crowd(vm, vcpus, place)]))
     return lost
 
 

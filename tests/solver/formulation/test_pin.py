@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from numaplace.models.cores import core_groups
@@ -13,6 +15,8 @@ from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.formulation.pin import PinError, PinRequest, pin_group
 from numaplace.solver.registry import solve
 from numaplace.tests.builders import make_instance, make_node
+
+HOST = Host("h", (make_node(0),))
 
 
 def _vm(name: str, policy: ThreadPolicy, start: int | None = None, end: int | None = None) -> Vm:
@@ -26,7 +30,10 @@ def test_whole_cores_and_threads_are_disjoint() -> None:
     (group,) = core_groups(make_node(0, cores=4, threads=2), by_llc=False)
     whole, single = _vm("a", ThreadPolicy.ISOLATE), _vm("b", ThreadPolicy.PREFER)
     given = pin_group(
-        make_instance(whole, single), group, [PinRequest("a", whole, 2), PinRequest("b", single, 4)]
+        make_instance(whole, single),
+        HOST,
+        group,
+        [PinRequest("a", whole, 2), PinRequest("b", single, 4)],
     )
     assert sorted(map(len, given["a"])) == [2, 2]
     used = [pcpu for units in given.values() for unit in units for pcpu in unit]
@@ -38,7 +45,10 @@ def test_pcpus_are_reused_over_time() -> None:
     (group,) = core_groups(make_node(0, cores=2), by_llc=False)
     first, second = _vm("a", ThreadPolicy.PREFER, 0, 5), _vm("b", ThreadPolicy.PREFER, 5, 9)
     given = pin_group(
-        make_instance(first, second), group, [PinRequest("a", first, 2), PinRequest("b", second, 2)]
+        make_instance(first, second),
+        HOST,
+        group,
+        [PinRequest("a", first, 2), PinRequest("b", second, 2)],
     )
     assert given["a"] == given["b"]
 
@@ -48,7 +58,31 @@ def test_too_much_is_an_error() -> None:
     (group,) = core_groups(make_node(0, cores=2), by_llc=False)
     vm = _vm("a", ThreadPolicy.ISOLATE)
     with pytest.raises(PinError, match="3 whole cores wanted, 2 are there"):
-        pin_group(make_instance(vm), group, [PinRequest("a", vm, 3)])
+        pin_group(make_instance(vm), HOST, group, [PinRequest("a", vm, 3)])
+
+
+def test_threads_share_as_few_cores_as_they_must_and_those_that_suffer_least() -> None:
+    """Five threads on three cores: the two of b, which yield more, and two others share."""
+    (group,) = core_groups(make_node(0, cores=3, threads=2), by_llc=False)
+    first, second = (replace(_vm(n, ThreadPolicy.PREFER), vcpus=v) for n, v in (("a", 3), ("b", 2)))
+    second = replace(second, smt_yield=1.9)
+    requests = [PinRequest("a", first, 3), PinRequest("b", second, 2)]
+    given = pin_group(make_instance(first, second), HOST, group, requests)
+    cores = {key: sorted(pcpu // 2 for (pcpu,) in units) for key, units in given.items()}
+    assert cores["b"][0] == cores["b"][1] and len(set(cores["a"])) == 2
+
+
+@pytest.mark.parametrize("solver", ["cpsat", "milp", "greedy"])
+def test_dedicated_vcpus_take_a_core_each(solver: str) -> None:
+    """4 vCPUs on 8 idle cores of two threads, and two VMs of 3: no two on one core."""
+    host = Host("h", (make_node(0, cores=8, threads=2, memory_mib=8192),))
+    for sizes in ((4,), (3, 3)):
+        vms = (replace(_vm(f"vm{k}", ThreadPolicy.PREFER), vcpus=n) for k, n in enumerate(sizes))
+        result = solve(Instance((host,), tuple(vms)), solver)
+        assert result.plan is not None and result.cost.loss_micro == 0
+        cells = [cell for p in result.plan.placements.values() for cell in p.cells]
+        cores = [pcpu // 2 for cell in cells for pcpu in cell.pcpus]
+        assert len(set(cores)) == len(cores) == sum(sizes)
 
 
 @pytest.mark.parametrize("solver", ["cpsat", "milp", "greedy"])
@@ -56,10 +90,10 @@ def test_what_does_not_move_keeps_its_pcpus(solver: str) -> None:
     """In the order of its vCPUs, whoever else comes; a plan as good as without."""
     node = NumaNode(0, tuple(PCpu(n, n // 2) for n in range(8)), 1024)
     vms = tuple(Vm(f"vm{n}", 2, 64, cpu_policy=CpuPolicy.DEDICATED) for n in range(2))
-    now = Placement("h", (PlacedCell(0, 2, ((0, 64),), (5, 4)),))
+    now = Placement("h", (PlacedCell(0, 2, ((0, 64),), (5, 2)),))
     instance = Instance((Host("h", (node,)),), vms, current=Plan({"vm1": now}))
     result = solve(instance, solver)
     assert result.plan is not None
-    assert result.plan.placements["vm1"].cells[0].pcpus == (5, 4)
+    assert result.plan.placements["vm1"].cells[0].pcpus == (5, 2)
     assert result.plan.placements["vm0"].cells[0].pcpus
     assert result.cost == evaluate(instance, result.plan)

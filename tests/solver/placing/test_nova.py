@@ -7,6 +7,8 @@ from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.vm import Cell, CpuPolicy, DevicePolicy, DeviceRequest, GuestNuma, Vm
 from numaplace.solver.placing.nova import NovaPlacement
 from numaplace.solver.placing.placer import Placer
+from numaplace.solver.registry import solve
+from numaplace.tests.builders import make_node
 
 
 def host(*cpus: int, devices: tuple[Device, ...] = (), mib: int = 4096) -> Host:
@@ -111,3 +113,14 @@ def test_the_number_of_cells_is_as_asked() -> None:
     """``hw:numa_nodes=2`` always cuts, though one node would do."""
     guest = Vm("g", 2, 512, guest_numa=GuestNuma.AUTOMATIC, max_cells=2)
     assert nodes(host(4, 4, 4), guest) == [[0, 1]]
+
+
+def test_dedicated_vcpus_get_siblings_first() -> None:
+    """Policy ``prefer``: 4 vCPUs of 8 idle cores take two, where others give them four."""
+    node = make_node(0, cores=8, threads=2, memory_mib=8192)
+    vm = Vm("a", 4, 1024, cpu_policy=CpuPolicy.DEDICATED, memory_intensity=0.0)
+    instance = Instance((Host("h", (node,)),), (vm,))
+    for solver, cores, lost in (("nova", 2, 1_500_000), ("greedy", 4, 0)):
+        result = solve(instance, solver)
+        assert result.plan is not None and result.cost.loss_micro == lost
+        assert len({p // 2 for p in result.plan.placements["a"].cells[0].pcpus}) == cores

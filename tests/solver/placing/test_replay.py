@@ -58,7 +58,7 @@ def test_amounts_in_use_return_to_zero(trace: Trace, fleet: Fleet) -> None:
         state.release(vm)
     for name in ("free_cpu", "free_mib", "runnable", "spanning", "host_end_ms"):
         np.testing.assert_array_equal(getattr(state, name), getattr(fresh, name), err_msg=name)
-    for name in ("load_milli", "host_free_cpu", "host_free_mib", "host_load_milli", "host_vms"):
+    for name in ("values", "host_free_cpu", "host_free_mib", "host_load_milli", "host_vms"):
         now, then = (getattr(s.ledger, name) for s in (state, fresh))
         np.testing.assert_array_equal(now, then, err_msg=name)
 
