@@ -101,7 +101,7 @@ def test_caption_tells_value_loss_gap_and_status() -> None:
     assert result.plan is not None
     caption = plan_caption(result.plan, instance, result)
     assert caption.title == "talk-10, planned by greedy"
-    for words in ("10 of 10 VMs placed", "value 20", "loss 10 vCPUs", "no bound"):
+    for words in ("10 of 10 VMs placed", "value 20", "loss 11.2 vCPUs", "no bound"):
         assert words in caption.lines[0]
     assert plan_caption(plan, instance, None).title == "talk-10"
     broken = [Violation(rule, "VM 'vm1'", "x") for rule in (Rule.CELLS, Rule.APART, Rule.APART)]

@@ -113,7 +113,7 @@ def test_fewest_hosts_come_before_loss() -> None:
     assert packed.cost is not None
     assert spread.cost is not None
     assert (packed.cost.hosts_used, spread.cost.hosts_used) == (1, 2)
-    assert packed.cost.loss_micro == 3_000_000
+    assert packed.cost.loss_micro == 2_400_000
     assert spread.cost.loss_micro == 0
     assert packed.status is spread.status is SolveStatus.OPTIMAL
 

@@ -64,7 +64,7 @@ def test_between_stages(params: SolveParams) -> None:
     assert packed.status is level.status is SolveStatus.OPTIMAL
     assert packed.cost is not None
     assert level.cost is not None
-    assert (packed.cost.hosts_used, packed.cost.loss_micro) == (1, 3_000_000)
+    assert (packed.cost.hosts_used, packed.cost.loss_micro) == (1, 2_400_000)
     assert (level.cost.imbalance_permille, level.cost.loss_micro) == (500, 0)
 
 
