@@ -23,7 +23,7 @@ from xen_compare import HOME_WITHIN, MOVES_FACTOR, WAIT_WITHIN, Compared, compar
 from xen_rows import LOADS, ROWS, VCPUS, Kind, Row, add_rows, read_rows
 from xen_trace import Measured, measure, records, seats
 
-SHIFT_US = 3700
+SHIFT_US = 100_000
 """Time between the starts of two guests, times the number of the run."""
 
 
@@ -56,7 +56,7 @@ def read_run(kind: Kind, console: str, trace: bytes) -> Measured:
 
 
 def table(found: Sequence[Compared]) -> str:
-    """Markdown: real and simulated; * marks what is not within its limit."""
+    """Markdown: * marks what is not within its limit, ( ) what was waited while a pCPU was idle."""
     lines = [
         "| kind | runs | dom0 pCPUs | home: real, simulated | wait | moves/s of a vCPU |",
         "|---|---|---|---|---|---|",
@@ -64,6 +64,8 @@ def table(found: Sequence[Compared]) -> str:
     for each in found:
         real, other = each.real, each.simulated
         home, wait, moves = f"{real.home:.3f}", f"{real.wait:.3f}", f"{real.moves:.2f}"
+        if real.idle_wait >= 0.001:
+            wait += f" ({real.idle_wait:.3f})"
         if each.runs > 1:
             home += f" ± {each.spread:.3f}"
         if other is not None:
