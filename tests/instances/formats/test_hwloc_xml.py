@@ -4,9 +4,11 @@ The expected values of recorded machines were read off the files by eye.
 """
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from numaplace.instances.formats.hwloc.values import NodeIndex, read_memattrs
 from numaplace.instances.formats.hwloc.xml import read_host, sniff
 from numaplace.tests.instances.formats.host_shape import (
     caches,
@@ -74,6 +76,15 @@ def test_version_2_with_every_trap() -> None:
         "latency is told for 2 of 6 pairs of CPUs' nodes and memory: the others are worked out"
         " from it and the distances",
     }
+
+
+def test_initiators_beyond_the_words_of_a_mask() -> None:
+    """``0xf...f`` before a word of 32 bits stands for pCPU 32 and all above it."""
+    mask = "target_obj_gp_index='7' value='90' initiator_cpuset='0xf...f,0x00000000'"
+    text = f"<topology><memattr name='Latency'><memattr_value {mask}/></memattr></topology>"
+    index = NodeIndex({"7": 1}, (0, 1), {0: 1 << 31, 1: 1 << 32})
+    found = read_memattrs(ElementTree.fromstring(text), index, [])
+    assert found == ({(1, 1): 90.0}, {})
 
 
 def test_detection() -> None:

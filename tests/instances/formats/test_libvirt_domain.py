@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import pytest
 
 from numaplace.instances.formats.libvirt.domain import read_vms
+from numaplace.instances.formats.libvirt.numa import pinned_pcpus
 from numaplace.instances.formats.libvirt.size import size_bytes
 from numaplace.instances.reading import Reading
 from numaplace.models.errors import InputError
@@ -173,6 +175,15 @@ def test_pinning_of_some_vcpus(tmp_path: Path) -> None:
     reading = read_one(tmp_path, "<cputune><vcpupin vcpu='0' cpuset='3'/></cputune>")
     assert reading.item[0].hard_nodes is None
     assert reading.notes == ()
+
+
+def test_pins_of_some_vcpus_beside_a_common_set() -> None:
+    """The others run where vcpu says; once all are pinned that no longer matters."""
+    pins = "".join(f"<vcpupin vcpu='{n}' cpuset='{8 + n}'/>" for n in range(2))
+    text = f"<domain><vcpu cpuset='0-3'>2</vcpu><cputune>{pins}</cputune></domain>"
+    domain = ElementTree.fromstring(text)
+    assert pinned_pcpus(domain, 2) == {8, 9}
+    assert pinned_pcpus(domain, 3) == {0, 1, 2, 3, 8, 9}
 
 
 def test_cells_as_libvirt_completes_them(tmp_path: Path) -> None:

@@ -109,6 +109,15 @@ def test_old_kernels(tmp_path: Path) -> None:
     assert any("2 MiB in pages other" in note for note in reading.notes)
 
 
+def test_core_ids_are_those_of_a_die(tmp_path: Path) -> None:
+    """Where no siblings are told: core 0 of two dies, and of two clusters, are different cores."""
+    files = {f"{CPU}/cpu{n}/topology/core_id": "0\n" for n in range(5)}
+    dies = {f"{CPU}/cpu{n}/topology/die_id": f"{n // 2}\n" for n in range(5)}
+    files |= {f"{NODE}/node0/cpulist": "0-4\n", f"{CPU}/cpu3/topology/cluster_id": "9\n"}
+    write_tree(tmp_path, {**files, **dies, f"{NODE}/node0/meminfo": "Node 0 MemTotal: 9 kB\n"}, {})
+    assert cores(read_host(tmp_path).item) == [{0, 1}, {2}, {3}, {4}]
+
+
 @pytest.mark.parametrize("nodes", [True, False])
 def test_cpus_that_say_themselves_that_they_are_offline(tmp_path: Path, nodes: bool) -> None:
     """A copy without ``cpu/online`` has ``cpuN/online``; CPU 0 has none where it must stay."""

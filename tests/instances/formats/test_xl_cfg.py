@@ -98,6 +98,8 @@ def test_all_restricts_nothing(tmp_path: Path) -> None:
     """The affinity "all" is none, even after other terms."""
     vm, _ = read_one(tmp_path, 'memory = 512\ncpus = "all"\ncpus_soft = "^3,all,0"')
     assert (vm.hard_nodes, vm.soft_nodes) == (None, None)
+    for text, restricted in (("^3,all,0", False), ("all,^3", True), ("all,^3,all", False)):
+        assert restricts(parse_affinity(text, thing="t", field="cpus")) is restricted
 
 
 def test_name_and_duplicates(tmp_path: Path) -> None:
