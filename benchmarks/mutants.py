@@ -120,12 +120,7 @@ MUTANTS = (
         MODELS,
     ),
     Mutant("models/cost.py", "local if old.host == placement.host else network", "local", MODELS),
-    Mutant(
-        "models/cost.py",
-        "ceil_div(milli, max(1, instance.host(name).threads))",
-        "milli // max(1, instance.host(name).threads)",
-        MODELS,
-    ),
+    Mutant("models/cost.py", "ceil_div(milli, threads[h])", "milli // threads[h]", MODELS),
     # rules
     Mutant("models/verify.py", "if not alive.isdisjoint(group.vms):", "if group.vms:", VERIFY),
     Mutant(

@@ -113,15 +113,29 @@ def _locate(instance: Instance, plan: Plan) -> Located:
 
 
 def _imbalance_permille(instance: Instance, located: Located) -> int:
-    worst = 0
+    parts = [
+        (vm.name, place.host_index, rates.load_milli(vm, cell.vcpus))
+        for vm, _, cells in located
+        for place, cell in cells
+    ]
+    threads = [max(1, host.threads) for host in instance.hosts]
+    return max((ceil_div(milli, threads[h]) for h, milli in _worst(instance, parts)), default=0)
+
+
+def _worst(instance: Instance, parts: list[tuple[str, int, int]]) -> list[tuple[int, int]]:
+    """Indices, ascending, and the most that VMs add up to there at an instant.
+
+    A part is the name of a VM, an index, and an amount.
+    """
+    worst: dict[int, int] = defaultdict(int)
     for alive in instance.instants:
-        load: dict[str, int] = defaultdict(int)
-        for vm, placement, cells in located:
-            if vm.name in alive:
-                load[placement.host] += sum(rates.load_milli(vm, c.vcpus) for _, c in cells)
-        for name, milli in load.items():
-            worst = max(worst, ceil_div(milli, max(1, instance.host(name).threads)))
-    return worst
+        sums: dict[int, int] = defaultdict(int)
+        for name, index, amount in parts:
+            if name in alive:
+                sums[index] += amount
+        for index, amount in sums.items():
+            worst[index] = max(worst[index], amount)
+    return sorted(worst.items())
 
 
 def remote_memory(instance: Instance, plan: Plan, located: Located) -> Items:
@@ -268,21 +282,17 @@ def cpu_contention(instance: Instance, plan: Plan, located: Located) -> Items:
 
 def bandwidth_contention(instance: Instance, plan: Plan, located: Located) -> Items:
     """Bandwidth demanded of a node's memory beyond what it has, at the worst instant."""
-    worst: dict[int, int] = defaultdict(int)
-    for alive in instance.instants:
-        demand: dict[int, int] = defaultdict(int)
-        for vm, placement, _ in located:
-            if vm.name in alive and vm.bandwidth_mbps:
-                block_mib = instance.form(vm.name).block_mib
-                per_block = rates.demand_per_block(instance, vm)
-                for node, mib in placement.memory_by_node().items():
-                    index = instance.place_of[placement.host, node].index
-                    demand[index] += per_block * mib // block_mib
-        for index, milli in demand.items():
-            worst[index] = max(worst[index], milli)
-    for index in sorted(worst):
+    parts: list[tuple[str, int, int]] = []
+    for vm, placement, _ in located:
+        if vm.bandwidth_mbps:
+            block_mib = instance.form(vm.name).block_mib
+            per_block = rates.demand_per_block(instance, vm)
+            for node, mib in placement.memory_by_node().items():
+                index = instance.place_of[placement.host, node].index
+                parts.append((vm.name, index, per_block * mib // block_mib))
+    for index, milli in _worst(instance, parts):
         place = instance.places[index]
-        yield str(place), rates.bandwidth_loss(instance, place, worst[index])
+        yield str(place), rates.bandwidth_loss(instance, place, milli)
 
 
 def ballooning(instance: Instance, plan: Plan, located: Located) -> Items:

@@ -13,10 +13,7 @@ from numaplace.models.topology import Host
 from numaplace.models.units import LEAST_VCPUS, to_micro, to_vcpus
 from numaplace.models.vm import Share, Vm
 
-LOSS_MAX_MICRO = 1 << 50
-"""Beyond what 64-bit solvers count exactly, an instance is refused."""
-
-
+LOSS_MAX_MICRO = 1 << 50  # beyond what 64-bit solvers count exactly, an instance is refused
 _Priced = Bound(0, 1000, "vCPUs", LEAST_VCPUS)
 _Rate = Annotated[float, Bound(1, 1e12, "MiB/s")]
 

@@ -16,8 +16,7 @@ from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.trace import NEVER_MS, NO_NODE, Bools, Ints, Trace
 from numaplace.models.vm import Cell, GuestNuma, MemoryMode, Vm
 
-REJECTED = -1
-"""Slot of a VM that is not placed."""
+REJECTED = -1  # slot of a VM that is not placed
 
 
 class Goal(StrEnum):

@@ -17,17 +17,10 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Reals = npt.NDArray[np.float64]
 
-MICRO = 1_000_000
-"""Micro-vCPU in one vCPU."""
-
-LEAST_VCPUS = 1 / MICRO
-"""A smaller loss cannot be counted."""
-
-MILLI = 1_000
-"""Milli-vCPU in one vCPU; loads are counted in them."""
-
-SLIT_LOCAL = 10
-"""The distance of a NUMA node to itself in an ACPI SLIT."""
+MICRO = 1_000_000  # micro-vCPU in one vCPU
+LEAST_VCPUS = 1 / MICRO  # a smaller loss cannot be counted
+MILLI = 1_000  # milli-vCPU in one vCPU; loads are counted in them
+SLIT_LOCAL = 10  # the distance of a NUMA node to itself in an ACPI SLIT
 
 
 class PageSize(StrEnum):
