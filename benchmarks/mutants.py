@@ -84,12 +84,15 @@ MUTANTS = (
     Mutant("models/rates.py", "near = min(instance.r", "near = max(instance.r", MODELS),
     Mutant(
         "models/rates.py",
-        "at_threads - MILLI * self.threads_milli",
-        "-MILLI * self.threads_milli",
+        "return min(price, (price * self.cores + crowding * extra) // self.threads, MILLI)",
+        "return min(price, (price * self.cores + crowding * extra) // self.threads)",
         MODELS,
     ),
     Mutant(
-        "models/rates.py", "(2.0 - place.host.smt_yield)", "(1.0 + place.host.smt_yield)", MODELS
+        "models/rates.py",
+        "(MILLI * self.threads - s * extra) // self.cores",
+        "(MILLI * self.threads) // self.cores",
+        MODELS,
     ),
     Mutant(
         "models/rates.py",
@@ -235,15 +238,15 @@ MUTANTS = (
     ),
     Mutant(
         "solver/formulation/objective.py",
-        "if slope and loses:",
-        "if slope:",
+        "if curve.loss(rates.by_crowding(here.values())):",
+        "if here:",
         ROWS,
-        "below the cores a line is below 0, where the loss is anyway",
+        "where nothing is lost every line is 0 or below",
     ),
     Mutant(
         "solver/formulation/objective.py",
-        "here = [o for o in options if o.vm in alive]",
-        "here = options",
+        "here = {o: crowds[o] for o in options if o.vm in alive}",
+        "here = dict(crowds)",
         AGREE,
     ),
     Mutant(
@@ -279,10 +282,9 @@ MUTANTS = (
     # placing
     Mutant(
         "solver/placing/cell_offer.py",
-        "after = np.maximum(ledger.past_load_milli, load)",
-        "after = load",
+        "(self.ledger.values[self.rows] + more).max(axis=(0, 1))",
+        "self.ledger.values[self.rows].max(axis=(0, 1))",
         SCORES,
-        "state.contention holds past peaks, and less than it adds nothing",
     ),
     Mutant(
         "solver/placing/cell_offer.py",
@@ -304,8 +306,8 @@ MUTANTS = (
     ),
     Mutant(
         "solver/placing/slot_offer.py",
-        "curves.loss(before + load) - curves.loss(before)",
-        "curves.loss((before + load) // 2) - curves.loss(before)",
+        "ContentionLines.loss(after) - ContentionLines.loss(before)",
+        "ContentionLines.loss(after)",
         SLOTS,
     ),
     Mutant("solver/placing/slot_offer.py", "reversed(self.mib)", "self.mib", SLOTS),
