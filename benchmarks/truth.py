@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,8 @@ from numaplace.instances.generate import MIXED, GenerateParams, generate_instanc
 from numaplace.instances.shapes import HostShape
 from numaplace.models.instance import Instance
 from numaplace.models.relations import Competition, Cooperation, Scope
+from numaplace.solver.deadline import Deadline
+from numaplace.solver.parallel import JobEngine, run_parallel
 from numaplace.solver.simulator.truth import Quality, Verdict, correlation, disagreements, judge
 
 SHAPES = (
@@ -59,7 +59,7 @@ def random_instance(seed: int) -> Instance:
     return replace(instance, vms=vms, cooperations=talks, competitions=rivals)
 
 
-def run(job: tuple[int, float]) -> Verdict:
+def run(job: tuple[int, float], _until: Deadline) -> Verdict:
     """Judge the plan of one seed."""
     seed, seconds = job
     quality = list(Quality)[seed // len(SHAPES) % len(Quality)]
@@ -70,8 +70,7 @@ def main(options: argparse.Namespace) -> None:
     """Judge plans and tell what came of it."""
     began = time.perf_counter()
     jobs = [(seed, options.seconds) for seed in range(options.first, options.first + options.count)]
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        verdicts = list(pool.map(run, jobs))
+    verdicts = [v for v in run_parallel(run, jobs, engine=JobEngine(jobs=2)).results if v]
     print(f"{len(verdicts)} plans, {options.seconds:g} simulated seconds each,", end=" ")
     print(f"{time.perf_counter() - began:.0f} s")
     print(f"\nSpearman {correlation(verdicts) or 0:.3f}\n")

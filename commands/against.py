@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numaplace.solver.compare.policies import Case, Setup, compare_online
 from numaplace.solver.compare.store import Store
 from numaplace.solver.deadline import COMMAND_CLOCK
 from numaplace.solver.names import EXACT
+from numaplace.solver.parallel import JobEngine
 from numaplace.solver.placing.rules import RULES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Comparing:
     windows: str
     store: Path | None
     time_limit_s: float
-    processes: int
+    engine: JobEngine
     goals: str = ",".join(Goal)
     solver: str = "cpsat"
 
@@ -58,7 +58,6 @@ def compare_with_optimum(
     if options.solver not in EXACT:
         reason = f"must be one of {', '.join(EXACT)}, not {options.solver!r:.60}"
         raise InputError("comparison", "solver", reason)
-    check_int("comparison", "--workers", options.processes, 0, 1024)
     wanted = _windows(options.windows)
     check_real("comparison", "--time", options.time_limit_s, 0, 1e6)
     fleet, trace, _ = read_fleet_and_trace(path, trace_options)
@@ -77,14 +76,15 @@ def compare_with_optimum(
                 cases,
                 setup,
                 store,
-                processes=options.processes or os.cpu_count() or 1,
+                engine=options.engine,
                 on_done=lambda done, total, job: line.label(f"{done} of {total} jobs, last {job}"),
-                should_stop=stop,
                 until=COMMAND_CLOCK.deadline(options.time_limit_s, stop),
             ),
             f"comparing on {len(cases)} windows",
             quiet=quiet,
         )
+    for words in found.failed:
+        output.remark(words)
     return Shown(
         table=lambda: window_table(found),
         figure=lambda: gap_figure(found),

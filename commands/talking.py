@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from numaplace.commands import output, running
 from numaplace.commands.app import app
-from numaplace.commands.options import ChartOpt, ForceOpt, SeedOpt, option
+from numaplace.commands.options import ChartOpt, ForceOpt, ParallelOpt, SeedOpt, option
 from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import deliver, drawn
 from numaplace.commands.simulations import RepetitionsOpt, SimulatedOpt
-from numaplace.models.errors import InputError, check_int
+from numaplace.models.errors import InputError
+from numaplace.solver.deadline import Deadline
+from numaplace.solver.parallel import JobEngine
 
 if TYPE_CHECKING:
     from numaplace.solver.simulator.talk import Workload
@@ -27,6 +28,7 @@ def talk(
     vms: Annotated[str, option("Numbers of VMs, with commas.")] = "2,4,6,8,10",
     seed: SeedOpt = 0,
     workers: Annotated[int, option("Processes; 0: one per core.")] = 0,
+    parallel: ParallelOpt = "loky",
     recalibrate: Annotated[
         bool, option("Find the parameters anew, from the published row.", "--recalibrate")
     ] = False,
@@ -49,12 +51,12 @@ def talk(
 
     form.expect(POINT)
     lookup.check_writable([csv, plot], overwrite=force)
-    check_int("talk", "--workers", workers, 0, 1024)
+    engine = JobEngine.parse(parallel, workers)
     setup = TalkSetup(CALIBRATED, _counts(vms), repetitions, time, seed)
     if recalibrate:
         work = _recalibrated(form)
         setup = TalkSetup(work, setup.counts, repetitions, time, seed)
-    found = _run_talk(setup, workers or os.cpu_count() or 1, quiet=form.quiet)
+    found = _run_talk(setup, engine, quiet=form.quiet)
     deliver(
         form,
         lambda: TALK.plain(found),
@@ -88,16 +90,19 @@ def _recalibrated(form: Printing) -> Workload:
     return work
 
 
-def _run_talk(setup: TalkSetup, processes: int, *, quiet: bool) -> Experiment:
+def _run_talk(setup: TalkSetup, engine: JobEngine, *, quiet: bool) -> Experiment:
     from numaplace.solver.simulator.talk_run import run_talk
 
-    return running.on_terminal(
+    found = running.on_terminal(
         lambda line, stop: run_talk(
             setup,
-            processes=processes,
+            engine=engine,
             on_done=lambda done, total, last: line.label(f"{done} of {total} runs, last {last}"),
-            should_stop=stop,
+            until=Deadline(should_stop=stop),
         ),
         "the talk's experiment",
         quiet=quiet,
     )
+    for words in found.failed:
+        output.remark(words)
+    return found

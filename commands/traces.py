@@ -14,6 +14,7 @@ from numaplace.commands.app import app
 from numaplace.commands.options import (
     ChartOpt,
     ForceOpt,
+    ParallelOpt,
     SeedOpt,
     SettingsOpt,
     argument,
@@ -26,6 +27,7 @@ from numaplace.commands.options import (
 from numaplace.commands.printing import USUAL, Printing, bundled
 from numaplace.commands.shown import Shown, deliver, drawn
 from numaplace.models.errors import InputError, check_int, check_real
+from numaplace.solver.parallel import JobEngine
 
 if TYPE_CHECKING:
     from numaplace.instances.formats.tables.trace_csv import TraceReport
@@ -91,6 +93,7 @@ def replay(
     store: Annotated[Path | None, _of_comparison(_STORE, metavar="FILE")] = None,
     time: Annotated[float, _of_comparison("Seconds it may take.", metavar="SECONDS")] = 60.0,
     workers: Annotated[int, _of_comparison("Processes; 0: one per core.")] = 0,
+    parallel: ParallelOpt = "loky",
     plot: ChartOpt = None,
     force: ForceOpt = False,
     form: Printing = USUAL,
@@ -127,9 +130,10 @@ def replay(
     told = settings(setting, "trace", READING | COMPARING if against else READING)
     how = {key: told.pop(key) for key in COMPARING if key in told}
     options = TraceOptions(hosts, seed, **told)
+    engine = JobEngine.parse(parallel, workers)
     if against:
         names = rule_names(policies or "all")
-        wanted = Comparing(names, windows, store, time, workers, **how)
+        wanted = Comparing(names, windows, store, time, engine, **how)
         shown = compare_with_optimum(trace, options, wanted, quiet=form.quiet)
     else:
         _check_alone(ctx)
@@ -140,7 +144,7 @@ def replay(
 
 def _check_alone(ctx: typer.Context) -> None:
     """Complain of options that say nothing of a mere replay."""
-    for name in ("windows", "store", "time", "workers"):
+    for name in ("windows", "store", "time", "workers", "parallel"):
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{name} goes with --against {OPTIMAL}")

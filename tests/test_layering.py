@@ -40,6 +40,9 @@ HOMES = {
     "typer": ("commands/",),
     "rich": ("report/", "commands/"),
     "jinja2": ("report/html/",),
+    "joblib": ("solver/parallel.py", "solver/clusters.py"),
+    "distributed": ("solver/clusters.py",),
+    "ray": ("solver/clusters.py",),
 }
 
 
@@ -230,6 +233,7 @@ def test_no_import_cycle() -> None:
         ("cli.py", "from numaplace.solver.cpsat.model import solve", "another back end"),
         ("solver/fleet.py", "from ortools.sat.python import cp_model", "ortools only in"),
         ("solver/cpsat/model.py", "import pulp", "pulp only in solver/milp/"),
+        ("solver/stages.py", "from joblib import Parallel", "joblib only in solver/parallel.py"),
         ("solver/placing/placer.py", "from highspy import Highs", "highspy only in solver/milp/"),
         (
             "cli.py",

@@ -21,10 +21,10 @@ from numaplace.models.fleet import Fleet
 from numaplace.models.result import SolveStatus, gap_of
 from numaplace.models.schedule import Goal, faults, worth
 from numaplace.models.trace import ARRAYS, Ints, Trace
-from numaplace.solver.compare.jobs import run_jobs
 from numaplace.solver.compare.store import Record, Store
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.offline.solve import solve_offline
+from numaplace.solver.parallel import ONE_BY_ONE, JobEngine, run_parallel
 from numaplace.solver.placing.replay import replay
 from numaplace.solver.placing.rules import Rule
 
@@ -78,12 +78,16 @@ class PolicyRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows by case and policy, the optima, and how many jobs were left undone by an interrupt."""
+    """Rows by case and policy, the optima, and how many jobs were left undone.
+
+    `failed` says which of them, if they were not just stopped, and why.
+    """
 
     rows: tuple[PolicyRow, ...]
     optima: tuple[Optimum, ...]
     missing: int = 0
     reused: int = 0
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,40 +126,45 @@ def compare_online(
     setup: Setup,
     store: Store,
     *,
-    processes: int = 1,
+    engine: JobEngine = ONE_BY_ONE,
     on_done: Callable[[int, int, str], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
     until: Deadline = NEVER,
 ) -> Comparison:
     """Run every policy on every case, and solve every case for every goal.
 
-    Jobs whose record is in `store` are not run again, `processes` of the others at the same time.
-    `on_done` is told the number of jobs done, of all jobs, and words for the last one. Once
-    `should_stop`, asked often, answers True, jobs that have not begun are left out and solves end.
-    Until `until` all is done: solves share the time, what does not fit is left out.
+    Jobs whose record is in `store` are not run again, the others where `engine` says. `on_done` is
+    told the number of jobs done, of all jobs, and words for the last one. Until `until` all is
+    done: solves share the time, what does not fit is left out.
     """
     jobs = list(_jobs(cases, setup))
     open_jobs = [job for job in jobs if not _known(job, store.get(job.key), setup)]
     done = len(jobs) - len(open_jobs)
     reused = done
-    solves = sum(job.goal is not None for job in open_jobs)
-    each_s = SOLVES_SHARE * until.left_s * min(processes, max(1, solves)) / max(1, solves)
-    work = partial(run_job, replace(setup, share_s=each_s))
-    ends = replace(until.share(JOBS_SHARE), should_stop=should_stop)
-    for job, record in run_jobs(
-        open_jobs, work, processes=processes, should_stop=lambda: ends.over
-    ):
+    solves = max(1, sum(job.goal is not None for job in open_jobs))
+    each_s = SOLVES_SHARE * until.left_s * min(engine.num_jobs, solves) / solves
+
+    def keep(job: Job, record: Record) -> None:
+        nonlocal done
         store.put(job.key, record)
         done += 1
         if on_done is not None:
             on_done(done, len(jobs), str(job))
+
+    ran = run_parallel(
+        partial(run_job, replace(setup, share_s=each_s)),
+        open_jobs,
+        engine=engine,
+        until=until.share(JOBS_SHARE),
+        on_result=keep,
+    )
     found = [(job, store.get(job.key)) for job in jobs]
     least = replace(setup, time_limit_s=0.0)
     known = [(job, record) for job, record in found if record and _known(job, record, least)]
     optima = tuple(_optimum(job, record) for job, record in known if job.goal is not None)
     by_case = {(optimum.case, optimum.goal): optimum for optimum in optima}
     rows = tuple(_row(job, record, by_case) for job, record in known if job.policy is not None)
-    return Comparison(rows, optima, len(jobs) - done, reused)
+    failed = tuple(f"{open_jobs[index]}: {why}" for index, why in ran.failed.items())
+    return Comparison(rows, optima, len(jobs) - done, reused, failed)
 
 
 def _jobs(cases: Sequence[Case], setup: Setup) -> Iterator[Job]:
@@ -204,18 +213,17 @@ def _is(value: object, kind: Any) -> bool:
     return type(value) is kind or (kind is float and type(value) is int)
 
 
-def run_job(setup: Setup, job: Job, should_stop: Callable[[], bool]) -> Record | None:
+def run_job(setup: Setup, job: Job, until: Deadline) -> Record | None:
     """Run one job; None if it was stopped before it came to its end."""
     if job.policy is not None:
-        return _run_policy(job.case.trace, setup, job.policy, should_stop)
+        return _run_policy(job.case.trace, setup, job.policy, until)
     assert job.goal is not None
-    return _run_optimum(job.case.trace, setup, job.goal, should_stop)
+    return _run_optimum(job.case.trace, setup, job.goal, until)
 
 
-def _run_policy(
-    trace: Trace, setup: Setup, policy: str, should_stop: Callable[[], bool]
-) -> Record | None:
-    found = replay(trace, setup.fleet, setup.rules[policy], samples=1, should_stop=should_stop)
+def _run_policy(trace: Trace, setup: Setup, policy: str, until: Deadline) -> Record | None:
+    rule = setup.rules[policy]
+    found = replay(trace, setup.fleet, rule, samples=1, should_stop=lambda: until.over)
     if not found.complete:
         return None
     for fault in faults(trace, setup.fleet, found.slots):
@@ -230,9 +238,7 @@ def _run_policy(
     }
 
 
-def _run_optimum(
-    trace: Trace, setup: Setup, goal: Goal, should_stop: Callable[[], bool]
-) -> Record | None:
+def _run_optimum(trace: Trace, setup: Setup, goal: Goal, until: Deadline) -> Record | None:
     began = time.monotonic()
     result = solve_offline(
         trace,
@@ -242,10 +248,10 @@ def _run_optimum(
         workers=setup.workers,
         seed=setup.seed,
         hint=_best_online(trace, setup, goal),
-        should_stop=should_stop,
+        should_stop=lambda: until.over,
         solver=setup.solver,
     )
-    if should_stop() and result.objective != result.bound:
+    if until.over and result.objective != result.bound:
         return None
     return {
         "status": str(result.status),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from numaplace.models.errors import check_int, check_real
-from numaplace.solver.compare.jobs import Stop, run_jobs
+from numaplace.solver.deadline import NEVER, Deadline
+from numaplace.solver.parallel import ONE_BY_ONE, JobEngine, run_parallel
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.talk import (
     CALIBRATED,
@@ -72,7 +73,9 @@ class Experiment:
     points
         Repetitions put together.
     missing
-        Runs left out because it was stopped.
+        Runs left out because it was stopped, or that failed.
+    failed
+        Which of them failed, and why.
     """
 
     setup: TalkSetup
@@ -80,6 +83,7 @@ class Experiment:
     outcomes: Mapping[Job, Outcome]
     points: tuple[Point, ...]
     missing: int
+    failed: tuple[str, ...] = ()
 
     def point(self, configuration: Configuration, vms: int) -> Point | None:
         """Return one point, None if none of its runs came to its end."""
@@ -95,9 +99,9 @@ class Experiment:
 def run_talk(
     setup: TalkSetup,
     *,
-    processes: int = 1,
+    engine: JobEngine = ONE_BY_ONE,
     on_done: Callable[[int, int, str], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    until: Deadline = NEVER,
 ) -> Experiment:
     """Run the experiment.
 
@@ -105,27 +109,36 @@ def run_talk(
     ----------
     setup
         What to run.
-    processes
-        Runs at the same time; the result does not depend on it.
+    engine
+        Where runs are made; the result does not depend on it.
     on_done
         Told the number of runs done, of all runs, and words for the last one.
-    should_stop
-        Asked between runs; once it answers True, those that have not begun are left out.
+    until
+        When to end; runs that have not begun by then are left out.
     """
     bops = bops_per_vcpu(setup.work, time_s=setup.time_s, seed=setup.seed)
     every: Sequence[Job] = jobs(setup.counts, setup.repetitions)
     found: dict[Job, Outcome] = {}
     # The longest first, so that no process is left alone with one at the end.
     longest_first = sorted(every, key=lambda job: -job[1])
-    work = partial(_run, setup)
-    for job, outcome in run_jobs(longest_first, work, processes=processes, should_stop=should_stop):
+
+    def keep(job: Job, outcome: Outcome) -> None:
         found[job] = outcome
         if on_done is not None:
-            on_done(len(found), len(every), f"{job[0]} with {job[1]} VMs")
+            on_done(len(found), len(every), _words(job))
+
+    ran = run_parallel(
+        partial(_run, setup), longest_first, engine=engine, until=until, on_result=keep
+    )
+    failed = tuple(f"{_words(longest_first[index])}: {why}" for index, why in ran.failed.items())
     outcomes = {job: found[job] for job in every if job in found}
     shown = tuple(points(outcomes, bops))
-    return Experiment(setup, bops, outcomes, shown, len(every) - len(outcomes))
+    return Experiment(setup, bops, outcomes, shown, len(every) - len(outcomes), failed)
 
 
-def _run(setup: TalkSetup, job: Job, _should_stop: Stop) -> Outcome:
+def _words(job: Job) -> str:
+    return f"{job[0]} with {job[1]} VMs"
+
+
+def _run(setup: TalkSetup, job: Job, _until: Deadline) -> Outcome:
     return run(job, setup.work, setup.time_s, setup.seed)

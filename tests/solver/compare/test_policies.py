@@ -10,6 +10,8 @@ from numaplace.models.schedule import Goal
 from numaplace.models.trace import Trace, make_trace
 from numaplace.solver.compare.policies import Case, Comparison, Setup, compare_online
 from numaplace.solver.compare.store import Store
+from numaplace.solver.deadline import Deadline
+from numaplace.solver.parallel import JobEngine
 from numaplace.solver.placing.rules import RULES
 from numaplace.tests.random_traces import small_host
 
@@ -81,7 +83,7 @@ def test_an_interrupted_run_goes_on() -> None:
         nonlocal count
         count += 1
 
-    cut = compare_online(CASES, SETUP, store, on_done=done, should_stop=stop)
+    cut = compare_online(CASES, SETUP, store, on_done=done, until=Deadline(should_stop=stop))
     assert cut.missing == JOBS - 4
     assert len(store) == 4
     whole = compare_online(CASES, SETUP, store)
@@ -92,7 +94,8 @@ def test_an_interrupted_run_goes_on() -> None:
 def test_processes_reach_the_same() -> None:
     """Two processes, and the rules travel to them."""
     assert _same(
-        compare_online(CASES, SETUP, Store(), processes=2), compare_online(CASES, SETUP, Store())
+        compare_online(CASES, SETUP, Store(), engine=JobEngine(jobs=2)),
+        compare_online(CASES, SETUP, Store()),
     )
 
 

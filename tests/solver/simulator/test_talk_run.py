@@ -10,6 +10,8 @@ import pytest
 from numaplace.instances.catalog import load_catalog
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
+from numaplace.solver.deadline import Deadline
+from numaplace.solver.parallel import JobEngine
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
@@ -56,7 +58,7 @@ def test_every_point_has_its_runs() -> None:
 
 def test_the_result_does_not_depend_on_the_processes() -> None:
     """Same seed, same result to the last digit, in whatever order runs come to their end."""
-    assert _whole() == run_talk(SETUP, processes=2)
+    assert _whole() == run_talk(SETUP, engine=JobEngine(jobs=2))
     other = run_talk(replace(SETUP, counts=(2,), repetitions=1, seed=5))
     assert other.outcomes.keys() < _whole().outcomes.keys()
     assert all(outcome != _whole().outcomes[job] for job, outcome in other.outcomes.items())
@@ -67,7 +69,7 @@ def test_a_stop_keeps_what_has_been_run() -> None:
     found = run_talk(
         SETUP,
         on_done=lambda done, total, last: told.append(total),
-        should_stop=lambda: len(told) >= 5,
+        until=Deadline(should_stop=lambda: len(told) >= 5),
     )
     assert told == [12] * 5
     assert (len(found.outcomes), found.missing) == (5, 7)
