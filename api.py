@@ -5,6 +5,7 @@ All of it is exported by `numaplace` itself; solvers and drawing are imported wh
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,7 @@ class Model:
         memory_mib: int = 32768,
         sockets: int = 0,
         distances: Matrix = (),
+        labels: Mapping[str, str] | None = None,
         **shape: Any,
     ) -> Host:
         """Add a host whose nodes are equal.
@@ -162,6 +164,8 @@ class Model:
             Of each node.
         distances
             As in `models.topology.Host`; 10, 12 within a socket and 21 elsewhere unless given.
+        labels
+            As in `models.topology.Host`: ``{"rack": "r1"}``.
         shape
             Other fields of `instances.shapes.HostShape`, such as threads_per_core, reserved_mib,
             vcpu_overcommit, gpus or memory_only_nodes.
@@ -178,7 +182,8 @@ class Model:
             **shape,
         )
         host = make_host(counts, name or f"host{len(self.hosts)}")
-        self.hosts.append(replace(host, distances=distances or host.distances))
+        found = replace(host, distances=distances or host.distances, labels=dict(labels or {}))
+        self.hosts.append(found)
         return self.hosts[-1]
 
     def add_vm(self, name: str, vcpus: int, memory_mib: int, **fields: Any) -> Vm:
@@ -192,15 +197,20 @@ class Model:
 
     def compete(self, first: str, second: str, weight: float, scope: str = Scope.NODE) -> None:
         """Let two VMs disturb each other: `weight` vCPUs are lost where they meet in the scope."""
-        self.competitions.append(Competition(first, second, weight, Scope(scope)))
+        self.competitions.append(Competition(first, second, weight, scope))
 
     def together(self, *vms: str, scope: str = Scope.NODE) -> None:
-        """Let VMs use the very same nodes, or host."""
-        self.togethers.append(Together(vms, Scope(scope)))
+        """Let VMs use the very same nodes, or host, or hosts with one value of a label."""
+        self.togethers.append(Together(vms, scope))
 
-    def apart(self, *vms: str, scope: str = Scope.NODE) -> None:
-        """Let no two of the VMs use one node, or host, at the same time."""
-        self.aparts.append(Apart(vms, Scope(scope)))
+    def apart(
+        self, *vms: str, scope: str = Scope.NODE, domains: Iterable[Iterable[str]] = ()
+    ) -> None:
+        """Let no two of the VMs use one node, host or label at the same time.
+
+        VMs of one of `domains` may all the same, as in `models.relations.Apart`.
+        """
+        self.aparts.append(Apart(vms, scope, tuple(map(tuple, domains))))
 
     def share(self, *vms: str, name: str, shared_mib: int, across_nodes: bool = False) -> None:
         """Let VMs have equal pages, kept once a node, or once for several nodes of a host."""
@@ -209,7 +219,7 @@ class Model:
     @property
     def instance(self) -> Instance:
         """The instance as it stands; `InputError` if it makes no sense."""
-        return Instance(
+        instance = Instance(
             tuple(self.hosts),
             tuple(self.vms),
             tuple(self.cooperations),
@@ -220,6 +230,8 @@ class Model:
             name=self.name,
             **self.settings,
         )
+        instance.check_scopes()
+        return instance
 
     def solve(self, solver: str = "cpsat", *, time_limit_s: float = 60.0, **params: Any) -> Result:
         """Plan it; as the function `solve`."""

@@ -23,6 +23,7 @@ from numaplace.instances.present import (
 from numaplace.instances.reading import Reading, located, together
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import Instance
+from numaplace.models.locality import unlabelled
 from numaplace.models.topology import HOSTS_MAX, MIB_MAX, Host, NumaNode
 from numaplace.models.vm import VMS_MAX
 
@@ -278,7 +279,8 @@ def assumptions(
 
 
 def misfits(instance: Instance) -> Iterator[str]:
-    """Say which devices no host has, and how much memory is rounded up."""
+    """Say which devices no host has, which labels hosts lack, how much memory is rounded up."""
+    yield from unlabelled(instance)
     has = [device for host in instance.hosts for device in host.devices]
     answered: dict[str, bool] = {}
     for vm in instance.vms:

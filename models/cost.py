@@ -16,7 +16,7 @@ from typing import TypeVar
 from numaplace.models import rates
 from numaplace.models.cores import node_llcs
 from numaplace.models.instance import Instance, Place
-from numaplace.models.locality import is_local
+from numaplace.models.locality import domain_of, is_local
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.units import ceil_div, to_vcpus
@@ -232,24 +232,24 @@ def _met(pairs: Iterable[Pair], located: Located) -> Iterator[tuple[Pair, Where,
 
 
 def _domains(
-    vm: Vm, cells: list[tuple[Place, PlacedCell]], scope: Scope
-) -> frozenset[tuple[int, int]]:
-    """Hosts, nodes or last-level caches a VM uses; a node of unknown caches is one domain.
+    vm: Vm, cells: list[tuple[Place, PlacedCell]], scope: str
+) -> frozenset[tuple[str, int]]:
+    """Labels, hosts, nodes or caches a VM uses; a node of unknown caches is one domain.
 
     Caches count from 0 within a host, nodes of unknown caches as -1 - position.
     """
-    if scope is Scope.HOST:
-        return frozenset((place.host_index, 0) for place, _ in cells)
-    if scope is Scope.NODE:
-        return frozenset((place.host_index, place.position) for place, _ in cells)
-    used: set[tuple[int, int]] = set()
+    if scope == Scope.NODE:
+        return frozenset((place.host.name, place.position) for place, _ in cells)
+    if scope != Scope.LLC:
+        return frozenset(domain_of(place.host, scope) for place, _ in cells)
+    used: set[tuple[str, int]] = set()
     for place, cell in cells:
         llcs = node_llcs(place.node)
         if llcs and vm.cpu_policy is CpuPolicy.DEDICATED and cell.pcpus:
             held = set(cell.pcpus)
             llcs = frozenset(p.llc for p in place.node.pcpus if p.id in held and p.llc is not None)
         domains = llcs or {-1 - place.position}
-        used |= {(place.host_index, domain) for domain in domains}
+        used |= {(place.host.name, domain) for domain in domains}
     return frozenset(used)
 
 

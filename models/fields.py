@@ -186,7 +186,7 @@ def check(thing: str, name: str, given: Any, value: Value) -> None:
             raise InputError(thing, name, reason)
     elif kind is str:
         check_text(thing, name, given, value)
-    elif kind in (tuple, frozenset):
+    elif kind in (tuple, frozenset, dict):
         _check_entries(thing, name, given, value)
     elif issubclass(kind, Enum):
         check_choice(thing, name, given, kind)
@@ -219,7 +219,7 @@ def _check_entries(thing: str, name: str, given: Any, value: Value) -> None:
         word = size.word if size.word and not of_set else name
         check_int(thing, f"number of {word}", len(given), size.low, size.high)
     if item and not is_dataclass(item.kind):
-        for entry in given:
+        for entry in given if value.key is None else (*given, *given.values()):
             check(thing, name, entry, item)
 
 

@@ -13,7 +13,14 @@ from numaplace.models.fields import Size, checked, thing_of
 from numaplace.models.forms import VmForm, make_form
 from numaplace.models.plan import Plan
 from numaplace.models.prices import DEFAULT_PRICES, Prices, check_worst_loss
-from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
+from numaplace.models.relations import (
+    Apart,
+    Competition,
+    Cooperation,
+    Scope,
+    SharingGroup,
+    Together,
+)
 from numaplace.models.topology import HOSTS_MAX, Host, NumaNode
 from numaplace.models.units import MILLI, PageSize, to_milli
 from numaplace.models.vm import VMS_MAX, Vm
@@ -62,8 +69,8 @@ class Instance:
     vms: Annotated[tuple[Vm, ...], Size(0, VMS_MAX, "VMs"), "VMs, with unique names."] = ()
     cooperations: Annotated[tuple[Cooperation, ...], "VMs that talk."] = ()
     competitions: Annotated[tuple[Competition, ...], "VMs in each other's way."] = ()
-    togethers: Annotated[tuple[Together, ...], "VMs on the very same nodes or host."] = ()
-    aparts: Annotated[tuple[Apart, ...], "VMs of which no two share a node or host."] = ()
+    togethers: Annotated[tuple[Together, ...], "VMs on the very same nodes, host or label."] = ()
+    aparts: Annotated[tuple[Apart, ...], "VMs of which no two share a node, host or label."] = ()
     sharing: Annotated[tuple[SharingGroup, ...], "VMs with equal pages."] = ()
     prices: Annotated[Prices, "Prices of migration, ballooning and bandwidth."] = DEFAULT_PRICES
     between: Annotated[Between, "What is optimised between value and loss."] = Between.NOTHING
@@ -118,6 +125,11 @@ class Instance:
     def _check_sets(self) -> None:
         known = {host.name: frozenset(node.id for node in host.nodes) for host in self.hosts}
         everywhere = frozenset[int]().union(*known.values())
+        for machine in self.hosts:
+            for word in Scope:
+                if word in machine.labels:
+                    reason = f"{word.value!r} is no key: as a scope it means the {word} itself"
+                    raise InputError(thing_of(machine), "labels", reason)
         for vm in self.vms:
             thing = thing_of(vm)
             if vm.allowed_hosts is not None:
@@ -199,6 +211,35 @@ class Instance:
         if vm.allowed_hosts is None:
             return list(self.hosts)
         return [host for host in self.hosts if host.name in vm.allowed_hosts]
+
+    @cached_property
+    def _domains(self) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def domains(self, scope: str) -> tuple[int, ...]:
+        """Domain of each host by number, in a scope of whole hosts.
+
+        That is the index of the first host with its label; without the label, its own.
+        """
+        if scope not in self._domains:
+            first: dict[str | int, int] = {}
+            labels = (host.labels.get(scope, index) for index, host in enumerate(self.hosts))
+            found = tuple(first.setdefault(label, index) for index, label in enumerate(labels))
+            self._domains[scope] = found
+        return self._domains[scope]
+
+    @property
+    def scoped(self) -> tuple[Together | Apart | Competition, ...]:
+        """All relations that have a scope."""
+        return (*self.togethers, *self.aparts, *self.competitions)
+
+    def check_scopes(self) -> None:
+        """Raise `InputError` if the scope of a relation is no word and no label of any host."""
+        known = {*Scope, *(key for host in self.hosts for key in host.labels)}
+        for relation in self.scoped:
+            if relation.scope not in known:
+                reason = f"no host has a label {relation.scope!r}, and it is not 'node' or 'host'"
+                raise InputError(thing_of(relation), "scope", reason)
 
     @cached_property
     def group_of(self) -> dict[str, SharingGroup]:

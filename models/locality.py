@@ -1,9 +1,12 @@
-"""Whether a device is near enough to a cell."""
+"""Whether a device is near enough to a cell, and in which domain a host is."""
 
 from __future__ import annotations
 
-from numaplace.models.instance import Place
-from numaplace.models.topology import Device
+from collections.abc import Iterator
+
+from numaplace.models.instance import Instance, Place
+from numaplace.models.relations import Scope
+from numaplace.models.topology import Device, Host
 from numaplace.models.vm import DevicePolicy
 
 
@@ -21,3 +24,18 @@ def is_local(device: Device, policy: DevicePolicy, home: Place) -> bool:
     host = home.host
     near = [host.nodes[host.position[node]].sockets for node in device.nodes]
     return any(home.node.sockets & sockets for sockets in near)
+
+
+def domain_of(host: Host, scope: str) -> tuple[str, int]:
+    """Return what tells the domain of a host from others, in a scope of whole hosts."""
+    label = host.labels.get(scope)
+    return (host.name, -1) if label is None else (label, -2)
+
+
+def unlabelled(instance: Instance) -> Iterator[str]:
+    """Say which hosts lack a label that relations have as their scope."""
+    for scope in sorted({relation.scope for relation in instance.scoped} - set(Scope)):
+        without = [host.name for host in instance.hosts if scope not in host.labels]
+        if without:
+            which = f"{without[0]!r}" + (f" and {len(without) - 1} more" if without[1:] else "")
+            yield f"host {which} without a label {scope!r}: each counts as a {scope} of its own"

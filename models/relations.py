@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from numaplace.models.errors import InputError, check_unique
-from numaplace.models.fields import Name, Only, Size, checked
+from numaplace.models.errors import InputError, check_int, check_unique
+from numaplace.models.fields import Name, Size, checked, thing_of
 from numaplace.models.topology import SomeMib
 from numaplace.models.vm import Weight
 
@@ -15,13 +16,18 @@ GROUP_MAX = 10_000
 
 
 class Scope(StrEnum):
-    """Where two VMs meet: one last-level cache, one node, or one host."""
+    """Where two VMs meet: one last-level cache, one node, or one host.
+
+    Any other word is the key of a label of hosts: they meet on hosts where it has one value. A host
+    without the label is a domain of its own.
+    """
 
     LLC = "llc"
     NODE = "node"
     HOST = "host"
 
 
+_Scope = Annotated[Name, "`node`, `host`, or the key of a label of hosts, such as rack."]
 _Members = Annotated[tuple[Name, ...], Size(2, GROUP_MAX, "VMs"), "Names of the VMs."]
 
 
@@ -51,7 +57,9 @@ class Competition:
     first: Annotated[Name, "Name of a VM."]
     second: Annotated[Name, "Name of the other."]
     weight: Annotated[Weight, "Lost if they meet in the scope."]
-    scope: Annotated[Scope, "Where they meet."] = Scope.NODE
+    scope: Annotated[
+        Name, "Where they meet: `llc`, `node`, `host`, or the key of a label of hosts."
+    ] = Scope.NODE
 
     def __post_init__(self) -> None:
         _check_pair(checked(self), self)
@@ -62,10 +70,14 @@ class _VmGroup:
     THING: ClassVar[str] = "group of {0.listed!r:.80}"
 
     vms: _Members
-    scope: Annotated[Scope, Only((Scope.NODE.value, Scope.HOST.value)), "Where."] = Scope.NODE
+    scope: _Scope = Scope.NODE
 
     def __post_init__(self) -> None:
-        check_unique(checked(self), "vms", self.vms)
+        thing = checked(self)
+        check_unique(thing, "vms", self.vms)
+        if self.scope == Scope.LLC:
+            reason = "must be 'node', 'host' or the key of a label, not 'llc'"
+            raise InputError(thing, "scope", reason)
 
     @property
     def listed(self) -> str:
@@ -75,16 +87,55 @@ class _VmGroup:
 
 @dataclass(frozen=True, slots=True)
 class Together(_VmGroup):
-    """VMs that, where placed, use the very same nodes (or host)."""
+    """VMs that, where placed, use the very same nodes (or host, or hosts of one label)."""
 
     THING: ClassVar[str] = "together of {0.listed!r:.80}"
 
 
 @dataclass(frozen=True, slots=True)
 class Apart(_VmGroup):
-    """VMs no two of which may use one node (or host) at the same time."""
+    """VMs no two of which may use one node (host, hosts of one label) at the same time.
+
+    `domains` tells which may all the same: `Apart(domains=(("a", "b"), ("c",)), scope="rack")`
+    keeps c off the racks of a and b, which may share one.
+    """
 
     THING: ClassVar[str] = "apart of {0.listed!r:.80}"
+
+    vms: Annotated[
+        tuple[Name, ...],
+        Size(0, GROUP_MAX, "VMs"),
+        "Names of the VMs, 2 at least; not given: those of `domains`.",
+    ] = ()
+    domains: Annotated[
+        tuple[tuple[Name, ...], ...],
+        Size(0, GROUP_MAX),
+        "Sets of its VMs that may meet; a VM in none may meet no other.",
+    ] = ()
+
+    def __post_init__(self) -> None:
+        inside = [name for domain in self.domains for name in domain]
+        if not self.vms:
+            object.__setattr__(self, "vms", tuple(inside))
+        _VmGroup.__post_init__(self)
+        thing = thing_of(self)
+        check_int(thing, "number of VMs", len(self.vms), 2, GROUP_MAX)
+        check_unique(thing, "domains", inside)
+        for name in sorted(set(inside) - set(self.vms)):
+            raise InputError(thing, "domains", f"VM {name!r} is not among its vms")
+
+    @property
+    def parts(self) -> tuple[tuple[str, ...], ...]:
+        """Its VMs in sets that may not meet one another."""
+        inside = {name for domain in self.domains for name in domain}
+        return (*filter(None, self.domains), *((n,) for n in self.vms if n not in inside))
+
+    def allies(self, name: str) -> frozenset[str]:
+        """Return the VMs that one of its VMs may meet, and itself."""
+        return next((frozenset(d) for d in self.domains if name in d), frozenset({name}))
+
+
+G = TypeVar("G", Together, Apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +155,16 @@ class SharingGroup:
 
     def __post_init__(self) -> None:
         check_unique(checked(self), "vms", self.vms)
+
+
+def narrowed(groups: Iterable[G], names: Collection[str]) -> Iterator[G]:
+    """Yield the groups that still have two members of those names, with these alone."""
+    for group in groups:
+        changes: dict[str, Any] = {"vms": tuple(name for name in group.vms if name in names)}
+        if isinstance(group, Apart):
+            changes["domains"] = tuple(tuple(filter(names.__contains__, d)) for d in group.domains)
+        if len(changes["vms"]) > 1:
+            yield replace(group, **changes)
 
 
 def _check_pair(thing: str, pair: Cooperation | Competition) -> None:

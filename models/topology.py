@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, ClassVar
 
@@ -17,6 +18,7 @@ NODES_MAX = 1024
 PCPUS_MAX = 16384
 DISTANCE_MAX = 1 << 16
 DEVICES_MAX = 65_536
+LABELS_MAX = 64
 
 Id = Annotated[int, Bound(0, ID_MAX)]
 Mib = Annotated[int, Bound(0, MIB_MAX, "MiB")]
@@ -159,6 +161,11 @@ class Host:
     network_factor: Annotated[
         float, Bound(1.0, 100_000), "Relative latency of other hosts, as a distance / 10."
     ] = 20.0
+    labels: Annotated[
+        Mapping[Name, Name],
+        Size(0, LABELS_MAX, "labels"),
+        "What it belongs to, by key: rack, zone, any. A relation may have a key as its scope.",
+    ] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         thing = checked(self)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import chain, combinations
 
 from numaplace.models.instance import Instance
-from numaplace.models.locality import is_local
+from numaplace.models.locality import domain_of, is_local
 from numaplace.models.pages import interleaved_blocks, page_nodes
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.relations import Scope
@@ -275,19 +275,21 @@ def device_functions(instance: Instance, plan: Plan) -> Found:
 
 
 def together(instance: Instance, plan: Plan) -> Found:
-    """VMs that must be together use the same nodes (or host), where placed."""
+    """VMs that must be together use the same nodes (or host, or label), where placed."""
     for group in instance.togethers:
         for a, b in _placed_pairs(instance, plan, group.vms):
-            if _where(plan.placements[a], group.scope) != _where(plan.placements[b], group.scope):
+            where = [_where(instance, plan.placements[name], group.scope) for name in (a, b)]
+            if where[0] != where[1]:
                 yield f"VMs {a!r} and {b!r}", f"must be on the same {group.scope}"
 
 
 def apart(instance: Instance, plan: Plan) -> Found:
-    """VMs that must be apart never use one node (or host)."""
+    """VMs that must be apart, not being of one domain, never use one node (or host, or label)."""
     for group in instance.aparts:
+        domain = {name: number for number, vms in enumerate(group.domains) for name in vms}
         for a, b in _placed_pairs(instance, plan, group.vms):
-            met = _where(plan.placements[a], group.scope) & _where(plan.placements[b], group.scope)
-            if met:
+            where = [_where(instance, plan.placements[name], group.scope) for name in (a, b)]
+            if domain.get(a, a) != domain.get(b, b) and where[0] & where[1]:
                 yield f"VMs {a!r} and {b!r}", f"must not be on the same {group.scope}"
 
 
@@ -300,10 +302,10 @@ def _placed_pairs(
             yield a, b
 
 
-def _where(placement: Placement, scope: Scope) -> frozenset[tuple[str, int]]:
-    if scope is Scope.HOST:
-        return frozenset({(placement.host, 0)})
-    return frozenset((placement.host, node) for node in placement.nodes)
+def _where(instance: Instance, placement: Placement, scope: str) -> frozenset[tuple[str, int]]:
+    if scope == Scope.NODE:
+        return frozenset((placement.host, node) for node in placement.nodes)
+    return frozenset({domain_of(instance.host(placement.host), scope)})
 
 
 def shared_pages(instance: Instance, plan: Plan) -> Found:

@@ -14,6 +14,7 @@ from typing import cast
 from numaplace.models.cost import ALL, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
+from numaplace.models.locality import unlabelled
 from numaplace.models.plan import Plan
 from numaplace.models.result import Result, SolveStatus, Stage, key_of
 from numaplace.models.verify import Rule, violations
@@ -91,7 +92,8 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
         result = _bounded(instance, result, params.until)
     if result.plan is not None and instance.current is not None and params.terms == ALL:
         result = _in_place(instance, result, result.plan)
-    return replace(result, runtime_s=time.monotonic() - started)
+    told = (*result.remarks, *unlabelled(instance))
+    return replace(result, runtime_s=time.monotonic() - started, remarks=told)
 
 
 def _in_place(instance: Instance, result: Result, plan: Plan) -> Result:

@@ -32,7 +32,9 @@ from numaplace.tests.choices import Choices, DrawnChoices, SeededChoices, chance
 from numaplace.tests.random_hosts import UNIT_MIB, random_host
 from numaplace.tests.random_vms import WEIGHTS, random_vm, with_odd_memory
 
-OF_HOSTS = "bandwidth bare devices distances gaps latency llc network overcommit pages reserved smt"
+OF_HOSTS = (
+    "bandwidth bare devices distances gaps labels latency llc network overcommit pages reserved smt"
+)
 OF_VMS = (
     "allowed_hosts automatic balloon dedicated explicit hard memory_nodes modes odd required soft "
     "split times utilisation values"
@@ -105,6 +107,7 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
         vms = larger
     else:
         sharing = ()
+    label = ("rack",) if "labels" in features else ()
     instance = Instance(
         hosts=hosts,
         vms=tuple(vms),
@@ -113,15 +116,15 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
             for first, second in _pairs(c, vms, "cooperation" in features)
         ),
         competitions=tuple(
-            Competition(first, second, of(c, WEIGHTS), of(c, tuple(Scope)))
+            Competition(first, second, of(c, WEIGHTS), of(c, (*Scope, *label)))
             for first, second in _pairs(c, vms, "competition" in features)
         ),
         togethers=tuple(
-            Together(names, of(c, (Scope.NODE, Scope.HOST)))
+            Together(names, of(c, (Scope.NODE, Scope.HOST, *label)))
             for names in _group(c, vms, 10 * ("together" in features))
         ),
         aparts=tuple(
-            Apart(names, of(c, (Scope.NODE, Scope.HOST)))
+            Apart(names, of(c, (Scope.NODE, Scope.HOST, *label)), _domains(c, names))
             for names in _group(c, vms, 15 * ("apart" in features))
         ),
         sharing=sharing,
@@ -179,6 +182,14 @@ def _group(c: Choices, vms: Sequence[Vm], percent: int) -> list[tuple[str, ...]]
         return []
     chosen = some(c, names) | {names[0]}
     return [tuple(sorted(chosen))] if len(chosen) > 1 else [(names[0], names[1])]
+
+
+def _domains(c: Choices, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Of VMs apart, none or some in one or two domains."""
+    sets: tuple[list[str], ...] = ([], [], [])
+    for name in names if chance(c, 40) else ():
+        sets[c.integer(0, 2)].append(name)
+    return tuple(map(tuple, filter(None, sets[:2])))
 
 
 def _sharing(

@@ -84,7 +84,7 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
         tuple(
             (index[c.first], index[c.second], rates.competition_price(c))
             for c in instance.competitions
-            if c.scope is Scope.NODE and c.first in index and c.second in index
+            if c.scope == Scope.NODE and c.first in index and c.second in index
         ),
         tuple(tiers),
         max((place.node.pool_mib(PageSize.SMALL) for place in homes), default=0),

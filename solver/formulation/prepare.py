@@ -163,7 +163,7 @@ class Prepared(EmptyHosts):
             name
             for pair in self.instance.competitions
             for name in (pair.first, pair.second)
-            if pair.scope is Scope.LLC and self.instance.vm(name).cpu_policy is CpuPolicy.DEDICATED
+            if pair.scope == Scope.LLC and self.instance.vm(name).cpu_policy is CpuPolicy.DEDICATED
         )
 
     def core_groups(self, place: Place) -> tuple[CoreGroup, ...]:

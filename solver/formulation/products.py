@@ -190,7 +190,7 @@ class Products(RowWriter):
         return found
 
     def competition(self) -> Terms:
-        """Pairs that meet in a host, a node or a last-level cache: ``meet >= a + b - 1``.
+        """Pairs that meet in hosts, a node or a last-level cache: ``meet >= a + b - 1``.
 
         For two VMs of one cell that is the convex hull: nothing tighter exists for a pair.
         """
@@ -211,12 +211,12 @@ class Products(RowWriter):
                 found.append((meet, price))
         return found
 
-    def _users(self, vm: Vm, scope: Scope) -> dict[Domain, list[Terms]]:
-        """Sums, 0 or 1, that put a VM into a host, a node or a cache, by that domain."""
-        if scope is Scope.HOST:
-            return {(host, 0): [on] for host, on in self.vars.on_host[vm.name].items()}
-        if scope is Scope.NODE:
+    def _users(self, vm: Vm, scope: str) -> dict[Domain, list[Terms]]:
+        """Sums, 0 or 1, that put a VM into hosts, a node or a cache, by that domain."""
+        if scope == Scope.NODE:
             return {(place, 0): [at] for place, at in self.vars.at[vm.name].items()}
+        if scope != Scope.LLC:
+            return {(number, 0): [on] for number, on in self.in_domains(vm.name, scope).items()}
         found: dict[Domain, list[Terms]] = defaultdict(list)
         for option in self.prepared.options[vm.name]:
             for domain, uses in self._caches(vm, option):

@@ -253,19 +253,33 @@ class Rules(RowWriter):
                 yield a, b
 
     def apart(self) -> None:
-        """At most one VM of a group that exists at an instant uses a node (or host)."""
+        """VMs of one part of a group at most that exist at an instant use a node (host, label)."""
         for group in self.instance.aparts:
             for alive in self.instance.instants:
                 users: dict[int, list[Terms]] = defaultdict(list)
-                for name in filter(alive.__contains__, group.vms):
-                    for key, uses in self._where(name, group.scope).items():
+                for part in group.parts:
+                    some = [name for name in part if name in alive]
+                    for key, uses in self._some_where(some, group.scope).items():
                         users[key].append(uses)
                 for found in users.values():
                     if len(found) > 1:
                         self.program.at_most(joined(found), 1, Rule.APART, ", ".join(group.vms))
 
-    def _where(self, name: str, scope: Scope) -> dict[int, Terms]:
-        return self.vars.on_host[name] if scope is Scope.HOST else self.vars.at[name]
+    def _some_where(self, names: list[str], scope: str) -> dict[int, Terms]:
+        """1 if some of these VMs use a place or domain, at least: ``some >= where[v]``."""
+        users: dict[int, list[Terms]] = defaultdict(list)
+        for name in names:
+            for key, uses in self._where(name, scope).items():
+                users[key].append(uses)
+        found: dict[int, Terms] = {}
+        for key, of_each in users.items():
+            found[key] = of_each[0] if len(of_each) == 1 else [(self.program.part(), 1)]
+            for uses in of_each if len(of_each) > 1 else ():
+                self.program.at_most([*uses, *scaled(found[key], -1)], 0)
+        return found
+
+    def _where(self, name: str, scope: str) -> dict[int, Terms]:
+        return self.vars.at[name] if scope == Scope.NODE else self.in_domains(name, scope)
 
     def shared_pages(self) -> None:
         """Members of a sharing group find a copy on each cell's node, or on the host if allowed."""

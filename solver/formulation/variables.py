@@ -164,3 +164,11 @@ class RowWriter:
         self.program = variables.program
         self.prepared = variables.prepared
         self.instance = variables.instance
+
+    def in_domains(self, name: str, scope: str) -> dict[int, Terms]:
+        """1 if a VM uses a domain of a scope of whole hosts, by its number."""
+        parts: dict[int, list[Terms]] = defaultdict(list)
+        domains = self.instance.domains(scope)
+        for host, on in self.vars.on_host[name].items():
+            parts[domains[host]].append(on)
+        return {domain: joined(on) for domain, on in parts.items()}

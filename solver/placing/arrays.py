@@ -84,6 +84,13 @@ class InstanceArrays:
         self.cooperations = _partners(instance, instance.cooperations)
         self.competitions = _partners(instance, instance.competitions)
         self.togethers, self.aparts = _members(instance.togethers), _members(instance.aparts)
+        self._domains: dict[str, Ints] = {}
+
+    def domains(self, scope: str) -> Ints:
+        """Domain of each place in a scope of whole hosts, as `Instance.domains` numbers them."""
+        if scope not in self._domains:
+            self._domains[scope] = np.array(self.instance.domains(scope))[self.host_index]
+        return self._domains[scope]
 
     def _number_crowds(self) -> None:
         """Number kinds of nodes by all that says how a VM crowds them, and make their lines."""

@@ -262,7 +262,7 @@ def _rivals_caches(state: Occupancy, vm: Vm, host_index: int) -> frozenset[int]:
     found: set[int] = set()
     for rival, partner in state.arrays.competitions.get(vm.name, ()):
         other = state.placed.get(partner.name)
-        if rival.scope is Scope.LLC and other is not None and other.host_index == host_index:
+        if rival.scope == Scope.LLC and other is not None and other.host_index == host_index:
             domains = other.domains(state.instance, Scope.LLC)
             found |= {domain - first for domain in domains if domain >= first}
     return frozenset(found)

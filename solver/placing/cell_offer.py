@@ -33,21 +33,21 @@ def places_for(
             other = placed.get(name)
             if other is None or name == vm.name or not vm.overlaps(other.vm):
                 continue
-            if group.scope is Scope.HOST:
-                mask &= arrays.host_index == other.host_index
+            met = other.domains(arrays.instance, group.scope)
+            if group.scope == Scope.NODE:
+                mask &= np.isin(arrays.numbers, list(met))
+                exactly = met
             else:
-                homes = [place_index for place_index, _ in other.homes]
-                mask &= np.isin(np.arange(arrays.size), homes)
-                exactly = frozenset(homes)
+                mask &= arrays.domains(group.scope) == min(met)
     for rule in arrays.aparts.get(vm.name, ()):
-        for name in rule.vms:
+        closed: set[int] = set()
+        for name in set(rule.vms) - rule.allies(vm.name):
             other = placed.get(name)
-            if other is None or name == vm.name or not vm.overlaps(other.vm):
-                continue
-            if rule.scope is Scope.HOST:
-                mask[arrays.host_slice[other.host_index]] = False
-            else:
-                mask[[place_index for place_index, _ in other.homes]] = False
+            if other is not None and vm.overlaps(other.vm):
+                closed |= other.domains(arrays.instance, rule.scope)
+        at = arrays.numbers if rule.scope == Scope.NODE else arrays.domains(rule.scope)
+        if closed:
+            mask &= ~np.isin(at, list(closed))
     return mask, exactly
 
 
@@ -250,19 +250,18 @@ def pair_loss(
     return loss
 
 
-def _meeting_places(arrays: InstanceArrays, vm: Vm, other: Footprint, scope: Scope) -> list[int]:
+def _meeting_places(arrays: InstanceArrays, vm: Vm, other: Footprint, scope: str) -> list[int]:
     """Places where `vm` cannot but meet `other` in a scope."""
-    of_host = arrays.instance.host_places[other.host_index]
-    if scope is Scope.HOST:
-        return [place.index for place in of_host]
-    if scope is Scope.NODE:
-        return [place_index for place_index, _ in other.homes]
+    domains = other.domains(arrays.instance, scope)
+    if scope == Scope.NODE:
+        return list(domains)
+    if scope != Scope.LLC:
+        return np.flatnonzero(arrays.domains(scope) == min(domains)).tolist()
     if vm.cpu_policy is CpuPolicy.DEDICATED:
         return []
-    domains = other.domains(arrays.instance, Scope.LLC)
     return [
         place.index
-        for place in of_host
+        for place in arrays.instance.host_places[other.host_index]
         if any(
             llc_domain(place.host_index, llc) in domains
             for llc in node_llcs(place.node) or {-1 - place.position}

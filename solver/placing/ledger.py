@@ -184,10 +184,10 @@ class Footprint(Use):
     homes: Amounts
     functions: tuple[tuple[str, int], ...]
     own_micro: int
-    _domains: dict[Scope, frozenset[int]] = field(default_factory=dict)
+    _domains: dict[str, frozenset[int]] = field(default_factory=dict)
 
-    def domains(self, instance: Instance, scope: Scope) -> frozenset[int]:
-        """Hosts, nodes or last-level caches the VM uses, each as a number unique to its scope.
+    def domains(self, instance: Instance, scope: str) -> frozenset[int]:
+        """Labels, hosts, nodes or caches the VM uses, each as a number unique to its scope.
 
         A node of unknown caches is one domain, as in the cost's competition term.
         """
@@ -196,11 +196,11 @@ class Footprint(Use):
             known = self._domains[scope] = self._find_domains(instance, scope)
         return known
 
-    def _find_domains(self, instance: Instance, scope: Scope) -> frozenset[int]:
-        if scope is Scope.HOST:
-            return frozenset({self.host_index})
-        if scope is Scope.NODE:
+    def _find_domains(self, instance: Instance, scope: str) -> frozenset[int]:
+        if scope == Scope.NODE:
             return frozenset(place_index for place_index, _ in self.homes)
+        if scope != Scope.LLC:
+            return frozenset({instance.domains(scope)[self.host_index]})
         used: set[int] = set()
         for cell in self.placement.cells:
             place = instance.place_of[self.placement.host, cell.node]

@@ -8,7 +8,7 @@ there is for single look-ups in Python.
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from numaplace.solver.placing.ledger import Footprint
 from numaplace.solver.placing.occupancy import Occupancy
 
 FORBIDDEN = 1 << 50  # Price of what a rule forbids
-SAME_HOST, SAME_NODE, SAME_LLC = 1, 2, 4
+SAME_NODE, SAME_LLC = 1, 2  # Bits of a pair of places; those of scopes of whole hosts follow
 
 
 def simple_vms(state: Occupancy, *, scattered: bool) -> list[str]:
@@ -116,7 +116,13 @@ class MovePrices:
         arrays, places = self.arrays, self.arrays.instance.places
         distance = np.array([arrays.mean_r(place_index) for place_index in range(arrays.size)])
         meets = np.eye(arrays.size, dtype=np.int64) * SAME_NODE
-        meets += (arrays.host_index[:, None] == arrays.host_index[None, :]) * SAME_HOST
+        scopes = {relation.scope for relation in arrays.instance.scoped}
+        of_hosts = sorted(scopes - {Scope.NODE, Scope.LLC})
+        self.bits: dict[str, int] = {Scope.NODE: SAME_NODE, Scope.LLC: SAME_NODE | SAME_LLC}
+        self.bits |= {scope: SAME_LLC << n for n, scope in enumerate(of_hosts, 1)}
+        for scope in of_hosts:
+            domains = arrays.domains(scope)
+            meets += (domains[:, None] == domains[None, :]) * self.bits[scope]
         for span in arrays.host_slice:
             llcs = {place.index: node_llcs(place.node) for place in places[span]}
             for a in llcs:
@@ -150,19 +156,17 @@ class MovePrices:
             )
         for rule in instance.aparts:
             forbidden = self._if_met(rule.scope, FORBIDDEN)
-            members = [name for name in rule.vms if name in index]
-            for first, second in combinations(members, 2):
-                add(first, second, forbidden)
+            parts = [[name for name in part if name in index] for part in rule.parts]
+            for these, those in combinations(parts, 2):
+                for first, second in product(these, those):
+                    add(first, second, forbidden)
         self.pairs: list[list[tuple[int, list[int]]]] = [[] for _ in self.names]
         for (a, b), row in rows.items():
             self.pairs[a].append((b, row))
             self.pairs[b].append((a, row))
 
-    def _if_met(self, scope: Scope, price: int) -> list[int]:
-        bits = {Scope.HOST: SAME_HOST, Scope.NODE: SAME_NODE, Scope.LLC: SAME_NODE | SAME_LLC}[
-            scope
-        ]
-        return [price if meet & bits else 0 for _, meet in self.kinds]
+    def _if_met(self, scope: str, price: int) -> list[int]:
+        return [price if meet & self.bits[scope] else 0 for _, meet in self.kinds]
 
     def _price_places(self, state: Occupancy, prints: list[Footprint]) -> None:
         """Price each simple VM at each place by itself and by the VMs that stay."""

@@ -10,17 +10,15 @@ made because it gains more than it costs. All VMs that run keep running.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice, permutations
-from typing import TypeVar
 
 from numaplace.models.cost import DISTURBING, Term, evaluate
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Between, Instance
 from numaplace.models.plan import Placement, Plan
-from numaplace.models.relations import Apart, Together
+from numaplace.models.relations import narrowed
 from numaplace.models.result import Result, SolveStatus, Stage
 from numaplace.models.verify import violations
 from numaplace.models.vm import Vm
@@ -30,8 +28,6 @@ from numaplace.solver.params import SolveParams
 from numaplace.solver.placing.placer import Placer
 from numaplace.solver.registry import solve
 from numaplace.solver.replan.diff import Difference, differences
-
-G = TypeVar("G", Together, Apart)
 
 GIVING_WAY = DISTURBING | {Term.NODE_AFFINITY}  # Terms that decide who gives way
 ORDERS_MAX = 120
@@ -176,20 +172,12 @@ def _with_running(instance: Instance, vm: Vm) -> Instance:
         vms=tuple(vms),
         cooperations=tuple(p for p in instance.cooperations if {p.first, p.second} <= kept),
         competitions=tuple(p for p in instance.competitions if {p.first, p.second} <= kept),
-        togethers=tuple(_narrowed(instance.togethers, kept)),
-        aparts=tuple(_narrowed(instance.aparts, kept)),
+        togethers=tuple(narrowed(instance.togethers, kept)),
+        aparts=tuple(narrowed(instance.aparts, kept)),
         sharing=sharing,
         between=Between.NOTHING,
         current=replace(current, copies=tuple(c for c in current.copies if c.group in shared)),
     )
-
-
-def _narrowed(groups: Iterable[G], names: set[str]) -> Iterator[G]:
-    """Yield the groups that still have two members."""
-    for group in groups:
-        members = tuple(name for name in group.vms if name in names)
-        if len(members) > 1:
-            yield replace(group, vms=members)
 
 
 def _reluctant(instance: Instance) -> Instance:

@@ -252,7 +252,7 @@ def _talks(instance: Instance, index: Mapping[str, int]) -> Iterator[Talk]:
 
 
 def _rivalries(instance: Instance, index: Mapping[str, int], machine: Machine) -> Iterator[Rivalry]:
-    domains = {
+    domains: dict[str, tuple[int, ...]] = {
         Scope.HOST: (0,) * machine.size,
         Scope.NODE: machine.node_of,
         Scope.LLC: machine.cache_of,
@@ -261,7 +261,7 @@ def _rivalries(instance: Instance, index: Mapping[str, int], machine: Machine) -
         if pair.first in index and pair.second in index:
             busy = [_busy(instance.vm(name)) for name in (pair.first, pair.second)]
             weights = (pair.weight / 2 / busy[0], pair.weight / 2 / busy[1])
-            where = domains[pair.scope]
+            where = domains.get(pair.scope, domains[Scope.HOST])
             yield Rivalry(index[pair.first], index[pair.second], weights, where)
 
 

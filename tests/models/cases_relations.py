@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from numaplace.models.instance import Instance
-from numaplace.models.plan import SharedCopy, TakenDevice
+from numaplace.models.plan import Plan, SharedCopy, TakenDevice
 from numaplace.models.relations import Apart, Scope, SharingGroup, Together
 from numaplace.models.topology import Device, Host
 from numaplace.models.verify import Rule
@@ -183,6 +183,17 @@ DEVICES: list[RuleCase] = [
 
 TWO_HOSTS = (make_host("one"), make_host("two"))
 SPLIT = vm("a", 2, 2, max_cells=2)
+RACKS = tuple(
+    replace(make_host(name), labels={"rack": rack} if rack else {})
+    for name, rack in (("one", "x"), ("two", "x"), ("three", "y"), ("four", ""), ("five", ""))
+)
+TWO_DOMAINS = Apart(domains=(AB, ("c",)), scope="rack")
+
+
+def racked(**hosts: str) -> Plan:
+    """A plan with each VM on node 0 of a host."""
+    return plan(**{name: on(cell(0), host=host) for name, host in hosts.items()})
+
 
 PAIRS: list[RuleCase] = [
     case(
@@ -261,6 +272,62 @@ PAIRS: list[RuleCase] = [
         instance(*(vm(n, **TIMES[n]) for n in ABC), aparts=(Apart(ABC),)),
         plan(a=on(cell(0)), b=on(cell(0)), c=on(cell(1))),
         plan(a=on(cell(0)), b=on(cell(1)), c=on(cell(1))),
+    ),
+    case(
+        Rule.TOGETHER,
+        "two VMs in different racks",
+        Instance(RACKS, (vm("a"), vm("b")), togethers=(Together(AB, "rack"),)),
+        racked(a="one", b="two"),
+        racked(a="one", b="three"),
+    ),
+    case(
+        Rule.TOGETHER,
+        "hosts without the label are no rack",
+        Instance(RACKS, (vm("a"), vm("b")), togethers=(Together(AB, "rack"),)),
+        racked(a="four", b="four"),
+        racked(a="four", b="five"),
+    ),
+    case(
+        Rule.APART,
+        "two VMs on different hosts of one rack",
+        Instance(RACKS, (vm("a"), vm("b")), aparts=(Apart(AB, "rack"),)),
+        racked(a="one", b="three"),
+        racked(a="one", b="two"),
+    ),
+    case(
+        Rule.APART,
+        "a host without the label is a rack of its own",
+        Instance(RACKS, (vm("a"), vm("b")), aparts=(Apart(AB, "rack"),)),
+        racked(a="four", b="five"),
+        racked(a="four", b="four"),
+    ),
+    case(
+        Rule.APART,
+        "VMs of one domain may share a rack, those of two may not",
+        Instance(RACKS, tuple(map(vm, ABC)), aparts=(TWO_DOMAINS,)),
+        racked(a="one", b="two", c="three"),
+        racked(a="one", b="three", c="two"),
+    ),
+    case(
+        Rule.APART,
+        "a VM in no domain is one by itself",
+        Instance(RACKS, tuple(map(vm, "abcd")), aparts=(Apart(tuple("abcd"), "rack", (AB,)),)),
+        racked(a="one", b="one", c="three", d="four"),
+        racked(a="one", b="one", c="three", d="three"),
+    ),
+    case(
+        Rule.APART,
+        "VMs of one domain may share a node, of which a third keeps off",
+        instance(*map(vm, ABC), aparts=(Apart(domains=(AB, ("c",))),)),
+        plan(a=on(cell(0)), b=on(cell(0)), c=on(cell(1))),
+        plan(a=on(cell(0)), b=on(cell(0)), c=on(cell(0))),
+    ),
+    case(
+        Rule.APART,
+        "VMs of two domains may share a rack at different times",
+        Instance(RACKS, tuple(vm(n, **TIMES[n]) for n in ABC), aparts=(TWO_DOMAINS,)),
+        racked(a="one", b="two", c="three"),
+        racked(a="one", b="two", c="two"),
     ),
 ]
 

@@ -143,7 +143,9 @@ def _instance(values: Values) -> Instance:
         total = len(values.get(key, ())) + sum(counts) - len(counts)
         check_int("instance", f"number of {key}", total, 0, most)
     made = {key: tuple(item for _, item in _one_by_one(values.get(key, ()))) for key in _MOST}
-    return Instance(**(values | made))
+    instance = Instance(**(values | made))
+    instance.check_scopes()
+    return instance
 
 
 def _one_by_one(items: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
