@@ -124,7 +124,7 @@ class _Search:
         self.instance, self.options, self.score_of, self.limit = instance, options, score_of, limit
         self.plan: Plan | None = None
         self.score: int | None = None
-        self.by_cache = any(pair.scope is Scope.LLC for pair in instance.competitions)
+        self.by_cache = any(pair.scope == Scope.LLC for pair in instance.competitions)
 
     def run(self, names: frozenset[str], *, separable: bool) -> None:
         """Search plans that place exactly the VMs `names`."""

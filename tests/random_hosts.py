@@ -33,7 +33,6 @@ def random_host(c: Choices, name: str, max_nodes: int, features: frozenset[str])
         vcpu_overcommit=of(c, (1.0, 1.5, 2.0)) if "overcommit" in features else 1.0,
         smt_yield=of(c, (1.25, 1.0, 1.6, 2.0)) if "smt" in features else 1.25,
         network_factor=of(c, (20.0, 4.0)) if "network" in features else 20.0,
-        labels={"rack": of(c, "xy")} if "labels" in features and chance(c, 70) else {},
     )
 
 

@@ -107,7 +107,6 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
         vms = larger
     else:
         sharing = ()
-    label = ("rack",) if "labels" in features else ()
     instance = Instance(
         hosts=hosts,
         vms=tuple(vms),
@@ -116,15 +115,15 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
             for first, second in _pairs(c, vms, "cooperation" in features)
         ),
         competitions=tuple(
-            Competition(first, second, of(c, WEIGHTS), of(c, (*Scope, *label)))
+            Competition(first, second, of(c, WEIGHTS), of(c, tuple(Scope)))
             for first, second in _pairs(c, vms, "competition" in features)
         ),
         togethers=tuple(
-            Together(names, of(c, (Scope.NODE, Scope.HOST, *label)))
+            Together(names, of(c, (Scope.NODE, Scope.HOST)))
             for names in _group(c, vms, 10 * ("together" in features))
         ),
         aparts=tuple(
-            Apart(names, of(c, (Scope.NODE, Scope.HOST, *label)), _domains(c, names))
+            Apart(names, of(c, (Scope.NODE, Scope.HOST)))
             for names in _group(c, vms, 15 * ("apart" in features))
         ),
         sharing=sharing,
@@ -134,10 +133,10 @@ def build_instance(c: Choices, limits: Limits) -> Instance:
         if chance(c, 30 * ("current" in features))
         else None,
     )
-    if "odd" not in features:
-        return instance
-    odd = [with_odd_memory(c, vm, instance.form(vm.name).blocks) for vm in instance.vms]
-    return replace(instance, vms=tuple(odd))
+    if "odd" in features:
+        odd = [with_odd_memory(c, vm, instance.form(vm.name).blocks) for vm in instance.vms]
+        instance = replace(instance, vms=tuple(odd))
+    return _labelled(c, instance) if chance(c, 50 * ("labels" in features)) else instance
 
 
 def plans_at_most(instance: Instance) -> int:
@@ -184,10 +183,30 @@ def _group(c: Choices, vms: Sequence[Vm], percent: int) -> list[tuple[str, ...]]
     return [tuple(sorted(chosen))] if len(chosen) > 1 else [(names[0], names[1])]
 
 
+def _labelled(c: Choices, instance: Instance) -> Instance:
+    """Put hosts into racks, and relations of whole hosts (and some others) into their scope."""
+    labels = [{"rack": of(c, "xy")} if chance(c, 75) else {} for _ in instance.hosts]
+
+    def scope(of_now: str) -> str:
+        return "rack" if of_now == Scope.HOST or chance(c, 30) else of_now
+
+    return replace(
+        instance,
+        hosts=tuple(
+            replace(h, labels=told) for h, told in zip(instance.hosts, labels, strict=True)
+        ),
+        competitions=tuple(replace(p, scope=scope(p.scope)) for p in instance.competitions),
+        togethers=tuple(replace(g, scope=scope(g.scope)) for g in instance.togethers),
+        aparts=tuple(
+            replace(g, scope=scope(g.scope), domains=_domains(c, g.vms)) for g in instance.aparts
+        ),
+    )
+
+
 def _domains(c: Choices, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Of VMs apart, none or some in one or two domains."""
+    """Of VMs apart, some in one or two domains."""
     sets: tuple[list[str], ...] = ([], [], [])
-    for name in names if chance(c, 40) else ():
+    for name in names:
         sets[c.integer(0, 2)].append(name)
     return tuple(map(tuple, filter(None, sets[:2])))
 

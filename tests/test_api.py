@@ -99,8 +99,10 @@ def test_what_makes_no_sense_is_told() -> None:
     model.cooperate("db", "nobody", 1.0)
     with pytest.raises(InputError, match="nobody"):
         _ = model.instance
-    with pytest.raises(ValueError, match="rack"):
-        model.apart("db", "web", scope="rack")
+    model = _small()
+    model.apart("db", "web", scope="rack")
+    with pytest.raises(InputError, match="no host has a label 'rack'"):
+        _ = model.instance
     with pytest.raises(InputError, match="is unknown"):
         api.solve(_small().instance, "magic")
 

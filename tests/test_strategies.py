@@ -22,6 +22,7 @@ def _used(instance: Instance) -> set[object]:
     used |= {("competition", pair.scope) for pair in instance.competitions}
     used |= {("together", group.scope) for group in instance.togethers}
     used |= {("apart", group.scope) for group in instance.aparts}
+    used |= {("apart", max(map(len, group.domains), default=0)) for group in instance.aparts}
     used |= {("sharing across", group.across_nodes) for group in instance.sharing}
     used.add(("hosts", len(instance.hosts)))
     for host in instance.hosts:
@@ -53,10 +54,10 @@ def test_seeds_use_every_feature() -> None:
     """Three hundred seeds between them use everything that models can say."""
     counts = Counter(name for seed in SEEDS for name in _used(random_small_instance(seed)))
     wanted: set[object] = {*Between, *GuestNuma, *MemoryMode, *PageSize, *DevicePolicy}
-    wanted |= {("competition", scope) for scope in Scope}
+    wanted |= {("competition", scope) for scope in (*Scope, "rack")} | {("apart", 2)}
     wanted |= {("threads", CpuPolicy.DEDICATED, policy) for policy in ThreadPolicy}
     wanted |= {
-        (word, scope) for word in ("together", "apart") for scope in (Scope.NODE, Scope.HOST)
+        (word, scope) for word in ("together", "apart") for scope in ("node", "host", "rack")
     }
     wanted |= {
         ("sharing across", True),

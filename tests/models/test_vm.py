@@ -108,16 +108,21 @@ OTHERS: list[tuple[Build, str]] = [
     (lambda: Cooperation("a", "a", 1), "cooperation of 'a' and 'a': second: a VM has no relation"),
     (lambda: Cooperation("a", "b", -1), "cooperation of 'a' and 'b': weight: -1 is outside"),
     (lambda: Competition("a", "a", 1), "competition of 'a' and 'a': second: a VM has no relation"),
-    (
-        lambda: Competition("a", "b", 1, "node"),  # type: ignore[arg-type]
-        "competition of 'a' and 'b': scope: must be a Scope (llc, node, host), not 'node'",
-    ),
+    (lambda: Competition("a", "b", 1, ""), "competition of 'a' and 'b': scope: is empty"),
     (lambda: Together(("a",)), "together of 'a': number of VMs: 1 is below 2"),
     (lambda: Together(("a", "a")), "together of 'a, a': vms: 'a' occurs twice"),
-    (lambda: Apart(("a", "b"), Scope.LLC), "apart of 'a, b': scope: must be 'node' or 'host'"),
+    (lambda: Apart(("a", "b"), Scope.LLC), "apart of 'a, b': scope: must be 'node', 'host' or"),
+    (lambda: Apart(("a", "b"), "llc"), "apart of 'a, b': scope: must be 'node', 'host' or the key"),
+    (lambda: Apart(), "apart of '': number of VMs: 0 is below 2"),
+    (lambda: Apart(domains=(("a",),)), "apart of 'a': number of VMs: 1 is below 2"),
+    (lambda: Apart(domains=(("a", "b"), ("b",))), "apart of 'a, b, b': vms: 'b' occurs twice"),
     (
-        lambda: Apart(("a", "b"), "host"),  # type: ignore[arg-type]
-        "apart of 'a, b': scope: must be a Scope",
+        lambda: Apart(("a", "b"), domains=(("a",), ("a",))),
+        "apart of 'a, b': domains: 'a' occurs twice",
+    ),
+    (
+        lambda: Apart(("a", "b"), domains=(("a", "c"),)),
+        "apart of 'a, b': domains: VM 'c' is not among its vms",
     ),
     (lambda: SharingGroup("", ("a", "b"), 1), "sharing group '': name: is empty"),
     (lambda: SharingGroup("g", ("a",), 1), "sharing group 'g': number of VMs: 1 is below 2"),
