@@ -130,7 +130,7 @@ def generate(
 ) -> None:
     """Generate a random instance; the same preset, changes and seed give the same instance.
 
-    KEY of --set is shape, hosts, vms, name, cpu_load or memory_load (of what hosts have),
+    KEY of --set is shape, hosts, racks, vms, name, cpu_load or memory_load (of what hosts have),
     cooperating or competing (pairs per VM), device_share or soft_share (of VMs).
     """
     from numaplace.instances import lookup

@@ -86,6 +86,9 @@ class GenerateParams:
     competing: Annotated[PerVm, "Pairs per VM."] = 0.0
     device_share: Annotated[Share, "VMs that want a function of one of the host's devices."] = 0.0
     soft_share: Annotated[Share, "VMs with node affinity, to the nodes of one socket."] = 0.0
+    racks: Annotated[
+        int, Bound(0, HOSTS_MAX), "Racks of neighbouring hosts, told by labels; 0: none."
+    ] = 0
     name: Annotated[str, Size(0, NAME_LENGTH_MAX), "Name of the instance."] = ""
 
     def __post_init__(self) -> None:
@@ -103,7 +106,14 @@ def generate_instance(params: GenerateParams, seed: int) -> Instance:
     check_int("generator", "seed", seed, 0, 2**63)
     rng = np.random.default_rng(seed)
     host = make_host(params.shape, "host1")
-    hosts = tuple(replace(host, name=f"host{number + 1}") for number in range(params.hosts))
+    hosts = tuple(
+        replace(
+            host,
+            name=f"host{number + 1}",
+            labels={"rack": f"rack{number * params.racks // params.hosts + 1}"} if params.racks else {},
+        )
+        for number in range(params.hosts)
+    )
     room_vcpus = round(params.cpu_load * host.threads * params.hosts)
     pool_mib = sum(node.memory_mib - node.reserved_mib for node in host.nodes)
     room_mib = round(params.memory_load * pool_mib * params.hosts)

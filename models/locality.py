@@ -38,4 +38,4 @@ def unlabelled(instance: Instance) -> Iterator[str]:
         without = [host.name for host in instance.hosts if scope not in host.labels]
         if without:
             which = f"{without[0]!r}" + (f" and {len(without) - 1} more" if without[1:] else "")
-            yield f"host {which} without a label {scope!r}: each counts as a {scope} of its own"
+            yield f"no label {scope!r} on host {which}: each is a {scope} of its own"

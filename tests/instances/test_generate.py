@@ -73,6 +73,14 @@ def test_eight_node_presets_are_tight_but_fit(name: str, seed: int) -> None:
     assert all(0.2 <= pair.weight <= 1.0 for pair in instance.competitions)
 
 
+def test_racks_are_of_neighbouring_hosts() -> None:
+    """Ten hosts in four racks; without racks there are no labels."""
+    params = replace(preset("fleet"), hosts=10, vms=20, racks=4)
+    racks = [host.labels["rack"][-1] for host in generate_instance(params, 1).hosts]
+    assert "".join(racks) == "1112233344"
+    assert not generate_instance(replace(params, racks=0), 1).hosts[0].labels
+
+
 def test_fleet_is_of_a_few_classes() -> None:
     """The fleet's hosts are equal, and its VMs differ in nothing but flavour."""
     instance = generate_instance(preset("fleet"), 1)

@@ -51,6 +51,10 @@ ERRORS: list[tuple[Build, str]] = [
         lambda: make(A, togethers=(Together(("a", "z")),)),
         "together of 'a, z': vms: VM 'z' does not exist",
     ),
+    (
+        lambda: make(hosts=(replace(HOSTS[0], labels={"node": "x"}),)),
+        "host 'h': labels: 'node' is no key: as a scope it means the node itself",
+    ),
     (lambda: make(A, aparts=(Apart(("a", "z")),)), "apart of 'a, z': vms: VM 'z' does not exist"),
     (lambda: make(A, sharing=(group("a", "z"),)), "sharing group 'g': vms: VM 'z' does not exist"),
     (

@@ -24,8 +24,9 @@ def _vms(path: Path, host: Host | None) -> Vms:
 
 _DOC = """Instances as numaplace writes them: ``numaplace schema instance`` says what is in them.
 
-Of an instance that VMs are read from, relations are taken if the VMs keep their names; the current
-plan and prices are left out.
+Hosts keep their labels (``labels: {rack: r7}``), which no other format tells. Of an instance that
+VMs are read from, relations are taken if the VMs keep their names; the current plan and prices are
+left out.
 """
 
 NUMAPLACE = Format(
