@@ -106,11 +106,12 @@ def generate_instance(params: GenerateParams, seed: int) -> Instance:
     check_int("generator", "seed", seed, 0, 2**63)
     rng = np.random.default_rng(seed)
     host = make_host(params.shape, "host1")
+    racks = params.racks
     hosts = tuple(
         replace(
             host,
             name=f"host{number + 1}",
-            labels={"rack": f"rack{number * params.racks // params.hosts + 1}"} if params.racks else {},
+            labels={"rack": f"rack{number * racks // params.hosts + 1}"} if racks else {},
         )
         for number in range(params.hosts)
     )
