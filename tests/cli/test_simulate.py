@@ -86,7 +86,7 @@ def test_repetitions_have_a_mean_and_a_deviation(run: Run) -> None:
     table = run(*command).stdout
     mean = sum(works) / 3 / 300_000
     assert f"{mean:.3f} ± 0." in table and "3 repetitions" in table and "seeds 5 to 7" in table
-    assert found["predicted_loss_micro_by_term"] == {"cpu_contention": 10_000_000}
+    assert found["predicted_loss_micro_by_term"] == {"cpu_contention": 11_200_000}
 
 
 def test_timeline_is_drawn(run: Run, instance: Path, tmp_path: Path) -> None:
