@@ -105,19 +105,18 @@ class InstanceArrays:
             for at in self._of_kind
         }
         self.lines = rates.ContentionLines([rates.contention(place) for place in places], crowdings)
-        self._crowds: dict[tuple[object, ...], Ints] = {}
+        self._crowds: dict[tuple[tuple[int, int], ...], Ints] = {}
 
     def crowd(self, vm: Vm, vcpus: int) -> Ints:
         """What a cell of a VM adds to each line of CPU contention, by line and place."""
-        key = (vm.utilisation, vm.memory_intensity, vm.smt_yield, vm.cpu_policy, vm.thread_policy)
-        if (*key, vcpus) not in self._crowds:
-            added: Ints = np.zeros_like(self.lines.offsets)
-            for kind, at in enumerate(self._of_kind):
-                milli, crowding = rates.crowd(vm, vcpus, self.instance.places[at])
-                here = self.crowd_kind == kind
-                added[:, here] = milli * self.lines.weights(crowding)[:, here]
-            self._crowds[*key, vcpus] = added
-        return self._crowds[*key, vcpus]
+        places = self.instance.places
+        by_kind = tuple(rates.crowd(vm, vcpus, places[at]) for at in self._of_kind)
+        if by_kind not in self._crowds:
+            each = [milli * self.lines.weights(crowding) for milli, crowding in by_kind]
+            if len(each) > 1:
+                each = [np.stack(each)[self.crowd_kind, :, np.arange(self.size)].T.copy()]
+            self._crowds[by_kind] = each[0]
+        return self._crowds[by_kind]
 
     def relative(self, host_index: int) -> Reals:
         """Relative distances within a host, by position."""

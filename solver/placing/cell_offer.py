@@ -184,8 +184,11 @@ class CellOffer(Offer):
         return surely
 
     def _contention(self) -> Ints:
-        more = self.arrays.crowd(self.vm, self.vcpus)
-        after = (self.ledger.values[self.rows] + more).max(axis=(0, 1))
+        values, more = self.ledger.values, self.arrays.crowd(self.vm, self.vcpus)
+        if self.ledger.single_row:
+            after = (values[0] + more).max(axis=0)
+        else:
+            after = (values[self.rows] + more).max(axis=(0, 1))
         # Where a peak at another time is higher, nothing is added.
         added: Ints = np.maximum(0, after - self.state.contention)
         return added
