@@ -75,11 +75,14 @@ class Simulation:
     def _begin(self, seed: int) -> None:
         """Let vCPUs start one after the other within the first timeslice, where it is quietest."""
         rng = random.Random(f"{seed}/start")
+        starts = [cpu.start for guest in self.scenario.guests for cpu in guest.cpus]
         slice_us = self.scenario.hypervisor.timeslice_ms * US_PER_MS
         for vcpu in self.vcpus:
             allowed = members(vcpu.soft)
-            vcpu.pcpu = allowed[rng.randrange(len(allowed))]
-            self.clock.set(self.clock.timer(self._start, vcpu), rng.randrange(slice_us))
+            start = starts[vcpu.index]
+            vcpu.pcpu = allowed[rng.randrange(len(allowed))] if start is None else start
+            begin = self._start if start is None else self._turn
+            self.clock.set(self.clock.timer(begin, vcpu), rng.randrange(slice_us))
         if self.running.progress.changes:
             every = slice_us // TICKS_A_SLICE
             self._refreshing = self.clock.timer(self._refresh, every)

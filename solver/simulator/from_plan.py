@@ -8,6 +8,7 @@ from enum import StrEnum
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
 from numaplace.models.relations import Scope
+from numaplace.models.smt import smt_yield
 from numaplace.models.topology import Host
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.simulator.machine import Machine
@@ -158,6 +159,7 @@ def _guest(
         busy_ms=busy_ms,
         drag=(pressure + far) / busy,
         reaches=tuple(_reaches(machine.host, vm, placement, busy)),
+        smt_yield=smt_yield(vm, machine.host.smt_yield),
     )
 
 

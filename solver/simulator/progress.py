@@ -1,4 +1,4 @@
-"""How fast a running vCPU gets on: memory latency, bandwidth, messages, rivals; not SMT.
+"""How fast a running vCPU gets on: memory latency, bandwidth, messages, rivals, clock; not SMT.
 
 A unit of work takes a microsecond alone, with all memory local. Elsewhere it takes
 
@@ -107,6 +107,17 @@ class WorkProgress:
             time = 1.0 + mu * (wait - 1.0) + fixed + self._extra[index]
             paces.append(self._throttle[index] / time)
         return paces
+
+    def rate(self, index: int, node: int, clock: float) -> float:
+        """Units of work a microsecond on a node, if the core runs at a share of its full clock.
+
+        Memory does not become slower with the core.
+        """
+        pace = self.pace[index][node]
+        if clock == 1.0:
+            return pace
+        computes = 1.0 - self._guests[index][0].memory_intensity
+        return pace / (1.0 + pace * computes * (1.0 / clock - 1.0))
 
     def refresh(self, running: Sequence[tuple[int, float]]) -> None:
         """Work out the pace of everything anew.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from numaplace.models.smt import thread_speed
 from numaplace.solver.simulator.counters import GuestCount
 from numaplace.solver.simulator.guest import VCpu
 from numaplace.solver.simulator.machine import members
@@ -12,7 +13,6 @@ from numaplace.solver.simulator.progress import WorkProgress
 from numaplace.solver.simulator.scenario import US_PER_MS, Guest, Scenario
 
 ENDLESS = float("inf")
-LEAST_RATE = 1e-9
 
 
 class Running:
@@ -40,12 +40,14 @@ class Running:
         machine, size = scenario.machine, len(vcpus)
         self._scenario, self._vcpus, self._on_end = scenario, vcpus, on_end
         self._guest_of: list[Guest] = [g for g in scenario.guests for _ in g.cpus]
-        self._steady = [guest.steady for guest in self._guest_of]
         self.progress = WorkProgress(scenario, vcpus)
         self._node_of, self._cache_of = machine.node_of, machine.cache_of
         cores = [members(mask) for mask in machine.core_mask]
         self._siblings = [[t for t in core if t != p] for p, core in enumerate(cores)]
-        self._yield = machine.host.smt_yield
+        self._yield = [g.smt_yield or machine.host.smt_yield for g in self._guest_of]
+        self._sockets, self._turbo = machine.socket_mask, scenario.hypervisor.turbo
+        self._busy_cores = dict.fromkeys(machine.socket_mask, 0)
+        self._clock = dict.fromkeys(machine.socket_mask, 1.0)
         self._on_pcpu: list[VCpu | None] = [None] * machine.size
         self._refill = scenario.hypervisor.cache_refill_us
         self._random = [random.Random(f"{seed}/{vcpu.domain.name}/{vcpu.number}") for vcpu in vcpus]
@@ -98,26 +100,18 @@ class Running:
             self._debt[index] = debt - paid
             done -= paid
         self._work[index] += done
-        self._left[index] -= done
+        self._left[index] -= elapsed
 
     def _set_rate(self, vcpu: VCpu) -> None:
         index, pcpu = vcpu.index, vcpu.pcpu
-        rate = 1.0
-        if not self._steady[index]:
-            rate, busy = self.progress.pace[index][self._node_of[pcpu]], 1
-            for sibling in self._siblings[pcpu]:
-                if self._on_pcpu[sibling] is not None:
-                    busy += 1
-            if busy > 1:
-                rate *= self._yield / busy
-        if rate == self._rate[index]:
-            return
+        clock = self._clock[self._sockets[pcpu]]
+        rate, busy = self.progress.rate(index, self._node_of[pcpu], clock), 1
+        for sibling in self._siblings[pcpu]:
+            if self._on_pcpu[sibling] is not None:
+                busy += 1
+        if busy > 1:
+            rate *= thread_speed(self._yield[index], busy)
         self._rate[index] = rate
-        left = self._left[index]
-        if left < ENDLESS:
-            left = (left if left > 0.0 else 0.0) + self._debt[index]
-            after = round(left / (rate if rate > LEAST_RATE else LEAST_RATE))
-            self._on_end(index, after if after > 1 else 1)
 
     def start(self, vcpu: VCpu, now: int) -> None:
         """Let a vCPU run on its pCPU from now on."""
@@ -127,24 +121,32 @@ class Running:
         self.moves[index] += self._ran_on[index] not in (-1, pcpu)
         self._ran_on[index] = pcpu
         self._last[index] = now
-        self._rate[index] = -1.0
         cache = self._cache_of[pcpu]
-        if self._cache[index] not in (None, cache) and not self._steady[index]:
-            self._debt[index] = self._refill
+        if self._cache[index] not in (None, cache):
+            self._debt[index] = self._refill * self._guest_of[index].memory_intensity
         self._cache[index] = cache
+        if self._left[index] < ENDLESS:
+            self._on_end(index, max(1, round(self._left[index])))
+        self._disturb(pcpu, now, 1)
         self._set_rate(vcpu)
-        self._disturb(pcpu, now)
 
     def stop(self, vcpu: VCpu, now: int) -> None:
         """Let a vCPU stop."""
         self.settle(vcpu, now)
         self._on_pcpu[vcpu.pcpu] = None
-        self._disturb(vcpu.pcpu, now)
+        self._disturb(vcpu.pcpu, now, -1)
 
-    def _disturb(self, pcpu: int, now: int) -> None:
-        """Change the speed of those that share a core."""
-        for sibling in self._siblings[pcpu]:
-            other = self._on_pcpu[sibling]
+    def _disturb(self, pcpu: int, now: int, more: int) -> None:
+        """Change the speed of those that share a core, and of the socket if its clock changes."""
+        slowed = [self._on_pcpu[sibling] for sibling in self._siblings[pcpu]]
+        if self._turbo and not any(slowed):
+            socket = self._sockets[pcpu]
+            self._busy_cores[socket] += more
+            cores = min(max(self._busy_cores[socket], 1), len(self._turbo))
+            if self._turbo[cores - 1] != self._clock[socket]:
+                self._clock[socket] = self._turbo[cores - 1]
+                slowed = [self._on_pcpu[other] for other in members(socket & ~(1 << pcpu))]
+        for other in slowed:
             if other is not None:
                 self.settle(other, now)
                 self._set_rate(other)

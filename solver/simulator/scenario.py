@@ -33,12 +33,15 @@ class Reach:
 class GuestCpu:
     """One vCPU: pCPUs it may use and would rather use (masks), and where its accesses go.
 
-    `access` is the share of its memory accesses by position of the node; it adds up to 1.
+    `access` is the share of its memory accesses by position of the node; it adds up to 1. `start`
+    is the pCPU on which it was created, where it stays until the scheduler moves it; None: anywhere
+    it likes, where it is quiet.
     """
 
     hard: int
     soft: int
     access: tuple[float, ...]
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +55,23 @@ class Guest:
     cpus
         Its vCPUs.
     utilisation
-        Share of the time that a vCPU wants to run when it runs at full speed.
+        Share of the time that a vCPU runs if it need not wait. What slows it down does not make it
+        run for longer: it gets less done.
     memory_intensity
         mu: share of its run time that waits for local memory, alone.
     bandwidth_mbps
         Memory bandwidth of the whole VM at full speed.
     busy_ms
-        Mean length of a busy phase at full speed; phases are between half and one and a half of it.
+        Mean CPU time of a busy phase; phases are between half and one and a half of it.
     drag
         Time added to a unit of work wherever it runs (ballooning).
     reaches
         Devices.
     weight, cap
         Of the scheduler.
+    smt_yield
+        What a core with two threads busy with it yields (`numaplace.models.smt`); the host's, that
+        of programs that only compute, if None.
     steady
         Whether it is like dom0: its busy phases take CPU time as told, whatever slows others down,
         and their lengths are exponentially distributed.
@@ -80,6 +87,7 @@ class Guest:
     reaches: tuple[Reach, ...] = ()
     weight: int = DEFAULT_WEIGHT
     cap: int = NO_CAP
+    smt_yield: float | None = None
     steady: bool = False
 
     def __post_init__(self) -> None:
@@ -156,7 +164,10 @@ class Hypervisor:
     ratelimit_us
         Time a vCPU runs at least.
     cache_refill_us
-        Work lost when a vCPU comes to a last-level cache it was not on before.
+        Work that one would lose which does nothing but wait for memory, when it comes to a
+        last-level cache it was not on before: size of the cache over the bandwidth of a core.
+    turbo
+        Clock by number of busy cores of a socket, that of one being 1; empty: always the same.
     dom0
         What dom0 does; nothing if None.
     """
@@ -165,6 +176,7 @@ class Hypervisor:
     timeslice_ms: int = 30
     ratelimit_us: int = 1000
     cache_refill_us: float = 0.0
+    turbo: tuple[float, ...] = ()
     dom0: Dom0 | None = None
 
     def __post_init__(self) -> None:
