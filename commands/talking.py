@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,9 @@ from numaplace.solver.deadline import Deadline
 from numaplace.solver.parallel import JobEngine
 
 if TYPE_CHECKING:
-    from numaplace.solver.simulator.talk import Workload
+    from numaplace.solver.simulator.calibration import Checked
+    from numaplace.solver.simulator.published import TalkProgram
+    from numaplace.solver.simulator.talk import Traits
     from numaplace.solver.simulator.talk_run import Experiment, TalkSetup
 
 
@@ -30,7 +33,7 @@ def talk(
     workers: Annotated[int, option("Processes; 0: one per core.")] = 0,
     parallel: ParallelOpt = "loky",
     recalibrate: Annotated[
-        bool, option("Find the parameters anew, from the published row.", "--recalibrate")
+        bool, option("Find the traits anew, and show all published rows.", "--recalibrate")
     ] = False,
     csv: Annotated[Path | None, option("Write the points to this file.", metavar="FILE")] = None,
     plot: ChartOpt = None,
@@ -40,22 +43,20 @@ def talk(
     """Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
 
     all-cpus: nothing is placed; auto-pinning: automatic placement of Xen 4.2;
-    auto-affinity: what became Xen 4.3. Only the row of 2 VMs is published in
-    numbers; all else is predicted.
+    auto-affinity: what became Xen 4.3. Calibrated on three published rows,
+    all else is predicted.
     """
     from numaplace.instances import lookup
     from numaplace.report.figures.talk_figure import talk_figure
     from numaplace.report.tables.talk import POINT, TALK, point_table, talk_views
-    from numaplace.solver.simulator.talk import CALIBRATED
     from numaplace.solver.simulator.talk_run import TalkSetup
 
     form.expect(POINT)
     lookup.check_writable([csv, plot], overwrite=force)
     engine = JobEngine.parse(parallel, workers)
-    setup = TalkSetup(CALIBRATED, _counts(vms), repetitions, time, seed)
+    setup = TalkSetup(counts=_counts(vms), repetitions=repetitions, time_s=time, seed=seed)
     if recalibrate:
-        work = _recalibrated(form)
-        setup = TalkSetup(work, setup.counts, repetitions, time, seed)
+        setup = replace(setup, traits=_recalibrated(form))
     found = _run_talk(setup, engine, quiet=form.quiet)
     deliver(
         form,
@@ -79,15 +80,24 @@ def _counts(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def _recalibrated(form: Printing) -> Workload:
-    """Calibrate, and print what was found; JSON has it in any case."""
-    from numaplace.report.tables.talk import workload_view
-    from numaplace.solver.simulator.talk import calibrate
+def _recalibrated(form: Printing) -> Traits:
+    """Calibrate, and show every published row beside what is simulated; JSON has the traits."""
+    from numaplace.report.tables.calibration import calibration_views
+    from numaplace.solver.simulator.calibration import calibrate, check, simulated_work
+    from numaplace.solver.simulator.published import TalkProgram
 
-    work = running.on_terminal(lambda line, stop: calibrate(), "calibrating", quiet=form.quiet)
-    if form.people and not form.quiet:
-        output.show([workload_view(work), ""])
-    return work
+    shown, work = form.people and not form.quiet, simulated_work()
+
+    def calibration() -> tuple[dict[TalkProgram, Traits], list[Checked]]:
+        found = calibrate(work)
+        return found, check(found, work) if shown else []
+
+    traits, checked = running.on_terminal(
+        lambda line, stop: calibration(), "calibrating", quiet=form.quiet
+    )
+    if shown:
+        output.show([*calibration_views(traits, checked), ""])
+    return traits[TalkProgram.SPECJBB]
 
 
 def _run_talk(setup: TalkSetup, engine: JobEngine, *, quiet: bool) -> Experiment:

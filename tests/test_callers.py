@@ -10,7 +10,6 @@ NOT_CALLED = {
     "instance_from_dict",  # for documents that are no files
     "plan_from_dict",
     "write_instance",  # for instances made in code
-    "thread_speed",  # the simulator reads it next
     "judge",  # benchmarks/truth.py, with the figure
     "correlation",
     "disagreements",

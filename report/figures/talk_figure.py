@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from numaplace.report.figures import chart
 from numaplace.report.picture.palette import FAINT, INK, WHITE
 from numaplace.report.tables import talk
-from numaplace.solver.simulator.talk import SPECJBB, Configuration
+from numaplace.solver.simulator.talk import Configuration, published
 from numaplace.solver.simulator.talk_run import Experiment
 
 if TYPE_CHECKING:
@@ -22,12 +22,6 @@ COLOURS = {
     Configuration.AUTO_PINNING: "#e69f00",
     Configuration.AUTO_AFFINITY: "#0072b2",
 }
-PUBLISHED = {
-    Configuration.ALL_CPUS: 2 * SPECJBB.unpinned,
-    Configuration.AUTO_PINNING: 2 * SPECJBB.pinned,
-}
-"""Throughput of both VMs of the two-VM row."""
-
 _HATCH = "////"
 _WIDTH, _TALL = 620.0, 350.0
 _BAR = 0.27
@@ -39,7 +33,8 @@ def talk_figure(experiment: Experiment) -> Figure:
     if not experiment.points:
         return chart.message_figure(TITLE, talk.NOTHING_RUN)
     clauses = [
-        f"Bars: mean of {talk.setup_words(experiment)}; lines: one standard deviation; "
+        f"Bars: mean of {talk.setup_words(experiment)}; lines: one standard deviation, of "
+        "repetitions and calibration; "
         f"{talk.calibration_words(experiment)}."
     ]
     if experiment.missing:
@@ -75,7 +70,7 @@ def _draw_bars(axes: Axes, experiment: Experiment) -> None:
             if point is None:
                 continue
             x, mean = group + (at - 1) * _BAR, point.mean / _THOUSAND
-            highest = max(highest, mean + point.deviation / _THOUSAND)
+            highest = max(highest, mean + point.uncertainty / _THOUSAND)
             axes.bar(
                 x,
                 mean,
@@ -87,13 +82,14 @@ def _draw_bars(axes: Axes, experiment: Experiment) -> None:
                 zorder=2,
             )
             if len(point.scores) > 1:
-                deviation = point.deviation / _THOUSAND
+                deviation = point.uncertainty / _THOUSAND
                 axes.errorbar(x, mean, deviation, color=INK, elinewidth=0.9, capsize=2.5, zorder=3)
-            if point.calibrated:
-                published = PUBLISHED[configuration] / _THOUSAND
+            known = published(configuration, count)
+            if known is not None:
+                all_vms = count * known.value / _THOUSAND
                 beside = x - 0.3 * _BAR  # where it does not hide the deviation
-                axes.plot(beside, published, "D", color=INK, ms=5, markeredgecolor=WHITE, zorder=4)
-                highest = max(highest, published)
+                axes.plot(beside, all_vms, "D", color=INK, ms=5, markeredgecolor=WHITE, zorder=4)
+                highest = max(highest, all_vms)
     axes.set_xlim(-0.55, len(counts) - 0.45)
     axes.set_ylim(0, 1.06 * highest)
     axes.grid(visible=False, axis="x")

@@ -14,32 +14,22 @@ from numaplace.report.tables.online_words import percent
 from numaplace.report.tables.simulation_summary import Repeats
 from numaplace.report.tables.simulations import OUTCOME, shown_repeats
 from numaplace.report.tables.table import Table, Views
-from numaplace.solver.simulator.talk import (
-    SPECJBB,
-    SYSBENCH_CPU,
-    SYSBENCH_MEMORY,
-    Configuration,
-    Point,
-    Workload,
-    talk_host,
-)
+from numaplace.solver.simulator.published import ROWS, TalkProgram, row
+from numaplace.solver.simulator.talk import DOM0_LOAD, Configuration, Point, talk_host
 from numaplace.solver.simulator.talk_run import Experiment
 
-UNPINNED_DEVIATION = 1359.56
-PINNED_DEVIATION = 952.93
-"""Published with the two-VM row of SPECjbb2005 (Xen commit ebce2d836c), a VM."""
-
 NOTHING_RUN = "Nothing was run: stopped before the first run came to its end."
-PUBLISHED = (
-    f"published, bops of one VM of two: unpinned {SPECJBB.unpinned:.2f} ± {UNPINNED_DEVIATION}, "
-    f"pinned {SPECJBB.pinned:.2f} ± {PINNED_DEVIATION}"
+_ROWS = [row(TalkProgram.SPECJBB, 2, pinned=pinned) for pinned in (False, True)]
+PUBLISHED = "published, bops of one VM of two: " + ", ".join(
+    f"{'pinned' if each.pinned else 'unpinned'} {each.value:.2f} ± {each.deviation}"
+    for each in _ROWS
 )
 SOURCES_OF_ERROR = (
     "memory latency is that of the X5650, the same design; none is published for the E5620",
-    "what dom0 does is assumed, not measured",
+    f"what dom0 does is not known: taken is {DOM0_LOAD.pcpus:g} pCPUs in stretches of "
+    f"{DOM0_LOAD.busy_ms:g} ms, as traced in another Xen",
     "garbage collection of the JVM, and its threads that share a heap, are not modelled",
-    "two threads of a core are assumed to do 1.25 times the work of one",
-    "memory bandwidth of the host is not known and left out, so nobody waits for it",
+    "what threads of VMs take from one another in caches and at the memory is in the SMT yield",
 )
 
 
@@ -54,11 +44,11 @@ def setup_words(experiment: Experiment) -> str:
 
 def calibration_words(experiment: Experiment) -> str:
     """On what parameters were calibrated, and to which values."""
-    work = experiment.setup.work
+    traits = experiment.setup.traits
     return (
-        "calibrated on all-cpus and auto-pinning with 2 VMs: memory intensity "
-        f"{work.specjbb_intensity:.3f}, {work.cache_refill_us:.0f} µs of work lost on a new cache; "
-        "all other points are predictions"
+        "calibrated on all-cpus and auto-pinning with 2 VMs, auto-pinning with 6: memory intensity "
+        f"{traits.intensity:.3f}, SMT yield {traits.smt_yield:.3f}; all other points are "
+        "predictions"
     )
 
 
@@ -79,7 +69,7 @@ def gain(share: float | None) -> str:
 
 
 def _bops(point: Point) -> Repeats:
-    return Repeats(point.mean, point.deviation, len(point.scores))
+    return Repeats(point.mean, point.uncertainty, 2 if point.uncertainty else 1)
 
 
 def _gain(row: tuple[Experiment, Point]) -> str:
@@ -92,7 +82,7 @@ POINT = columns(
     Column("configuration", str, "1.configuration", "configuration"),
     "vms=1.vms:int",
     Column("repetitions", int, lambda row: len(row[1].scores)),
-    "bops_mean=1.mean:float bops_deviation=1.deviation:float",
+    "bops_mean=1.mean:float bops_deviation=1.deviation:float bops_uncertainty=1.uncertainty:float",
     Column("gain_over_all_cpus", (float, None), lambda row: row[0].gain(row[1])),
     within("1", Column("-bops", object, _bops, "bops", shown_repeats(0), True)),
     Column("-gain", object, ".", "gain\n%", _gain, right=True),
@@ -114,15 +104,16 @@ _RAW = Record(
     "configuration=0 vms=1:int repetition=2:int seed=3:int", Column("outcome", OUTCOME, "4")
 )
 _SCORES = Record(POINT, "bops=1.scores:[float]")
+PUBLISHED_ROW = Record(
+    "program=program vms=vms:int pinned=pinned:bool changed=changed:bool value=value:float",
+    "deviation=deviation:float calibrated=fitted:bool",
+)
+"""A row of the Xen commit ebce2d836c: throughput of one VM, before or with that commit."""
 
 
-def _published() -> dict[str, Plain]:
-    rows = {
-        "specjbb2005_bops": SPECJBB,
-        "sysbench_memory": SYSBENCH_MEMORY,
-        "sysbench_cpu_per_s": SYSBENCH_CPU,
-    }
-    return {name: asdict(row) for name, row in rows.items()}
+def _traits(experiment: Experiment) -> Plain:
+    found = asdict(experiment.setup.traits)
+    return {**found, "covariance": [list(line) for line in found["covariance"]]}
 
 
 def _points(experiment: Experiment) -> list[tuple[Experiment, Point]]:
@@ -130,10 +121,10 @@ def _points(experiment: Experiment) -> list[tuple[Experiment, Point]]:
 
 
 TALK = Record(
-    Column("workload", {str: object}, lambda experiment: asdict(experiment.setup.work)),
+    Column("traits", {str: object}, _traits),
     "vms=setup.counts:[int] time_s=setup.time_s:float repetitions=setup.repetitions:int",
-    "seed=setup.seed:int bops_per_vcpu=bops:float runs_missing=missing:int",
-    Column("published_a_vm_of_two", {str: {str: object}}, lambda _: _published()),
+    "seed=setup.seed:int runs_missing=missing:int",
+    Column("published_a_vm", [PUBLISHED_ROW], lambda _: list(ROWS)),
     Column("points", [_SCORES], _points),
     Column("runs", [_RAW], _raw),
     name="talk",
@@ -144,15 +135,6 @@ TALK = Record(
 def point_table(experiment: Experiment) -> Table:
     """The points in the order in which they were run."""
     return Table(POINT, _points(experiment), noun="point", keys=2)
-
-
-def workload_view(work: Workload) -> RenderableType:
-    """Parameters that a calibration found."""
-    return Text(
-        f"Calibrated: CALIBRATED = Workload(cache_refill_us={work.cache_refill_us!r}, "
-        f"specjbb_intensity={work.specjbb_intensity!r}, "
-        f"memory_intensity={work.memory_intensity!r})"
-    )
 
 
 def talk_views(experiment: Experiment) -> Views:
@@ -173,6 +155,6 @@ def _talk_view(experiment: Experiment) -> RenderableType:
     counts = experiment.setup.counts
     found = [experiment.point(each, count) for count in counts for each in Configuration]
     rows = [(experiment, point) for point in found if point is not None]
-    note = Text("gain: over all-cpus; steals include dom0's", "dim")
+    note = Text("±: repetitions and calibration; gain: over all-cpus; steals include dom0's", "dim")
     table = Table(POINT, rows, noun="point", keys=2, section=lambda row: row[1].vms)
     return Group(table, note)

@@ -73,16 +73,20 @@ class Simulation:
         self._begin(seed)
 
     def _begin(self, seed: int) -> None:
-        """Let vCPUs start one after the other within the first timeslice, where it is quietest."""
+        """Let vCPUs start in the first timeslice, where it is quietest.
+
+        Those of which it is said where they were created start there, a timeslice after another.
+        """
         rng = random.Random(f"{seed}/start")
         starts = [cpu.start for guest in self.scenario.guests for cpu in guest.cpus]
         slice_us = self.scenario.hypervisor.timeslice_ms * US_PER_MS
         for vcpu in self.vcpus:
             allowed = members(vcpu.soft)
-            start = starts[vcpu.index]
-            vcpu.pcpu = allowed[rng.randrange(len(allowed))] if start is None else start
-            begin = self._start if start is None else self._turn
-            self.clock.set(self.clock.timer(begin, vcpu), rng.randrange(slice_us))
+            vcpu.pcpu, start = allowed[rng.randrange(len(allowed))], starts[vcpu.index]
+            at, begin = rng.randrange(slice_us), self._start
+            if start is not None:
+                vcpu.pcpu, at, begin = start, at + (1 + vcpu.index) * slice_us, self._turn
+            self.clock.set(self.clock.timer(begin, vcpu), at)
         if self.running.progress.changes:
             every = slice_us // TICKS_A_SLICE
             self._refreshing = self.clock.timer(self._refresh, every)

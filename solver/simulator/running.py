@@ -79,7 +79,7 @@ class Running:
 
     def _length(self, index: int, mean: float) -> float:
         """Length of a phase; dom0's are many short and a few long ones, as those traced in Xen."""
-        if self._steady[index]:
+        if self._guest_of[index].steady:
             return self._random[index].expovariate(1.0) * mean
         return mean * (0.5 + self._random[index].random())
 

@@ -62,7 +62,8 @@ class Guest:
     bandwidth_mbps
         Memory bandwidth of the whole VM at full speed.
     busy_ms
-        Mean CPU time of a busy phase; phases are between half and one and a half of it.
+        Mean CPU time of a busy phase; phases are between half and one and a half of it unless
+        steady.
     drag
         Time added to a unit of work wherever it runs (ballooning).
     reaches
@@ -73,8 +74,7 @@ class Guest:
         What a core with two threads busy with it yields (`numaplace.models.smt`); the host's, that
         of programs that only compute, if None.
     steady
-        Whether it is like dom0: its busy phases take CPU time as told, whatever slows others down,
-        and their lengths are exponentially distributed.
+        Whether it is like dom0: lengths of its phases are exponentially distributed.
     """
 
     name: str

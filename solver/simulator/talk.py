@@ -3,17 +3,20 @@
 Two to ten VMs of 2 vCPUs and 960 MiB run SPECjbb2005 on a host with two Xeon E5620 and 12 GiB,
 under three configurations: *all-cpus* (nothing placed, memory striped over both nodes),
 *auto-pinning* (automatic placement of Xen 4.2: pinned to a node), *auto-affinity* (what became Xen
-4.3: memory on a node, vCPUs would rather run there). Only the two-VM row is published in numbers;
-parameters are calibrated on it and on nothing else (`calibrate`), all other points are predictions.
+4.3: memory on a node, vCPUs would rather run there). `published` says what was measured,
+`calibration` how a program's traits are found; all other points are predictions.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
+from math import hypot, isnan, log, sqrt
+from operator import mul
 
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -24,15 +27,26 @@ from numaplace.solver.registry import solve
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.engine import simulate
-from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
+from numaplace.solver.simulator.from_plan import DOM0, SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.machine import Machine
-from numaplace.solver.simulator.scenario import Guest, GuestCpu, Hypervisor, Scenario
+from numaplace.solver.simulator.published import PublishedRow, TalkProgram, row
+from numaplace.solver.simulator.scenario import Dom0, Hypervisor, Scenario
 
 VM_COUNTS = (2, 4, 6, 8, 10)
 REPETITIONS = 3
 TIME_S = 60.0
 WARM_UP_S = 2.0
-DOM0 = "Domain-0"
+SLOPE_STEP = 0.02
+DOM0_LOAD = Dom0(16, 0.14, 3.5)
+"""As traced in a real Xen (`benchmarks/xen`); there dom0 had 4 vCPUs, here it has one a pCPU."""
+
+TURBO = (1.0, 1.0, 19 / 20, 19 / 20)
+"""Clock by busy cores of a socket: 2.66 GHz at most, a step of 133 MHz less from three cores on.
+
+The step is that of the X5670, the same family (its turbo ratios: 25, 25, 24, 24, 24, 24)."""
+
+REFILL_US = 12 * 1024**2 / (10 * 64) * 0.084
+"""12 MiB of last-level cache, by ten lines of 64 bytes (Nehalem's fill buffers) every 84 ns."""
 
 
 class Configuration(StrEnum):
@@ -44,46 +58,31 @@ class Configuration(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """Throughput a VM of the two-VM row: floating ("unpinned") and pinned.
-
-    From the Xen commit ebce2d836c (2012-12-18), before the change; of sysbench cpu, which gives
-    seconds, the inverse.
-    """
-
-    unpinned: float
-    pinned: float
-
-    @property
-    def ratio(self) -> float:
-        """What floating leaves of the pinned throughput."""
-        return self.unpinned / self.pinned
-
-
-SPECJBB = Published(43150.63, 49591.06)
-SYSBENCH_MEMORY = Published(485.563, 550.977)
-SYSBENCH_CPU = Published(1 / 50.08, 1 / 47.82)
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """Parameters of the simulation.
+class Traits:
+    """What a program does to the machine; `calibration.fit` finds it.
 
     Parameters
     ----------
-    cache_refill_us
-        Work lost when a vCPU comes to another last-level cache; from sysbench cpu.
-    specjbb_intensity, memory_intensity
-        Memory intensity of SPECjbb2005 and of sysbench memory; from their rows.
-    dom0_utilisation, dom0_busy_ms
-        What each of dom0's 16 vCPUs does. Assumed, not calibrated: nothing is published of it.
+    score
+        Throughput, in the program's unit, that a vCPU's work stands for.
+    intensity
+        Memory intensity.
+    smt_yield
+        What a core yields with two threads busy with it: SMT, and all that threads take from one
+        another in caches and at the memory.
+    covariance
+        Of ln score, intensity and yield, by the deviations of what they are calibrated on.
     """
 
-    cache_refill_us: float
-    specjbb_intensity: float
-    memory_intensity: float
-    dom0_utilisation: float = 0.02
-    dom0_busy_ms: float = 1.0
+    score: float
+    intensity: float
+    smt_yield: float
+    covariance: tuple[tuple[float, ...], ...] = ()
+
+    def spread(self, slopes: Sequence[float]) -> float:
+        """Relative standard deviation of what has such slopes by ln score, intensity and yield."""
+        pairs = zip(slopes, self.covariance, strict=False)
+        return sqrt(sum(a * sum(map(mul, slopes, line)) for a, line in pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,8 @@ class Point:
         What ran.
     scores
         Aggregate SPECjbb2005-like throughput (bops) of each repetition.
+    spread
+        Relative standard deviation by what the parameters are calibrated on.
     remote_share, wait_share, steals
         Means over repetitions: share of remote accesses and share of wanted time spent waiting, of
         all VMs but dom0; vCPUs stolen a second.
@@ -106,6 +107,7 @@ class Point:
     configuration: Configuration
     vms: int
     scores: tuple[float, ...]
+    spread: float
     remote_share: float
     wait_share: float
     steals: float
@@ -120,6 +122,11 @@ class Point:
     def deviation(self) -> float:
         """Standard deviation of the scores (of a sample)."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
+
+    @property
+    def uncertainty(self) -> float:
+        """Standard deviation by both, the runs' and the calibration's."""
+        return hypot(self.deviation, self.spread * self.mean)
 
 
 def talk_host() -> Host:
@@ -140,19 +147,48 @@ def talk_host() -> Host:
     return Host("e5620", nodes, ((10, 20), (20, 10)), latency_ns=latency, vcpu_overcommit=2.0)
 
 
-def talk_instance(vms: int, intensity: float) -> Instance:
+def talk_instance(vms: int, intensity: float, smt_yield: float | None = None) -> Instance:
     """The host with some of the talk's VMs."""
-    guests = tuple(Vm(f"vm{n + 1}", 2, 960, memory_intensity=intensity) for n in range(vms))
+    guests = tuple(
+        Vm(f"vm{n + 1}", 2, 960, memory_intensity=intensity, smt_yield=smt_yield)
+        for n in range(vms)
+    )
     return Instance((talk_host(),), guests, name=f"talk-{vms}")
 
 
-def scenario(configuration: Configuration, vms: int, intensity: float, work: Workload) -> Scenario:
-    """One configuration with some VMs and dom0."""
-    instance = talk_instance(vms, intensity)
+def scenario(
+    configuration: Configuration, vms: int, traits: Traits, *, changed: bool = False
+) -> Scenario:
+    """One configuration with some VMs and dom0; `changed`: wake-ups after the commit, as in 4.3."""
+    instance = talk_instance(vms, traits.intensity, traits.smt_yield)
     plan, told, release = _placed(configuration, instance)
-    hypervisor = Hypervisor(release, cache_refill_us=work.cache_refill_us)
+    if changed:
+        release = Release.XEN_4_3
+    hypervisor = Hypervisor(release, cache_refill_us=REFILL_US, turbo=TURBO, dom0=DOM0_LOAD)
     (found,) = scenarios(instance, plan, told, hypervisor).values()
-    return replace(found, guests=(*found.guests, _dom0(found.machine, work)))
+    if configuration is not Configuration.ALL_CPUS:
+        return found
+    starts = _created(found.machine, vms)
+    guests = [
+        replace(guest, cpus=tuple(replace(cpu, start=next(starts)) for cpu in guest.cpus))
+        for guest in found.guests[:vms]
+    ]
+    return replace(found, guests=(*guests, *found.guests[vms:]))
+
+
+def _created(machine: Machine, vms: int) -> Iterator[int]:
+    """PCPUs on which Xen 4.2 creates the vCPUs of VMs of two.
+
+    The first on the pCPU with the fewest vCPUs (dom0 has one on each) among the last threads of
+    cores, the highest of equals; the second on the next pCPU. After ``default_vcpu0_location``.
+    """
+    last = [mask.bit_length() - 1 for mask in dict.fromkeys(machine.core_mask)]
+    count = Counter[int]()
+    for _ in range(vms):
+        first = min(last, key=lambda pcpu: (count[pcpu], -pcpu))
+        for pcpu in (first, (first + 1) % machine.size):
+            count[pcpu] += 1
+            yield pcpu
 
 
 def _placed(
@@ -171,14 +207,6 @@ def _placed(
     return result.plan, SimulatedAffinity.SOFT, Release.XEN_4_3
 
 
-def _dom0(machine: Machine, work: Workload) -> Guest:
-    nodes = len(machine.node_mask)
-    cpu = GuestCpu(machine.everywhere, machine.everywhere, (1.0 / nodes,) * nodes)
-    return Guest(
-        DOM0, (cpu,) * machine.size, utilisation=work.dom0_utilisation, busy_ms=work.dom0_busy_ms
-    )
-
-
 def vm_throughput(outcome: Outcome) -> float:
     """Work of all VMs but dom0, in vCPUs."""
     return _without_dom0(outcome).throughput
@@ -188,13 +216,6 @@ def _without_dom0(outcome: Outcome) -> Outcome:
     return replace(outcome, guests=tuple(g for g in outcome.guests if g.name != DOM0))
 
 
-def bops_per_vcpu(work: Workload, *, time_s: float = TIME_S, seed: int = 0) -> float:
-    """SPECjbb2005 operations a second that one vCPU's work stands for: from the pinned two VMs."""
-    pinned = scenario(Configuration.AUTO_PINNING, 2, work.specjbb_intensity, work)
-    found = simulate(pinned, time_s, seed=seed, warm_up_s=WARM_UP_S)
-    return 2 * SPECJBB.pinned / vm_throughput(found)
-
-
 def jobs(
     counts: Sequence[int] = VM_COUNTS, repetitions: int = REPETITIONS
 ) -> list[tuple[Configuration, int, int]]:
@@ -202,81 +223,100 @@ def jobs(
     return list(product(Configuration, counts, range(repetitions)))
 
 
-def run(job: tuple[Configuration, int, int], work: Workload, time_s: float, seed: int) -> Outcome:
+def run(job: tuple[Configuration, int, int], traits: Traits, time_s: float, seed: int) -> Outcome:
     """Simulate one repetition; those of one number have one seed in all configurations."""
     configuration, vms, repetition = job
-    found = scenario(configuration, vms, work.specjbb_intensity, work)
+    found = scenario(configuration, vms, traits)
     return simulate(found, time_s, seed=seed + repetition, warm_up_s=WARM_UP_S)
 
 
-def points(outcomes: dict[tuple[Configuration, int, int], Outcome], bops: float) -> Iterator[Point]:
-    """Put repetitions together."""
+def vm_work(
+    configuration: Configuration,
+    vms: int,
+    traits: Traits,
+    *,
+    changed: bool = False,
+    time_s: float = 5.0,
+    seeds: Sequence[int] = (0,),
+) -> float:
+    """Work of one of some VMs in vCPUs, the mean of some runs.
+
+    VMs are always busy, so who runs where does not depend on what they are: with the same seeds,
+    the work is a smooth function of the traits.
+    """
+    found = scenario(configuration, vms, traits, changed=changed)
+    runs = [simulate(found, time_s, seed=seed, warm_up_s=WARM_UP_S) for seed in seeds]
+    return statistics.fmean(vm_throughput(run) for run in runs) / vms
+
+
+def slopes(work: Callable[[Traits], float], traits: Traits) -> tuple[float, float, float]:
+    """How ln(score x work) grows with ln score, intensity and yield."""
+    here = log(work(traits))
+    intensity, smt_yield = traits.intensity + SLOPE_STEP, traits.smt_yield + SLOPE_STEP
+    by_intensity = log(work(replace(traits, intensity=intensity))) - here
+    by_yield = log(work(replace(traits, smt_yield=smt_yield))) - here
+    return 1.0, by_intensity / SLOPE_STEP, by_yield / SLOPE_STEP
+
+
+def points(
+    outcomes: Mapping[tuple[Configuration, int, int], Outcome],
+    bops: float,
+    spread: Mapping[tuple[Configuration, int], float],
+) -> Iterator[Point]:
+    """Put repetitions together; `spread`: how uncertain the calibration leaves each point."""
     groups: dict[tuple[Configuration, int], list[Outcome]] = {}
     for (configuration, vms, _), outcome in outcomes.items():
         groups.setdefault((configuration, vms), []).append(outcome)
     for (configuration, vms), found in groups.items():
         stolen = [sum(o.steals.values()) / (o.time_us / 1e6) for o in found]
         found = [_without_dom0(outcome) for outcome in found]
+        known = published(configuration, vms)
         yield Point(
             configuration,
             vms,
             tuple(bops * vm_throughput(o) for o in found),
+            spread.get((configuration, vms), 0.0),
             statistics.fmean(o.remote_share for o in found),
             statistics.fmean(o.wait_share for o in found),
             statistics.fmean(stolen),
-            vms == 2 and configuration is not Configuration.AUTO_AFFINITY,
+            known is not None and known.fitted,
         )
 
 
-# ---- calibration --------------------------------------------------------------------------------
+def published(configuration: Configuration, vms: int) -> PublishedRow | None:
+    """Return the row of SPECjbb2005 that a point is to be held against; None if there is none."""
+    if configuration is Configuration.AUTO_AFFINITY:
+        return None
+    found = row(TalkProgram.SPECJBB, vms, pinned=configuration is Configuration.AUTO_PINNING)
+    return None if isnan(found.value) else found
 
 
-def calibrate(
-    *, time_s: float = 20.0, seeds: Sequence[int] = (100, 101, 102), steps: int = 14
-) -> Workload:
-    """Find the parameters that reproduce the three published two-VM rows, by bisection.
-
-    Sysbench cpu has no memory intensity, so what floating costs it is the price of coming to
-    another cache; the other two rows then give the memory intensities. Seeds differ from those of
-    the experiment.
-    """
-    work = Workload(0.0, 0.0, 0.0)
-
-    def ratio(intensity: float, with_refill: float) -> float:
-        tried = replace(work, cache_refill_us=with_refill)
-        sums = [
-            sum(
-                vm_throughput(
-                    simulate(
-                        scenario(configuration, 2, intensity, tried),
-                        time_s,
-                        seed=seed,
-                        warm_up_s=WARM_UP_S,
-                    )
-                )
-                for seed in seeds
-            )
-            for configuration in (Configuration.ALL_CPUS, Configuration.AUTO_PINNING)
-        ]
-        return sums[0] / sums[1]
-
-    refill = _bisect(lambda us: ratio(0.0, us), SYSBENCH_CPU.ratio, 20_000.0, steps)
-    jbb = _bisect(lambda mu: ratio(mu, refill), SPECJBB.ratio, 1.0, steps)
-    memory = _bisect(lambda mu: ratio(mu, refill), SYSBENCH_MEMORY.ratio, 1.0, steps)
-    return Workload(refill, jbb, memory)
-
-
-def _bisect(ratio: Callable[[float], float], wanted: float, high: float, steps: int) -> float:
-    """Return where a falling function is as wanted, or `high` if it never falls so far."""
-    low = 0.0
-    for _ in range(steps):
-        middle = (low + high) / 2
-        if ratio(middle) > wanted:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-CALIBRATED = Workload(6259.16, 0.425446, 0.366669)
-"""What `calibrate()` gives."""
+CALIBRATED = {
+    TalkProgram.SPECJBB: Traits(
+        24921.4,
+        0.619916,
+        1.08135,
+        (
+            (0.000368859, 0.001929979, -0.000863448),
+            (0.001929979, 0.038451881, -0.006266237),
+            (-0.000863448, -0.006266237, 0.005426155),
+        ),
+    ),
+    TalkProgram.MEMORY: Traits(
+        276.458,
+        0.551368,
+        1.47341,
+        (
+            (1.8262e-05, 9.2288e-05, -6.0292e-05),
+            (9.2288e-05, 0.00537412, -0.000739065),
+            (-6.0292e-05, -0.000739065, 0.00076935),
+        ),
+    ),
+    TalkProgram.CPU: Traits(
+        0.0105102,
+        0.0,
+        1.41086,
+        ((9.8602e-05, 0.0, -0.000218877), (0.0, 0.0, 0.0), (-0.000218877, 0.0, 0.001032854)),
+    ),
+}
+"""What `calibration.calibrate` gives (`numaplace talk --recalibrate`)."""

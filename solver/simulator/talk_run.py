@@ -10,6 +10,7 @@ from numaplace.models.errors import check_int, check_real
 from numaplace.solver.deadline import NEVER, Deadline
 from numaplace.solver.parallel import ONE_BY_ONE, JobEngine, run_parallel
 from numaplace.solver.simulator.counters import Outcome
+from numaplace.solver.simulator.published import TalkProgram
 from numaplace.solver.simulator.talk import (
     CALIBRATED,
     REPETITIONS,
@@ -17,16 +18,18 @@ from numaplace.solver.simulator.talk import (
     VM_COUNTS,
     Configuration,
     Point,
-    Workload,
-    bops_per_vcpu,
+    Traits,
     jobs,
     points,
     run,
+    slopes,
+    vm_work,
 )
 
 VMS_MAX = max(VM_COUNTS)
 """More do not fit the host's memory."""
 
+SLOPE_TIME_S = 5.0
 Job = tuple[Configuration, int, int]
 
 
@@ -36,15 +39,15 @@ class TalkSetup:
 
     Parameters
     ----------
-    work
-        Parameters of the simulation.
+    traits
+        What the program does to the machine.
     counts
         Numbers of VMs.
     repetitions, time_s, seed
         Runs of each point, simulated seconds of each, and seed of the first.
     """
 
-    work: Workload = CALIBRATED
+    traits: Traits = CALIBRATED[TalkProgram.SPECJBB]
     counts: tuple[int, ...] = VM_COUNTS
     repetitions: int = REPETITIONS
     time_s: float = TIME_S
@@ -66,8 +69,6 @@ class Experiment:
     ----------
     setup
         What was to be run.
-    bops
-        SPECjbb2005 operations a second that one vCPU's work stands for.
     outcomes
         By configuration, number of VMs and repetition; less than asked for if it was stopped.
     points
@@ -79,7 +80,6 @@ class Experiment:
     """
 
     setup: TalkSetup
-    bops: float
     outcomes: Mapping[Job, Outcome]
     points: tuple[Point, ...]
     missing: int
@@ -116,14 +116,16 @@ def run_talk(
     until
         When to end; runs that have not begun by then are left out.
     """
-    bops = bops_per_vcpu(setup.work, time_s=setup.time_s, seed=setup.seed)
     every: Sequence[Job] = jobs(setup.counts, setup.repetitions)
     found: dict[Job, Outcome] = {}
+    spread: dict[tuple[Configuration, int], float] = {}
     # The longest first, so that no process is left alone with one at the end.
     longest_first = sorted(every, key=lambda job: -job[1])
 
-    def keep(job: Job, outcome: Outcome) -> None:
-        found[job] = outcome
+    def keep(job: Job, came: tuple[Outcome, float | None]) -> None:
+        found[job], uncertain = came
+        if uncertain is not None:
+            spread[job[:2]] = uncertain
         if on_done is not None:
             on_done(len(found), len(every), _words(job))
 
@@ -132,13 +134,23 @@ def run_talk(
     )
     failed = tuple(f"{_words(longest_first[index])}: {why}" for index, why in ran.failed.items())
     outcomes = {job: found[job] for job in every if job in found}
-    shown = tuple(points(outcomes, bops))
-    return Experiment(setup, bops, outcomes, shown, len(every) - len(outcomes), failed)
+    shown = tuple(points(outcomes, setup.traits.score, spread))
+    return Experiment(setup, outcomes, shown, len(every) - len(outcomes), failed)
 
 
 def _words(job: Job) -> str:
     return f"{job[0]} with {job[1]} VMs"
 
 
-def _run(setup: TalkSetup, job: Job, _until: Deadline) -> Outcome:
-    return run(job, setup.work, setup.time_s, setup.seed)
+def _run(setup: TalkSetup, job: Job, _until: Deadline) -> tuple[Outcome, float | None]:
+    """Run one repetition; with the first comes how uncertain the calibration leaves its point."""
+    configuration, vms, repetition = job
+    spread = None
+    if not repetition:
+        time_s = min(setup.time_s, SLOPE_TIME_S)
+        steep = slopes(
+            lambda tried: vm_work(configuration, vms, tried, time_s=time_s, seeds=(setup.seed,)),
+            setup.traits,
+        )
+        spread = setup.traits.spread(steep)
+    return run(job, setup.traits, setup.time_s, setup.seed), spread

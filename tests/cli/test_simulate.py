@@ -12,6 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from numaplace.solver.simulator.published import PublishedRow
+from numaplace.solver.simulator.talk import Traits
 from numaplace.tests.cli.conftest import Run
 from numaplace.tests.cli.test_process import NUMAPLACE
 
@@ -198,34 +200,29 @@ def test_talk_has_all_points(run: Run, tmp_path: Path) -> None:
     assert names == {"vm1", "vm2", "Domain-0"}
     table = run(*BRIEF, "--workers", 1).stdout
     for point in found["points"]:
-        assert f"{point['bops_mean']:.0f} ± {point['bops_deviation']:.0f}" in table
+        assert f"{point['bops_mean']:.0f} ± {point['bops_uncertainty']:.0f}" in table
     assert "43150.63 ± 1359.56" in table and table.count("calibrated  ") == 2
 
 
 def test_talk_recalibrates(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parameters found come first, and are those that the runs are made with."""
-    import numaplace.solver.simulator.talk as module
+    """Traits and rows come first, and the runs are made with those traits."""
+    import numaplace.solver.simulator.calibration as module
 
-    monkeypatch.setattr(module, "calibrate", lambda: module.Workload(125.0, 0.25, 0.75))
-    command = [
-        "talk",
-        "--time",
-        0.1,
-        "--vms",
-        "2",
-        "--repetitions",
-        1,
-        "--workers",
-        1,
-        "--recalibrate",
-    ]
-    text = run(*command).stdout
-    assert " ".join(text.split()).startswith(
-        "Calibrated: CALIBRATED = Workload(cache_refill_us=125.0, specjbb_intensity=0.25, "
-        "memory_intensity=0.75)"
-    )
-    assert "memory intensity 0.250, 125 µs of work" in " ".join(text.split())
-    assert json.loads(run(*command, "--json").stdout)["workload"]["specjbb_intensity"] == 0.25
+    monkeypatch.setattr(module, "DRAWS", 2)
+    monkeypatch.setattr(module, "simulated_work", lambda: _work)
+
+    def _work(case: PublishedRow, traits: Traits) -> float:
+        shared = 1.0 if case.vms == 2 else (1 + traits.smt_yield) / 3
+        return 2 * shared / (1.0 + (0.0 if case.pinned else 0.2) * traits.intensity)
+
+    command = ["talk", "--time", 0.1, "--vms", "2", "--repetitions", 1, "--recalibrate"]
+    text = " ".join(run(*command, "--workers", 1).stdout.split())
+    assert text.startswith("CALIBRATED = { TalkProgram.SPECJBB: Traits(")
+    assert text.count("SPECjbb2005 6 pinned before 33538.2 33538.2") == 1
+    found = json.loads(run(*command, "--workers", 1, "--json").stdout)["traits"]
+    assert found["smt_yield"] == pytest.approx(3 * 33538.25 / 49591.06 - 1, abs=1e-5)
+    assert found["intensity"] == pytest.approx((49591.06 / 43150.63 - 1) / 0.2, abs=1e-5)
+    assert "memory intensity 0.746, SMT yield 1.029" in text
 
 
 @pytest.mark.parametrize(

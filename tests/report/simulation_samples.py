@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import product
 
 from numaplace.models.cost import Term
 from numaplace.models.instance import Instance
@@ -15,6 +16,7 @@ from numaplace.solver.simulator.talk_run import Experiment, TalkSetup
 from numaplace.tests.builders import make_instance
 
 S = 1_000_000
+SPREAD = 0.02
 
 
 def instance(names: tuple[str, ...] = ("web", "db")) -> Instance:
@@ -63,4 +65,5 @@ def experiment(
     shift = {0: 0.0, 1: -0.1, 2: 0.1}
     found = {job: talk_outcome(job[1], _WORK[job[0]] + shift[job[2]]) for job in kept}
     setup = TalkSetup(counts=counts, repetitions=repetitions, time_s=1.0, seed=5)
-    return Experiment(setup, 1000.0, found, tuple(points(found, 1000.0)), missing)
+    spread = dict.fromkeys(product(Configuration, counts), SPREAD)
+    return Experiment(setup, found, tuple(points(found, 1000.0, spread)), missing)

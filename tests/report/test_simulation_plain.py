@@ -13,7 +13,14 @@ from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.ranks import spearman
 from numaplace.solver.simulator.runs import Repeated, RunOptions
 from numaplace.solver.simulator.scenario import Dom0
-from numaplace.tests.report.simulation_samples import S, experiment, instance, outcome, repeated
+from numaplace.tests.report.simulation_samples import (
+    SPREAD,
+    S,
+    experiment,
+    instance,
+    outcome,
+    repeated,
+)
 
 
 def test_an_outcome_has_all_its_counters() -> None:
@@ -85,7 +92,10 @@ def test_talk_has_points_and_raw_runs() -> None:
     last = found["runs"][-1]
     assert (last["vms"], last["repetition"], last["seed"]) == (10, 2, 7)
     assert len(last["outcome"]["vms"]) == 11
-    assert found["published_a_vm_of_two"]["specjbb2005_bops"]["pinned"] == 49591.06
+    assert pinned["bops_uncertainty"] == pytest.approx((1000**2 + (SPREAD * 12_500) ** 2) ** 0.5)
+    rows = found["published_a_vm"]
+    assert len(rows) == 24 and rows[2]["value"] == 49591.06 and rows[2]["calibrated"]
+    assert {row["vms"] for row in rows} == {2, 6}
     assert json.loads(json.dumps(found)) == found
 
 

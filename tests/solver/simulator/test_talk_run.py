@@ -16,6 +16,7 @@ from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.plans import simulate_plan
+from numaplace.solver.simulator.published import TalkProgram
 from numaplace.solver.simulator.runs import (
     PLANNERS,
     RunOptions,
@@ -24,10 +25,10 @@ from numaplace.solver.simulator.runs import (
     timelines,
 )
 from numaplace.solver.simulator.scenario import Hypervisor
-from numaplace.solver.simulator.talk import SPECJBB, Configuration, Workload, vm_throughput
+from numaplace.solver.simulator.talk import CALIBRATED, Configuration, vm_throughput
 from numaplace.solver.simulator.talk_run import Experiment, TalkSetup, run_talk
 
-SETUP = TalkSetup(Workload(500.0, 0.5, 0.5), (2, 4), 2, time_s=0.3, seed=3)
+SETUP = TalkSetup(CALIBRATED[TalkProgram.SPECJBB], (2, 4), 2, time_s=0.3, seed=3)
 
 
 @cache
@@ -46,12 +47,13 @@ def test_every_point_has_its_runs() -> None:
     assert found.missing == 0 and len(found.points) == 6
     for point in found.points:
         runs = [found.outcomes[(point.configuration, point.vms, k)] for k in (0, 1)]
-        expected = [found.bops * vm_throughput(run) for run in runs]
+        expected = [SETUP.traits.score * vm_throughput(run) for run in runs]
         assert point.scores == pytest.approx(expected)
+        assert point.uncertainty > point.deviation and 0.01 < point.spread < 0.1
     pinned = found.point(Configuration.AUTO_PINNING, 2)
     floats = found.point(Configuration.ALL_CPUS, 2)
     assert pinned is not None and floats is not None
-    assert pinned.scores[0] == pytest.approx(2 * SPECJBB.pinned)
+    assert (floats.calibrated, pinned.calibrated) == (True, True)
     assert found.gain(floats) == 0
     assert found.gain(pinned) == pytest.approx(pinned.mean / floats.mean - 1)
 
@@ -81,7 +83,7 @@ def test_a_gain_needs_all_cpus() -> None:
     found = run_talk(replace(SETUP, counts=(2,), repetitions=1))
     pinned = found.point(Configuration.AUTO_PINNING, 2)
     assert pinned is not None
-    assert Experiment(SETUP, 1.0, {}, (pinned,), 0).gain(pinned) is None
+    assert Experiment(SETUP, {}, (pinned,), 0).gain(pinned) is None
 
 
 @pytest.mark.parametrize(
