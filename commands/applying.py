@@ -27,7 +27,10 @@ _SOURCE = option(
     metavar="FILE",
     show_default=False,
 )
-_AFFINITY = option("Whether vCPUs must, or should, stay on their pCPUs. [default: both on Xen]")
+_AFFINITY = option(
+    "Whether vCPUs must, or should (not kept by Xen's credit2), stay on their pCPUs. "
+    "[default: both on Xen]"
+)
 _OUT = option("Where a file for each VM (commands: each host) goes.", metavar="FOLDER|FILE")
 
 

@@ -31,6 +31,7 @@ from numaplace.report.tables.plans import CHECK, SOLVE, check_views, solve_views
 from numaplace.solver.params import SolveParams
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
+from numaplace.solver.simulator.scenario import SchedulerName
 from numaplace.solver.simulator.talk import Configuration
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ if TYPE_CHECKING:
 PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
 SETTINGS = {"warm_up": 1.0, "busy_ms": 20.0, "plan_time": 60.0, "timeline_ms": 500.0}
+KEYS = (*SETTINGS, "start_ms")
 
 _SOLVERS = names_of("numaplace.solver.names", "SOLVER_NAMES")
 _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
 _AFFINITIES = f"[NAME=]{'|'.join(SimulatedAffinity)}"
 _AFFINITY = "none, hard (unless said), soft, both: told of the plan, or of a VM; may be repeated."
 _CONFIGURATION = "As in the talk: who plans, affinity and release in one."
-_RELEASE = "Scheduler of Xen: 4.17 (today's) unless said."
+_RELEASE = "Credit scheduler of Xen: 4.17 (today's) unless said."
+_SCHEDULER = "credit unless said; credit2 is Xen's default since 4.12, and lets soft VMs leave."
 _DOM0 = "Dom0's vCPUs, pCPUs it keeps busy, ms of CPU time at a stretch: 4,0.5,10."
 
 SimulatedOpt = Annotated[float, option("Simulated seconds that count.", metavar="SECONDS")]
@@ -75,6 +78,7 @@ def simulate(
     affinity: Annotated[list[str], option(_AFFINITY, metavar="[NAME=]HOW")] = [],  # noqa: B006
     configuration: Annotated[Configuration | None, option(_CONFIGURATION)] = None,
     release: Annotated[Release | None, option(_RELEASE)] = None,
+    scheduler: Annotated[SchedulerName | None, option(_SCHEDULER)] = None,
     dom0: Annotated[str | None, option(_DOM0, metavar="VCPUS,PCPUS,BUSY_MS")] = None,
     time: SimulatedOpt = 60.0,
     setting: SettingsOpt = [],  # noqa: B006
@@ -84,9 +88,10 @@ def simulate(
     force: ForceOpt = False,
     form: Printing = USUAL,
 ) -> None:
-    """Simulate Xen's credit scheduler on a plan: what each VM gets of what it wants.
+    """Simulate Xen's scheduler on a plan: what each VM gets of what it wants.
 
     All VMs of the plan run at the same time, whatever their start and end.
+    Under credit2 soft affinity does not hold VMs at home: hard, or credit, does.
     The picture shows who ran where right after the warm-up. Ctrl-C shows what
     was simulated by then.
 
@@ -95,6 +100,7 @@ def simulate(
     busy_ms      mean length of a busy phase (20)
     plan_time    seconds that planning may take (60)
     timeline_ms  milliseconds in the picture (500)
+    start_ms     milliseconds between the starts of VMs (credit2 100, credit 0)
     """
     from numaplace.instances import lookup
     from numaplace.report.tables.simulations import GOT
@@ -102,9 +108,9 @@ def simulate(
 
     form.expect(GOT)
     lookup.check_writable([timeline], inputs=[instance, plan], overwrite=force)
-    more = {**SETTINGS, **settings(setting, "simulation", dict.fromkeys(SETTINGS, real))}
+    more = {**SETTINGS, **settings(setting, "simulation", dict.fromkeys(KEYS, real))}
     check_real("simulation", "timeline_ms", more["timeline_ms"], 1, TIMELINE_MS_MAX)
-    _check_conflicts(plan, solver, affinity, configuration, release)
+    _check_conflicts(plan, solver, affinity, configuration, release, scheduler)
     all_told, single = _affinities(affinity)
     planner, told, known = solver or PLANNER, all_told or SimulatedAffinity.HARD, release
     if configuration:
@@ -119,6 +125,8 @@ def simulate(
         seed,
         repetitions,
         _dom0(dom0),
+        scheduler or SchedulerName.CREDIT,
+        more.get("start_ms"),
     )
     params = SolveParams(time_limit_s=more["plan_time"], seed=seed, explain=False)
     problem = lookup.find_instance(instance)
@@ -143,10 +151,14 @@ def _check_conflicts(
     affinity: list[str],
     configuration: Configuration | None,
     release: Release | None,
+    scheduler: SchedulerName | None,
 ) -> None:
     if plan and solver:
         raise InputError("simulation", "--solver", "plans, but a PLAN is given")
-    given = {"PLAN": plan, "--solver": solver, "--affinity": affinity, "--release": release}
+    if scheduler is SchedulerName.CREDIT2 and release:
+        raise InputError("simulation", "--release", "is of credit, not of --scheduler credit2")
+    given: dict[str, object] = {"PLAN": plan, "--solver": solver, "--affinity": affinity}
+    given |= {"--release": release, "--scheduler": scheduler}
     for name, value in given.items():
         if configuration and value:
             reason = f"settles what {name} says; give one of them"

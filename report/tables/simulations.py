@@ -28,6 +28,7 @@ from numaplace.report.tables.table import ROWS_MAX, Table, Views
 from numaplace.solver.simulator.counters import Outcome
 from numaplace.solver.simulator.from_plan import SimulatedAffinity
 from numaplace.solver.simulator.runs import Repeated, RunOptions
+from numaplace.solver.simulator.scenario import SchedulerName
 
 # ---- counters -----------------------------------------------------------------------------------
 
@@ -96,7 +97,8 @@ _RUN = Record("seed=0:int", Column("hosts", {str: OUTCOME}, "1"))
 SIMULATION = Record(
     "instance=0.name",
     Column("affinity", {str: str}, lambda row: row[2].told(row[0])),
-    "release=2.release time_s=2.time_s:float warm_up_s=2.warm_up_s:float busy_ms=2.busy_ms:float",
+    "scheduler=2.scheduler release=2.release time_s=2.time_s:float",
+    "warm_up_s=2.warm_up_s:float busy_ms=2.busy_ms:float",
     Column("dom0", (_DOM0, None), lambda row: row[2].dom0),
     "seed=2.seed:int repetitions=1.wanted:int complete=1.complete:bool",
     Column("repetitions_done", int, lambda row: len(row[1].runs) if row[1].complete else 0),
@@ -199,7 +201,9 @@ def _head(
     affinities = sorted(set(options.told(instance).values())) or [options.affinity]
     told = ", ".join(affinities)
     text = Text.assemble((instance.name or "instance", "bold"), f"  {clause}\n")
-    text.append(f"{planned}; affinity {told}; scheduler of Xen {options.release}", "dim")
+    older = f" {options.release}" if options.scheduler is SchedulerName.CREDIT else ""
+    scheduler = f"scheduler {options.scheduler}{older} of Xen"
+    text.append(f"{planned}; affinity {told}; {scheduler}", "dim")
     if dom0 := options.dom0:
         clause = f"; dom0 with {words.plural(dom0.vcpus, 'vCPU')} keeps {dom0.pcpus:g} pCPUs busy"
         text.append(f"{clause}, {dom0.busy_ms:g} ms at a stretch", "dim")

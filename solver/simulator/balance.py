@@ -115,8 +115,8 @@ def victim(
             for vcpu in queues[peer]:
                 if vcpu.priority <= priority:
                     break
-                if soft and vcpu.soft == vcpu.hard:
-                    continue  # it has no preference: the next step is for it
+                if vcpu.leaving or (soft and vcpu.soft == vcpu.hard):
+                    continue  # without a preference the next step is for it
                 if (vcpu.soft if soft else vcpu.hard) >> thief & 1:
                     last[machine.node_of[peer]] = peer
                     return vcpu

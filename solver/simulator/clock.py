@@ -48,6 +48,11 @@ class Clock:
             self._entry[timer] = time_us
             heappush(self._heap, time_us << _TIMER_BITS | timer)
 
+    def hasten(self, timer: int, time_us: int) -> None:
+        """Let a timer run out at a time, if it would not before."""
+        if time_us < self._due[timer]:
+            self.set(timer, time_us)
+
     def stop(self, timer: int) -> None:
         """Let a timer not run out."""
         self._due[timer] = NEVER

@@ -109,9 +109,12 @@ class Credit1:
 
     # ---- queues ---------------------------------------------------------------------------------
 
-    def place(self, vcpu: VCpu) -> None:
+    def pick(self, vcpu: VCpu) -> int:
         """Choose a pCPU for a vCPU that comes into being."""
-        vcpu.pcpu = self._pick(vcpu)
+        return self._pick(vcpu)
+
+    def join(self, vcpu: VCpu) -> None:
+        """Nothing has to be kept of a vCPU that does not run yet."""
 
     def wake(self, vcpu: VCpu) -> None:
         """Queue a vCPU that wants to run, before others unless it is in debt."""
@@ -147,13 +150,13 @@ class Credit1:
         """Tell a pCPU that a vCPU waits: its own, or an idle one that it may use."""
         board, pcpu = self._board, vcpu.pcpu
         if board.idle >> pcpu & 1:
-            board.tell(pcpu)
+            board.call(pcpu)
             return
         own = board.current[pcpu]
         higher = own is not None and vcpu.priority > own.priority
         if self._release is Release.XEN_4_2:
             if higher:
-                board.tell(pcpu)
+                board.call(pcpu)
             self._tell_idle(vcpu.hard)
             return
         if board.idle:
@@ -165,13 +168,13 @@ class Credit1:
         if higher:
             if board.idle and own is not None and self._release is Release.XEN_4_3:
                 own.moving = True
-            board.tell(pcpu)
+            board.call(pcpu)
 
     def _tell_idle(self, mask: int) -> None:
         """Tell the next idle pCPU of a set, if there is one."""
         if self._board.idle & mask:
             self._last_told = next_in(self._board.idle & mask, self._last_told)
-            self._board.tell(self._last_told)
+            self._board.call(self._last_told)
 
     # ---- the decision ---------------------------------------------------------------------------
 

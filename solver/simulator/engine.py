@@ -13,10 +13,11 @@ from collections.abc import Callable
 from numaplace.solver.simulator.clock import Clock
 from numaplace.solver.simulator.counters import Outcome, Segment, Tally
 from numaplace.solver.simulator.credit1 import TICKS_A_SLICE, Credit1
+from numaplace.solver.simulator.credit2 import Credit2
 from numaplace.solver.simulator.guest import Domain, VCpu
 from numaplace.solver.simulator.machine import members
 from numaplace.solver.simulator.running import Running
-from numaplace.solver.simulator.scenario import US_PER_MS, US_PER_S, Scenario
+from numaplace.solver.simulator.scenario import US_PER_MS, US_PER_S, Scenario, SchedulerName
 from numaplace.solver.simulator.scheduler import Scheduler
 
 STEP_US = US_PER_S // 10
@@ -44,6 +45,8 @@ class Simulation:
         By pCPU: who runs.
     busy, idle
         Sets of pCPUs where someone runs, and where nobody does that were not told to look for work.
+    told
+        Set of pCPUs that were told to look for work, and have not yet.
     counted_from_us
         When the warm-up was over.
     """
@@ -61,31 +64,42 @@ class Simulation:
         self.clock = Clock()
         self.current: list[VCpu | None] = [None] * machine.size
         self.busy, self.idle = 0, machine.everywhere
-        self._told: deque[int] = deque()
-        self._is_told = 0
+        self._answers: deque[int] = deque()
+        self._answering = self.told = 0
+        self._turn_us = scenario.hypervisor.turn_us
+        self._leaving = [self.clock.timer(self._left, vcpu) for vcpu in self.vcpus]
         self._timeline = timeline
         self.counted_from_us = 0
         self.tally = Tally()
         self._slices = [self.clock.timer(self.tell, pcpu) for pcpu in range(machine.size)]
         self._phases = [self.clock.timer(self._turn, vcpu) for vcpu in self.vcpus]
         self.running = Running(scenario, self.vcpus, seed, self._announce_phase_end)
-        self.scheduler: Scheduler = Credit1(self)
+        scheduler = scenario.hypervisor.scheduler
+        self.scheduler: Scheduler = (
+            Credit2(self) if scheduler is SchedulerName.CREDIT2 else Credit1(self)
+        )
         self._begin(seed)
 
     def _begin(self, seed: int) -> None:
-        """Let vCPUs start in the first timeslice, where it is quietest.
+        """Let vCPUs start within a timeslice, or VM by VM as told, where it is quietest then.
 
         Those of which it is said where they were created start there, a timeslice after another.
         """
         rng = random.Random(f"{seed}/start")
-        starts = [cpu.start for guest in self.scenario.guests for cpu in guest.cpus]
-        slice_us = self.scenario.hypervisor.timeslice_ms * US_PER_MS
-        for vcpu in self.vcpus:
+        hypervisor = self.scenario.hypervisor
+        slice_us, gap_us = hypervisor.timeslice_ms * US_PER_MS, hypervisor.start_gap_ms * US_PER_MS
+        starts = [  # dom0 is there before all others
+            (cpu.start, 0 if guest.steady else number)
+            for number, guest in enumerate(self.scenario.guests)
+            for cpu in guest.cpus
+        ]
+        for vcpu, (start, turn) in zip(self.vcpus, starts, strict=True):
             allowed = members(vcpu.soft)
-            vcpu.pcpu, start = allowed[rng.randrange(len(allowed))], starts[vcpu.index]
-            at, begin = rng.randrange(slice_us), self._start
+            vcpu.pcpu = allowed[rng.randrange(len(allowed))]
+            at, begin = rng.randrange(slice_us) + round(turn * gap_us), self._start
             if start is not None:
-                vcpu.pcpu, at, begin = start, at + (1 + vcpu.index) * slice_us, self._turn
+                vcpu.pcpu, begin = start, self._start_there
+                at += (1 + vcpu.index) * slice_us
             self.clock.set(self.clock.timer(begin, vcpu), at)
         if self.running.progress.changes:
             every = slice_us // TICKS_A_SLICE
@@ -107,23 +121,43 @@ class Simulation:
     def tell(self, pcpu: int) -> None:
         """Let a pCPU look for work, once the event at hand is handled."""
         bit = 1 << pcpu
-        if not self._is_told & bit:
-            self._is_told |= bit
+        if not self._answering & bit:
+            self._answering |= bit
+            self.told |= bit
             self.idle &= ~bit
-            self._told.append(pcpu)
+            self._answers.append(pcpu)
+
+    def call(self, pcpu: int) -> None:
+        """Let another pCPU look for work as soon as it answers."""
+        if not self._turn_us:
+            self.tell(pcpu)
+        elif not self.told >> pcpu & 1:
+            self.told |= 1 << pcpu
+            self.idle &= ~(1 << pcpu)
+            self.clock.hasten(self._slices[pcpu], self._turn_from(pcpu, self.clock.now + 1))
+
+    def _turn_from(self, pcpu: int, time_us: int) -> int:
+        """When a pCPU's turn is, at a time or next after it."""
+        every = self._turn_us
+        return time_us + (pcpu * every // self.machine.size - time_us) % every if every else time_us
 
     def settle(self) -> None:
         """Let the pCPUs that were told look for work at once."""
-        told = self._told
-        while told:
-            pcpu = told.popleft()
-            self._is_told &= ~(1 << pcpu)
+        answers = self._answers
+        while answers:
+            pcpu = answers.popleft()
+            self._answering &= ~(1 << pcpu)
+            self.told &= ~(1 << pcpu)
             self._schedule(pcpu)
 
     # ---- vCPUs come and go ----------------------------------------------------------------------
 
     def _start(self, vcpu: VCpu) -> None:
-        self.scheduler.place(vcpu)
+        vcpu.pcpu = self.scheduler.pick(vcpu)
+        self._start_there(vcpu)
+
+    def _start_there(self, vcpu: VCpu) -> None:
+        self.scheduler.join(vcpu)
         self._turn(vcpu)
 
     def _turn(self, vcpu: VCpu) -> None:
@@ -164,9 +198,17 @@ class Simulation:
             self.clock.stop(self._slices[pcpu])
         else:
             self.busy |= 1 << pcpu
-            self.clock.set(self._slices[pcpu], now + span_us)
+            self.clock.set(self._slices[pcpu], self._turn_from(pcpu, now + span_us))
         if last is not None and chosen is not last:
-            self.scheduler.left(last)
+            if self._turn_us:
+                last.leaving = True
+                self.clock.set(self._leaving[last.index], self._turn_from(pcpu, now + 1))
+            else:
+                self.scheduler.left(last)
+
+    def _left(self, vcpu: VCpu) -> None:
+        vcpu.leaving = False
+        self.scheduler.left(vcpu)
 
     def _stop(self, vcpu: VCpu, pcpu: int) -> None:
         now = self.clock.now
@@ -207,7 +249,7 @@ def simulate(
     scenario
         What is simulated.
     time_s, warm_up_s
-        Simulated seconds that count, and those before them that do not.
+        Simulated seconds that count, and those before them that do not, after the last start.
     seed
         The same seed gives the same outcome, to the last digit.
     timeline
@@ -216,6 +258,7 @@ def simulate(
         Asked every simulated 100 ms; once it answers True, the outcome is of the time until then.
     """
     simulation = Simulation(scenario, seed=seed, timeline=timeline)
+    warm_up_s += scenario.hypervisor.start_gap_ms * len(scenario.guests) / 1000
     warm, end = round(warm_up_s * US_PER_S), round((warm_up_s + time_s) * US_PER_S)
     stop = should_stop or bool
     while simulation.clock.now < warm and not stop():

@@ -35,6 +35,8 @@ class VCpu:
         Where it runs, or ran last and queues.
     running, runnable, parked
         On a pCPU; wanting one; held back by its domain's cap.
+    moving, leaving
+        To go to another pCPU as soon as it is off its own; off it, but not yet for others to take.
     priority, credit
         Class, and credit in hundredths (one is burnt a microsecond).
     active
@@ -55,6 +57,7 @@ class VCpu:
     runnable: bool = False
     parked: bool = False
     moving: bool = False
+    leaving: bool = False
     priority: int = Priority.UNDER
     credit: int = 0
     active: bool = False

@@ -13,7 +13,7 @@ from numaplace.solver.simulator.counters import Segment
 from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios, striped
 from numaplace.solver.simulator.plans import Simulated, simulate_plan
-from numaplace.solver.simulator.scenario import US_PER_S, Dom0, Hypervisor
+from numaplace.solver.simulator.scenario import US_PER_S, Dom0, Hypervisor, SchedulerName
 from numaplace.solver.simulator.talk import Configuration
 
 PLANNERS = {
@@ -22,6 +22,7 @@ PLANNERS = {
     Configuration.AUTO_AFFINITY: ("xen", SimulatedAffinity.SOFT, Release.XEN_4_3),
 }
 """Solver, what the hypervisor is told, and scheduler of each configuration of the talk."""
+START_MS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,10 @@ class RunOptions:
     ----------
     affinity, vm_affinity
         What the hypervisor is told of the plan, and of single VMs by name.
-    release, busy_ms, dom0
-        Scheduler, mean length of a busy phase, and what dom0 does.
+    release, busy_ms, dom0, scheduler
+        Which credit scheduler, mean length of a busy phase, what dom0 does, and who decides.
+    start_ms
+        Time between the starts of two VMs; if None, 100 under credit2, where it matters, else 0.
     time_s, warm_up_s
         Simulated seconds that count, and those before them.
     seed, repetitions
@@ -49,6 +52,8 @@ class RunOptions:
     seed: int = 0
     repetitions: int = 1
     dom0: Dom0 | None = None
+    scheduler: SchedulerName = SchedulerName.CREDIT
+    start_ms: float | None = None
 
     def __post_init__(self) -> None:
         check_real("simulation", "--time", self.time_s, 0.001, 1e6)
@@ -59,8 +64,14 @@ class RunOptions:
 
     @property
     def hypervisor(self) -> Hypervisor:
-        """Scheduler, and what dom0 does."""
-        return Hypervisor(self.release, dom0=self.dom0)
+        """Scheduler, what dom0 does, and how VMs start."""
+        gap = 0.0 if self.scheduler is SchedulerName.CREDIT else START_MS
+        return Hypervisor(
+            self.release,
+            dom0=self.dom0,
+            scheduler=self.scheduler,
+            start_gap_ms=gap if self.start_ms is None else self.start_ms,
+        )
 
     def told(self, instance: Instance) -> dict[str, SimulatedAffinity]:
         """What the hypervisor is told of each VM.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from numaplace.models.errors import check_int, check_real
 from numaplace.solver.simulator.balance import Release
@@ -126,6 +127,13 @@ class Rivalry:
     domains: tuple[int, ...]
 
 
+class SchedulerName(StrEnum):
+    """Xen's schedulers: credit, and credit2, the default since 4.12."""
+
+    CREDIT = "credit"
+    CREDIT2 = "credit2"
+
+
 @dataclass(frozen=True, slots=True)
 class Dom0:
     """What dom0 does on every host: its vCPUs run everywhere, but not where others may not.
@@ -157,7 +165,7 @@ class Hypervisor:
     Parameters
     ----------
     release
-        Which credit scheduler.
+        Which credit scheduler; credit2 is that of 4.17.
     timeslice_ms
         Time until a running vCPU is looked at again; ticks come three times as often, and credit is
         handed out once a timeslice.
@@ -170,6 +178,14 @@ class Hypervisor:
         Clock by number of busy cores of a socket, that of one being 1; empty: always the same.
     dom0
         What dom0 does; nothing if None.
+    scheduler
+        Who decides.
+    start_gap_ms
+        Time between the starts of two VMs; all start within a timeslice if 0. Matters to credit2,
+        which then leaves VMs where they are.
+    turn_us
+        0, or how often an emulator comes round that runs one pCPU after the other: each looks for
+        work in its turn only, so that timers and calls of other pCPUs are answered late.
     """
 
     release: Release = Release.XEN_4_17
@@ -178,10 +194,15 @@ class Hypervisor:
     cache_refill_us: float = 0.0
     turbo: tuple[float, ...] = ()
     dom0: Dom0 | None = None
+    scheduler: SchedulerName = SchedulerName.CREDIT
+    start_gap_ms: float = 0.0
+    turn_us: int = 0
 
     def __post_init__(self) -> None:
         check_int("hypervisor", "timeslice_ms", self.timeslice_ms, 3, 1000)
         check_int("hypervisor", "ratelimit_us", self.ratelimit_us, 0, 1_000_000)
+        check_real("hypervisor", "start_gap_ms", self.start_gap_ms, 0, 60_000)
+        check_int("hypervisor", "turn_us", self.turn_us, 0, 1_000_000)
         check_real("hypervisor", "cache_refill_us", self.cache_refill_us, 0, 1e6)
 
 

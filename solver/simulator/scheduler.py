@@ -19,6 +19,8 @@ class Board(Protocol):
         By pCPU: who runs there.
     busy, idle
         PCPUs where someone runs, and those where nobody does that were not told to look for work.
+    told
+        PCPUs that were told to look for work, and have not yet.
     """
 
     scenario: Scenario
@@ -28,10 +30,14 @@ class Board(Protocol):
     current: list[VCpu | None]
     busy: int
     idle: int
+    told: int
     tally: Tally
 
     def tell(self, pcpu: int) -> None:
         """Let a pCPU look for work, once the event at hand is handled."""
+
+    def call(self, pcpu: int) -> None:
+        """Let another pCPU look for work as soon as it answers."""
 
     def settle(self) -> None:
         """Let the pCPUs that were told look for work at once."""
@@ -40,8 +46,11 @@ class Board(Protocol):
 class Scheduler(Protocol):
     """The decisions of a scheduler."""
 
-    def place(self, vcpu: VCpu) -> None:
+    def pick(self, vcpu: VCpu) -> int:
         """Choose a pCPU for a vCPU that comes into being."""
+
+    def join(self, vcpu: VCpu) -> None:
+        """Let a vCPU belong where it is."""
 
     def wake(self, vcpu: VCpu) -> None:
         """Queue a vCPU that wants to run, and tell a pCPU of it."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numaplace.instances.shapes import HostShape, make_host
 from numaplace.solver.simulator.balance import Release
 from numaplace.solver.simulator.machine import Machine
-from numaplace.solver.simulator.scenario import Guest, GuestCpu, Hypervisor, Scenario
+from numaplace.solver.simulator.scenario import Guest, GuestCpu, Hypervisor, Scenario, SchedulerName
 
 TALK = Machine(
     make_host(HostShape(sockets=2, cores_per_node=4, threads_per_core=2, node_mib=6144), "talk")
@@ -76,5 +76,5 @@ def scenes(draw: st.DrawFn) -> Scenario:
                 cap=draw(st.sampled_from((0, 0, 0, 50))),
             )
         )
-    release = draw(st.sampled_from(Release))
-    return Scenario(machine, tuple(guests), hypervisor=Hypervisor(release))
+    release, scheduler = draw(st.sampled_from(Release)), draw(st.sampled_from(SchedulerName))
+    return Scenario(machine, tuple(guests), hypervisor=Hypervisor(release, scheduler=scheduler))

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numaplace.solver.simulator.credit1 import Credit1
+from numaplace.solver.simulator.credit2 import Credit2
 from numaplace.solver.simulator.engine import Simulation, simulate
 from numaplace.solver.simulator.guest import VCpu
 from numaplace.solver.simulator.scenario import US_PER_S, Scenario
@@ -15,29 +16,55 @@ from numaplace.tests.solver.simulator.scenes import scenes
 
 def check(simulation: Simulation) -> None:
     """No vCPU in two places, none outside its set, credit in bounds, no pCPU idle in vain."""
-    scheduler = simulation.scheduler
-    assert isinstance(scheduler, Credit1)
-    queued = [vcpu for queue in scheduler.queues for vcpu in queue]
     running = [vcpu for vcpu in simulation.current if vcpu is not None]
+    scheduler = simulation.scheduler
+    if isinstance(scheduler, Credit1):
+        queued = _check_queues(simulation, scheduler)
+    else:
+        assert isinstance(scheduler, Credit2)
+        queued = _check_runqueues(simulation, scheduler)
     assert len({vcpu.index for vcpu in queued + running}) == len(queued + running)
     for pcpu, vcpu in enumerate(simulation.current):
         assert (vcpu is None) == bool(simulation.idle >> pcpu & 1)
+        assert (vcpu is None) != bool(simulation.busy >> pcpu & 1)
         if vcpu is not None:
             assert vcpu.running
             assert vcpu.pcpu == pcpu
             assert vcpu.hard >> pcpu & 1
             assert vcpu.runnable
             assert not vcpu.parked
+    assert not any(vcpu.running for vcpu in queued)
+    wanting = [v for v in simulation.vcpus if v.runnable and not v.parked]
+    assert {vcpu.index for vcpu in wanting} == {vcpu.index for vcpu in queued + running}
+
+
+def _check_queues(simulation: Simulation, scheduler: Credit1) -> list[VCpu]:
+    """Each pCPU has its queue, and no idle pCPU could take anybody."""
     for pcpu, queue in enumerate(scheduler.queues):
         assert bool(queue) == bool(scheduler.waiting >> pcpu & 1)
         for vcpu in queue:
             assert vcpu.pcpu == pcpu
-            assert not vcpu.running
             assert not simulation.idle & vcpu.hard, f"{vcpu.name} waits, an idle pCPU could take it"
-    wanting = [v for v in simulation.vcpus if v.runnable and not v.parked]
-    assert {vcpu.index for vcpu in wanting} == {vcpu.index for vcpu in queued + running}
     for vcpu in simulation.vcpus:
         _check_credit(simulation, vcpu)
+    return [vcpu for queue in scheduler.queues for vcpu in queue]
+
+
+def _check_runqueues(simulation: Simulation, scheduler: Credit2) -> list[VCpu]:
+    """PCPUs share queues; no idle one could take anybody of its own queue."""
+    members = [vcpu.index for queue in scheduler.runqueues for vcpu in queue.all]
+    assert len(members) == len(set(members))
+    for queue in scheduler.runqueues:
+        assert queue.running == sum(v.runnable and not v.parked for v in queue.all)
+        assert queue.balanced.mean >= 0
+        for vcpu in queue.all:
+            assert queue.pcpus >> vcpu.pcpu & 1
+            assert -10_000 <= vcpu.credit <= 12_000
+        for vcpu in queue.waiting:
+            assert not simulation.idle & vcpu.hard & queue.pcpus, f"{vcpu.name} waits in vain"
+        credits = [vcpu.credit for vcpu in queue.waiting]
+        assert credits == sorted(credits, reverse=True)
+    return [vcpu for queue in scheduler.runqueues for vcpu in queue.waiting]
 
 
 def _check_credit(simulation: Simulation, vcpu: VCpu) -> None:
