@@ -32,7 +32,7 @@ balloon Say what each VM is ballooned to, and from which node its pages go.
 sharing Compare ways to share pages: none, within nodes, across nodes; memory against remote reads.
 guest-numa Choose the cells of wide guests: how many, told or not, and what each choice loses.
 [Simulations, simulations]
-simulate Simulate Xen's credit scheduler on a plan: what each VM gets of what it wants.
+simulate Simulate Xen's scheduler on a plan: what each VM gets of what it wants.
 [Simulations, talking]
 talk Run the talk's experiment: SPECjbb2005 in 2 to 10 VMs under three configurations.
 [Traces, traces]
@@ -71,7 +71,7 @@ COMMANDS = dict(_lines())
 _SET = {
     "replay": ("columns", "strict", "split-above", "min-vcpus", "lifetimes"),
     "room": ("memory-min-mib", "max-cells", "name"),
-    "simulate": ("warm-up", "busy-ms", "plan-time", "timeline-ms"),
+    "simulate": ("warm-up", "busy-ms", "plan-time", "timeline-ms", "release"),
 }
 MOVED = {
     ("compare", "--trace"): "numaplace replay FILE --against optimal",

@@ -44,14 +44,21 @@ if TYPE_CHECKING:
 PLANNER = "greedy"
 TIMELINE_MS_MAX = 60_000
 SETTINGS = {"warm_up": 1.0, "busy_ms": 20.0, "plan_time": 60.0, "timeline_ms": 500.0}
-KEYS = (*SETTINGS, "start_ms")
+
+
+def _release(text: str) -> Release:
+    if text not in list(Release):
+        raise ValueError(f"one of {', '.join(Release)}")
+    return Release(text)
+
+
+KEYS = {**dict.fromkeys((*SETTINGS, "start_ms"), real), "release": _release}
 
 _SOLVERS = names_of("numaplace.solver.names", "SOLVER_NAMES")
 _SOLVER = option("Who plans if no PLAN is given: greedy unless said.", autocompletion=_SOLVERS)
 _AFFINITIES = f"[NAME=]{'|'.join(SimulatedAffinity)}"
 _AFFINITY = "none, hard (unless said), soft, both: told of the plan, or of a VM; may be repeated."
 _CONFIGURATION = "As in the talk: who plans, affinity and release in one."
-_RELEASE = "Credit scheduler of Xen: 4.17 (today's) unless said."
 _SCHEDULER = "credit unless said; credit2 is Xen's default since 4.12, and lets soft VMs leave."
 _DOM0 = "Dom0's vCPUs, pCPUs it keeps busy, ms of CPU time at a stretch: 4,0.5,10."
 
@@ -77,7 +84,6 @@ def simulate(
     solver: Annotated[str | None, _SOLVER] = None,
     affinity: Annotated[list[str], option(_AFFINITY, metavar="[NAME=]HOW")] = [],  # noqa: B006
     configuration: Annotated[Configuration | None, option(_CONFIGURATION)] = None,
-    release: Annotated[Release | None, option(_RELEASE)] = None,
     scheduler: Annotated[SchedulerName | None, option(_SCHEDULER)] = None,
     dom0: Annotated[str | None, option(_DOM0, metavar="VCPUS,PCPUS,BUSY_MS")] = None,
     time: SimulatedOpt = 60.0,
@@ -100,6 +106,7 @@ def simulate(
     busy_ms      mean length of a busy phase (20)
     plan_time    seconds that planning may take (60)
     timeline_ms  milliseconds in the picture (500)
+    release      credit scheduler of Xen 4.2, 4.3 or 4.17 (4.17)
     start_ms     milliseconds between the starts of VMs (credit2 100, credit 0)
     """
     from numaplace.instances import lookup
@@ -108,7 +115,8 @@ def simulate(
 
     form.expect(GOT)
     lookup.check_writable([timeline], inputs=[instance, plan], overwrite=force)
-    more = {**SETTINGS, **settings(setting, "simulation", dict.fromkeys(KEYS, real))}
+    more = {**SETTINGS, **settings(setting, "simulation", KEYS)}
+    release = more.get("release")
     check_real("simulation", "timeline_ms", more["timeline_ms"], 1, TIMELINE_MS_MAX)
     _check_conflicts(plan, solver, affinity, configuration, release, scheduler)
     all_told, single = _affinities(affinity)
@@ -156,9 +164,9 @@ def _check_conflicts(
     if plan and solver:
         raise InputError("simulation", "--solver", "plans, but a PLAN is given")
     if scheduler is SchedulerName.CREDIT2 and release:
-        raise InputError("simulation", "--release", "is of credit, not of --scheduler credit2")
+        raise InputError("simulation", "--set release", "is of credit, not of --scheduler credit2")
     given: dict[str, object] = {"PLAN": plan, "--solver": solver, "--affinity": affinity}
-    given |= {"--release": release, "--scheduler": scheduler}
+    given |= {"--set release": release, "--scheduler": scheduler}
     for name, value in given.items():
         if configuration and value:
             reason = f"settles what {name} says; give one of them"

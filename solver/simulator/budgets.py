@@ -12,7 +12,7 @@ PERIOD_US, QUOTA_MIN_US = 10_000, 500
 
 
 @dataclass(slots=True)
-class _Budget:
+class _DomainBudget:
     """Of one domain: microseconds a period, those left, what is drawn at once; who has to wait."""
 
     total: int
@@ -37,13 +37,13 @@ class Budgets:
     ) -> None:
         self._board, self._clock = board, board.clock
         self._park, self._unpark = park, unpark
-        self._of: dict[str, _Budget] = {}
+        self._of: dict[str, _DomainBudget] = {}
         self._drawn: dict[int, int] = {}
         for domain in board.domains:
             if domain.cap:
                 total = domain.cap * PERIOD_US // 100
                 quota = max(total // len(domain.vcpus), QUOTA_MIN_US)
-                self._of[domain.name] = _Budget(total, total, quota)
+                self._of[domain.name] = _DomainBudget(total, total, quota)
                 self._drawn.update((vcpu.index, 0) for vcpu in domain.vcpus)
         if self._of:
             self._timer = self._clock.timer(self._replenish, None)
@@ -91,7 +91,7 @@ class Budgets:
             self._free(budget)
         self._clock.set(self._timer, self._clock.now + PERIOD_US)
 
-    def _free(self, budget: _Budget) -> None:
+    def _free(self, budget: _DomainBudget) -> None:
         if budget.left > 0:
             freed, budget.parked = budget.parked, []
             for vcpu in freed:

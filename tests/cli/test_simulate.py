@@ -154,9 +154,9 @@ def test_vms_without_a_place_are_told(run: Run, instance: Path) -> None:
         (["plan.json", "--configuration", "all-cpus"], "settles what PLAN says"),
         (["--solver", "xen", "--configuration", "all-cpus"], "settles what --solver says"),
         (["--affinity", "soft", "--configuration", "all-cpus"], "settles what --affinity says"),
-        (["--release", "4.2", "--configuration", "all-cpus"], "settles what --release says"),
+        (["--set", "release=4.2", "--configuration", "all-cpus"], "what --set release says"),
         (["--scheduler", "credit3"], "--scheduler"),
-        (["--scheduler", "credit2", "--release", "4.3"], "is of credit, not of --scheduler"),
+        (["--scheduler", "credit2", "--set", "release=4.3"], "is of credit, not of --scheduler"),
         (["--scheduler", "credit", "--configuration", "all-cpus"], "what --scheduler says"),
         (["--set", "start_ms=-1"], "start_gap_ms"),
         (["--dom0", "4,0.5"], "must be VCPUS,PCPUS,BUSY_MS as 4,0.5,10, not '4,0.5'"),
@@ -169,7 +169,8 @@ def test_vms_without_a_place_are_told(run: Run, instance: Path) -> None:
         (["--timeline", "who.txt"], "a picture's name ends in"),
         (["--solver", "magic"], "'magic' is unknown"),
         (["--affinity", "firm"], "--affinity"),
-        (["--release", "5"], "--release"),
+        (["--set", "release=5"], "release: must be one of 4.2, 4.3, 4.17, not '5'"),
+        (["--release", "4.3"], "--release: is now --set release=VALUE"),
     ],
 )
 def test_simulate_checks_its_options_first(
