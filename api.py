@@ -191,26 +191,45 @@ class Model:
         self.vms.append(Vm(name, vcpus, memory_mib, **fields))
         return self.vms[-1]
 
-    def cooperate(self, first: str, second: str, weight: float) -> None:
-        """Let two VMs talk: `weight` vCPUs are lost per unit of relative distance beyond local."""
-        self.cooperations.append(Cooperation(first, second, weight))
+    def cooperate(self, first: str, second: str, weight: float, scope: str | None = None) -> None:
+        """Let two VMs talk: `weight` vCPUs are lost per unit of relative distance beyond local.
+
+        With a scope (host, a label) they are lost unless both share one, whatever the distance.
+        """
+        self.cooperations.append(Cooperation(first, second, weight, scope))
 
     def compete(self, first: str, second: str, weight: float, scope: str = Scope.NODE) -> None:
         """Let two VMs disturb each other: `weight` vCPUs are lost where they meet in the scope."""
         self.competitions.append(Competition(first, second, weight, scope))
 
-    def together(self, *vms: str, scope: str = Scope.NODE) -> None:
-        """Let VMs use the very same nodes, or host, or hosts with one value of a label."""
-        self.togethers.append(Together(vms, scope))
+    def together(self, *vms: str, scope: str = Scope.NODE, weight: float | None = None) -> None:
+        """Let VMs use the very same nodes, or host, or hosts with one value of a label.
+
+        With a weight it is a wish: `models.relations.Together.softened`.
+        """
+        group = Together(vms, scope)
+        if weight is None:
+            self.togethers.append(group)
+        else:
+            self.cooperations += group.softened(weight)
 
     def apart(
-        self, *vms: str, scope: str = Scope.NODE, domains: Iterable[Iterable[str]] = ()
+        self,
+        *vms: str,
+        scope: str = Scope.NODE,
+        domains: Iterable[Iterable[str]] = (),
+        weight: float | None = None,
     ) -> None:
         """Let no two of the VMs use one node, host or label at the same time.
 
-        VMs of one of `domains` may all the same, as in `models.relations.Apart`.
+        VMs of one of `domains` may all the same, as in `models.relations.Apart`. With a weight it
+        is a wish: each pair that meets loses it.
         """
-        self.aparts.append(Apart(vms, scope, tuple(map(tuple, domains))))
+        group = Apart(vms, scope, tuple(map(tuple, domains)))
+        if weight is None:
+            self.aparts.append(group)
+        else:
+            self.competitions += group.softened(weight)
 
     def share(self, *vms: str, name: str, shared_mib: int, across_nodes: bool = False) -> None:
         """Let VMs have equal pages, kept once a node, or once for several nodes of a host."""

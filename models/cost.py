@@ -206,12 +206,16 @@ def device(instance: Instance, plan: Plan, located: Located) -> Items:
 
 def cooperation(instance: Instance, plan: Plan, located: Located) -> Items:
     """Distance between VMs that talk, while both exist."""
-    for pair, (_, cells_a), (_, cells_b) in _met(instance.cooperations, located):
-        loss = sum(
-            rates.cooperation_rate(instance, pair, (a.vcpus, b.vcpus), (at_a, at_b))
-            for at_a, a in cells_a
-            for at_b, b in cells_b
-        )
+    for pair, first, second in _met(instance.cooperations, located):
+        if pair.scope is None:
+            loss = sum(
+                rates.cooperation_rate(instance, pair, (a.vcpus, b.vcpus), (at_a, at_b))
+                for at_a, a in first[1]
+                for at_b, b in second[1]
+            )
+        else:
+            meet = _domains(*first, pair.scope) & _domains(*second, pair.scope)
+            loss = 0 if meet else rates.parted_price(pair)
         yield f"{pair.first} - {pair.second}", loss
 
 

@@ -229,9 +229,15 @@ class Instance:
         return self._domains[scope]
 
     @property
-    def scoped(self) -> tuple[Together | Apart | Competition, ...]:
+    def scoped(self) -> tuple[Together | Apart | Competition | Cooperation, ...]:
         """All relations that have a scope."""
-        return (*self.togethers, *self.aparts, *self.competitions)
+        talks = (pair for pair in self.cooperations if pair.scope is not None)
+        return (*self.togethers, *self.aparts, *self.competitions, *talks)
+
+    @property
+    def scopes(self) -> set[str]:
+        """Scopes of all relations."""
+        return {str(relation.scope) for relation in self.scoped}
 
     def check_scopes(self) -> None:
         """Raise `InputError` if the scope of a relation is no word and no label of any host."""

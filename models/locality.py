@@ -34,7 +34,7 @@ def domain_of(host: Host, scope: str) -> tuple[str, int]:
 
 def unlabelled(instance: Instance) -> Iterator[str]:
     """Say which hosts lack a label that relations have as their scope."""
-    for scope in sorted({relation.scope for relation in instance.scoped} - set(Scope)):
+    for scope in sorted(instance.scopes - set(Scope)):
         without = [host.name for host in instance.hosts if scope not in host.labels]
         if without:
             which = f"{without[0]!r}" + (f" and {len(without) - 1} more" if without[1:] else "")

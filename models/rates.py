@@ -141,6 +141,11 @@ def talk_share(instance: Instance, pair: Cooperation, vcpus: tuple[int, int]) ->
     return vcpus[0] / instance.vm(pair.first).vcpus * vcpus[1] / instance.vm(pair.second).vcpus
 
 
+def parted_price(pair: Cooperation) -> int:
+    """Loss of two VMs that talk and do not meet in the scope of that."""
+    return to_micro(pair.weight)
+
+
 def competition_price(pair: Competition) -> int:
     """Loss of two VMs that meet where they compete."""
     return to_micro(pair.weight)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import combinations, islice, product
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from numaplace.models.errors import InputError, check_int, check_unique
@@ -13,6 +14,7 @@ from numaplace.models.topology import SomeMib
 from numaplace.models.vm import Weight
 
 GROUP_MAX = 10_000
+PAIRS_MAX = 100_000
 
 
 class Scope(StrEnum):
@@ -35,17 +37,24 @@ _Members = Annotated[tuple[Name, ...], Size(2, GROUP_MAX, "VMs"), "Names of the 
 class Cooperation:
     """Two VMs that talk.
 
-    Cells count by their share of the VM's vCPUs; r is the mean of both directions.
+    Cells count by their share of the VM's vCPUs; r is the mean of both directions. With a scope
+    distance does not count, only whether they share a host, or a label of hosts.
     """
 
     THING: ClassVar[str] = "cooperation of {0.first!r:.80} and {0.second!r:.80}"
 
     first: Annotated[Name, "Name of a VM."]
     second: Annotated[Name, "Name of the other."]
-    weight: Annotated[Weight, "Lost per unit of (r - 1) between them."]
+    weight: Annotated[Weight, "Lost per unit of (r - 1) between them; with a scope, lost at all."]
+    scope: Annotated[
+        Name | None, "`host` or the key of a label: lost unless they share it. Not given: distance."
+    ] = None
 
     def __post_init__(self) -> None:
         _check_pair(checked(self), self)
+        if self.scope in (Scope.LLC, Scope.NODE):
+            reason = "must be 'host' or the key of a label; without any, distance counts"
+            raise InputError(thing_of(self), "scope", reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,12 @@ class Together(_VmGroup):
 
     THING: ClassVar[str] = "together of {0.listed!r:.80}"
 
+    def softened(self, weight: float) -> tuple[Cooperation, ...]:
+        """Return the wish in its place: a cooperation of each pair, for nodes by distance."""
+        scope = None if self.scope == Scope.NODE else self.scope
+        pairs = _few(thing_of(self), combinations(self.vms, 2))
+        return tuple(Cooperation(a, b, weight, scope) for a, b in pairs)
+
 
 @dataclass(frozen=True, slots=True)
 class Apart(_VmGroup):
@@ -130,6 +145,12 @@ class Apart(_VmGroup):
         inside = {name for domain in self.domains for name in domain}
         return (*filter(None, self.domains), *((n,) for n in self.vms if n not in inside))
 
+    def softened(self, weight: float) -> tuple[Competition, ...]:
+        """Return the wish in its place: a competition of each pair that may not meet."""
+        parts = combinations(self.parts, 2)
+        pairs = _few(thing_of(self), (pair for two in parts for pair in product(*two)))
+        return tuple(Competition(a, b, weight, self.scope) for a, b in pairs)
+
     def allies(self, name: str) -> frozenset[str]:
         """Return the VMs that one of its VMs may meet, and itself."""
         return next((frozenset(d) for d in self.domains if name in d), frozenset({name}))
@@ -165,6 +186,13 @@ def narrowed(groups: Iterable[G], names: Collection[str]) -> Iterator[G]:
             changes["domains"] = tuple(tuple(filter(names.__contains__, d)) for d in group.domains)
         if len(changes["vms"]) > 1:
             yield replace(group, **changes)
+
+
+def _few(thing: str, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    found = list(islice(pairs, PAIRS_MAX + 1))
+    if len(found) > PAIRS_MAX:
+        raise InputError(thing, "vms", f"are more than {PAIRS_MAX} pairs to be priced")
+    return found
 
 
 def _check_pair(thing: str, pair: Cooperation | Competition) -> None:

@@ -195,6 +195,10 @@ def _labelled(c: Choices, instance: Instance) -> Instance:
         hosts=tuple(
             replace(h, labels=told) for h, told in zip(instance.hosts, labels, strict=True)
         ),
+        cooperations=tuple(
+            replace(p, scope=of(c, ("rack", "host"))) if chance(c, 50) else p
+            for p in instance.cooperations
+        ),
         competitions=tuple(replace(p, scope=scope(p.scope)) for p in instance.competitions),
         togethers=tuple(replace(g, scope=scope(g.scope)) for g in instance.togethers),
         aparts=tuple(

@@ -20,6 +20,7 @@ def _used(instance: Instance) -> set[object]:
         if getattr(instance, name):
             used.add(name)
     used |= {("competition", pair.scope) for pair in instance.competitions}
+    used |= {("cooperation", pair.scope) for pair in instance.cooperations}
     used |= {("together", group.scope) for group in instance.togethers}
     used |= {("apart", group.scope) for group in instance.aparts}
     used |= {("apart", max(map(len, group.domains), default=0)) for group in instance.aparts}
@@ -55,6 +56,7 @@ def test_seeds_use_every_feature() -> None:
     counts = Counter(name for seed in SEEDS for name in _used(random_small_instance(seed)))
     wanted: set[object] = {*Between, *GuestNuma, *MemoryMode, *PageSize, *DevicePolicy}
     wanted |= {("competition", scope) for scope in (*Scope, "rack")} | {("apart", 2)}
+    wanted |= {("cooperation", scope) for scope in (None, "host", "rack")}
     wanted |= {("threads", CpuPolicy.DEDICATED, policy) for policy in ThreadPolicy}
     wanted |= {
         (word, scope) for word in ("together", "apart") for scope in ("node", "host", "rack")

@@ -69,6 +69,7 @@ def relax(instance: Instance, sure: Collection[str], until: Deadline = NEVER) ->
     vms = [vm for vm in instance.vms if vm.name in names]
     index = {vm.name: i for i, vm in enumerate(vms)}
     cooperations = [c for c in instance.cooperations if c.first in index and c.second in index]
+    cooperations = [c for c in cooperations if c.scope is None]  # others lose nothing at least
     room = {place.index: _vcpu_room(place, vms) for place in homes}
     heights = _heights(instance, homes, until)
     tiers: list[Tier] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from numaplace.models.cores import node_llcs
-from numaplace.models.rates import competition_price
+from numaplace.models.rates import competition_price, parted_price
 from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.units import MICRO
 from numaplace.models.vm import CpuPolicy, Vm
@@ -89,6 +89,9 @@ class Products(RowWriter):
             a, b = self.instance.vm(pair.first), self.instance.vm(pair.second)
             if not (a.overlaps(b) and self.vars.at[a.name] and self.vars.at[b.name]):
                 continue
+            if pair.scope is not None:
+                found += self._parted_in(pair, pair.scope)
+                continue
             single = all(self.instance.form(vm.name).max_cells == 1 for vm in (a, b))
             if single and self.program.literals:
                 found += [*self._levels(pair, self._meeting), *self._rest(pair)]
@@ -124,6 +127,18 @@ class Products(RowWriter):
         placed = [(self.vars.placed[name], -1) for name in (pair.first, pair.second)]
         self.program.at_least([(parted, 1), *meets, *placed], -1)
         return [(parted, 1)]
+
+    def _parted_in(self, pair: Cooperation, scope: str) -> Terms:
+        """As `_meeting`, with the domains of a scope as clusters."""
+        parted, names = self.program.part(), (pair.first, pair.second)
+        a, b = (self.in_domains(name, scope) for name in names)
+        meets = {key: self.program.part() for key in a if key in b}
+        for key, meet in meets.items():
+            for inside in (a[key], b[key]):
+                self.program.at_least([*inside, (meet, -1)], 0)
+        placed = [(self.vars.placed[name], -1) for name in names]
+        self.program.at_least([(parted, 1), *((m, 1) for m in meets.values()), *placed], -1)
+        return [(parted, parted_price(pair))]
 
     def _rest(self, pair: Cooperation) -> Terms:
         """What distances are above their tree: ``more >= sum_j rest(i,j) b[j]`` if a is on i."""

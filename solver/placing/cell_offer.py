@@ -240,6 +240,10 @@ def pair_loss(
     loss: Ints = np.zeros(arrays.size, np.int64)
     for talk, partner in arrays.cooperations.get(vm.name, ()):
         other = placed.get(partner.name)
+        if other is not None and talk.scope is not None:
+            away = arrays.domains(talk.scope) != min(other.domains(arrays.instance, talk.scope))
+            loss = loss + away * np.int64(rates.parted_price(talk) // cells)
+            continue
         for place_index, theirs in other.homes if other is not None else ():
             pair = (vcpus, theirs) if partner.first else (theirs, vcpus)
             share = rates.talk_share(state.instance, talk, pair)

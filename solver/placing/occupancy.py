@@ -229,7 +229,11 @@ class Occupancy:
         name, instance, loss = print_.vm.name, self.instance, 0
         for talk, partner in self.arrays.cooperations.get(name, ()):
             other = self.placed.get(partner.name)
-            if other is not None:
+            if other is not None and talk.scope is not None:
+                mine = print_.domains(instance, talk.scope)
+                if mine.isdisjoint(other.domains(instance, talk.scope)):
+                    loss += rates.parted_price(talk)
+            elif other is not None:
                 first, second = (print_, other) if partner.first else (other, print_)
                 for a, vcpus_a in first.homes:
                     for b, vcpus_b in second.homes:

@@ -116,8 +116,7 @@ class MovePrices:
         arrays, places = self.arrays, self.arrays.instance.places
         distance = np.array([arrays.mean_r(place_index) for place_index in range(arrays.size)])
         meets = np.eye(arrays.size, dtype=np.int64) * SAME_NODE
-        scopes = {relation.scope for relation in arrays.instance.scoped}
-        of_hosts = sorted(scopes - {Scope.NODE, Scope.LLC})
+        of_hosts = sorted(arrays.instance.scopes - {Scope.NODE, Scope.LLC})
         self.bits: dict[str, int] = {Scope.NODE: SAME_NODE, Scope.LLC: SAME_NODE | SAME_LLC}
         self.bits |= {scope: SAME_LLC << n for n, scope in enumerate(of_hosts, 1)}
         for scope in of_hosts:
@@ -149,6 +148,9 @@ class MovePrices:
 
         for talk in instance.cooperations:
             price = [rates.distance_loss(talk.weight, r) for r, _ in self.kinds]
+            if talk.scope is not None:
+                parted = rates.parted_price(talk)
+                price = [parted - met for met in self._if_met(talk.scope, parted)]
             add(talk.first, talk.second, price)
         for rival in instance.competitions:
             add(

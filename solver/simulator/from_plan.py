@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 from numaplace.models.instance import Instance
+from numaplace.models.locality import domain_of
 from numaplace.models.plan import PlacedCell, Placement, Plan
-from numaplace.models.relations import Scope
+from numaplace.models.relations import Cooperation, Scope
 from numaplace.models.smt import smt_yield
 from numaplace.models.topology import Host
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
@@ -146,7 +147,7 @@ def _guest(
     taken = sum(cell.nominal_mib - cell.total_mib for cell in placement.cells)
     pressure = instance.prices.balloon_pressure * vm.vcpus * taken / vm.memory_mib
     far = sum(
-        pair.weight * (instance.host(placement.host).network_factor - 1.0) / 2
+        pair.weight * _beyond(instance, plan, pair, machine.host) / 2
         for pair in instance.cooperations
         if vm.name in (pair.first, pair.second) and _apart(plan, pair.first, pair.second)
     )
@@ -177,6 +178,14 @@ def _dom0(machine: Machine, dom0: Dom0, held: Mapping[str, int]) -> Guest:
         busy_ms=dom0.busy_ms,
         steady=True,
     )
+
+
+def _beyond(instance: Instance, plan: Plan, pair: Cooperation, host: Host) -> float:
+    """What a pair of VMs on two hosts loses per unit of weight."""
+    if pair.scope is None:
+        return host.network_factor - 1.0
+    hosts = (instance.host(plan.placements[name].host) for name in (pair.first, pair.second))
+    return float(len({domain_of(each, pair.scope) for each in hosts}) - 1)
 
 
 def _apart(plan: Plan, first: str, second: str) -> bool:
@@ -247,7 +256,7 @@ def _reaches(host: Host, vm: Vm, placement: Placement, busy: float) -> Iterator[
 
 def _talks(instance: Instance, index: Mapping[str, int]) -> Iterator[Talk]:
     for pair in instance.cooperations:
-        if pair.first in index and pair.second in index:
+        if pair.first in index and pair.second in index and pair.scope is None:
             busy = [_busy(instance.vm(name)) for name in (pair.first, pair.second)]
             weights = (pair.weight / 2 / busy[0], pair.weight / 2 / busy[1])
             yield Talk(index[pair.first], index[pair.second], weights)

@@ -10,8 +10,9 @@ import pytest
 from numaplace.instances.formats.document.io import instance_from_dict
 from numaplace.instances.formats.document.plain import instance_to_dict
 from numaplace.models.cost import evaluate
+from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
-from numaplace.models.relations import Apart, Competition, Together
+from numaplace.models.relations import Apart, Competition, Cooperation, Together
 from numaplace.models.verify import violations
 from numaplace.solver.names import EXACT, ONLINE
 from numaplace.solver.params import SolveParams
@@ -52,7 +53,11 @@ def random_racks(seed: int) -> Instance:
         aparts=tuple(apart() for _ in range(random.randint(1, 2))),
         competitions=tuple(
             Competition(*random.sample(names, 2), random.choice((0.5, 1.0)), "rack")
-            for _ in range(3)
+            for _ in range(2)
+        ),
+        cooperations=(
+            *Together(group(3)[:3], random.choice(("rack", "host"))).softened(0.75),
+            Cooperation(*random.sample(names, 2), 0.125),
         ),
     )
 
@@ -111,3 +116,28 @@ def test_a_host_without_the_label_is_a_domain_of_its_own() -> None:
         "no label 'rack' on host 'h2' and 1 more: each is a rack of its own",
     )
     assert solve(replace(instance, competitions=()), "greedy").remarks == ()
+
+
+def test_a_group_with_a_weight_is_a_wish() -> None:
+    """Each pair of an apart that meets loses it, each pair of a together that does not."""
+    document = instance_to_dict(replace(racked("x", "x", "y"), vms=tuple(map(vm, "abc"))))
+    document["aparts"] = [{"domains": [["a", "b"], ["c"]], "scope": "rack", "weight": 0.5}]
+    document["togethers"] = [
+        {"vms": ["a", "b"], "scope": "host", "weight": 0.25},
+        {"vms": ["a", "c"], "weight": 0.125},
+    ]
+    instance = instance_from_dict(document)
+    assert instance.togethers == instance.aparts == ()
+    rivals = [Competition("a", "c", 0.5, "rack"), Competition("b", "c", 0.5, "rack")]
+    assert list(instance.competitions) == rivals
+    assert instance.cooperations == (
+        Cooperation("a", "b", 0.25, "host"),
+        Cooperation("a", "c", 0.125),
+    )
+    far = plan(a=on(cell(0), host="h0"), b=on(cell(0), host="h1"), c=on(cell(0), host="h2"))
+    assert evaluate(instance, far).loss_micro == 250_000 + 19 * 125_000
+    near = plan(**dict.fromkeys("abc", on(cell(0), host="h0")))
+    assert evaluate(instance, near).terms["competition"] == 1_000_000
+    document["togethers"] = [{"vms": ["a", "z"], "scope": "host", "weight": 0.25}]
+    with pytest.raises(InputError, match="cooperation of 'a' and 'z': second: VM 'z' does not"):
+        instance_from_dict(document)

@@ -18,9 +18,10 @@ from numaplace.models.errors import InputError, check_int, check_unique
 from numaplace.models.fields import Bound, Like, Only, Size, Value, fields_of, thing_of, value_of
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Plan
+from numaplace.models.relations import Apart, Together
 from numaplace.models.result import Provenance, StageResult
 from numaplace.models.topology import HOSTS_MAX, PCPUS_MAX, Host, Mib, NumaNode, PCpu
-from numaplace.models.vm import VCPUS_MAX, VMS_MAX, Vm
+from numaplace.models.vm import VCPUS_MAX, VMS_MAX, Vm, Weight
 
 INSTANCE_FORMAT = "numaplace-instance/1"
 PLAN_FORMAT = "numaplace-plan/1"
@@ -129,6 +130,12 @@ def _several(model: Any, values: Values) -> Any:
     return _Counted(item, count)
 
 
+def _group(model: Any, values: Values) -> Any:
+    weight = values.pop("weight", None)
+    group = model(**values)
+    return group if weight is None else group.softened(weight)
+
+
 def _plan(values: Values) -> Plan:
     return Plan(**{name: values[name] for name in fields_of(Plan) if name in values})
 
@@ -143,6 +150,11 @@ def _instance(values: Values) -> Instance:
         total = len(values.get(key, ())) + sum(counts) - len(counts)
         check_int("instance", f"number of {key}", total, 0, most)
     made = {key: tuple(item for _, item in _one_by_one(values.get(key, ()))) for key in _MOST}
+    for key, pairs in (("togethers", "cooperations"), ("aparts", "competitions")):
+        groups = values.get(key, ())
+        wishes = (pair for group in groups if isinstance(group, tuple) for pair in group)
+        made[pairs] = (*values.get(pairs, ()), *wishes)
+        made[key] = tuple(group for group in groups if not isinstance(group, tuple))
     instance = Instance(**(values | made))
     instance.check_scopes()
     return instance
@@ -151,7 +163,9 @@ def _instance(values: Values) -> Instance:
 def _one_by_one(items: tuple[Any, ...]) -> Iterator[tuple[int, Any]]:
     """Yield each host, VM or relation with the index of its entry."""
     for index, item in enumerate(items):
-        if isinstance(item, _Counted):
+        if isinstance(item, tuple):  # pairs of a group with a weight
+            yield from ((index, pair) for pair in item)
+        elif isinstance(item, _Counted):
             for number in range(1, item.count + 1):
                 yield index, replace(item.item, name=f"{item.item.name}{number}")
         else:
@@ -181,6 +195,8 @@ _MAKE: dict[Any, Callable[[Values], Any]] = {
     NumaNode: _node,
     Host: _host,
     Vm: lambda values: _several(Vm, values),
+    Together: lambda values: _group(Together, values),
+    Apart: lambda values: _group(Apart, values),
     Plan: _plan,
     StageResult: _stage,
     Instance: _instance,
@@ -192,6 +208,11 @@ def _count(most: int, what: str) -> Value:
     return Value(int, text, optional=True, bound=Bound(1, most), default=None)
 
 
+def _wish(what: str) -> Value:
+    text = f"Makes it a wish: a {what} of this weight and scope for each pair."
+    return replace(value_of(Weight), text=text, optional=True, default=None)
+
+
 _VERSION = Value(str, "Version.", optional=True, only=Only((PLAN_FORMAT,)), default=None)
 _TOLD = Value(Provenance, "How it came about.", optional=True, default=None)
 _GAP = Value(float, "For people; worked out anew.", optional=True, bound=Bound(0, 1), default=None)
@@ -199,6 +220,8 @@ _EXTRA: dict[Any, dict[str, Value]] = {
     NumaNode: fields_of(Cores),
     Host: {"count": _count(HOSTS_MAX, "hosts")},
     Vm: {"count": _count(VMS_MAX, "VMs")},
+    Together: {"weight": _wish("cooperation")},
+    Apart: {"weight": _wish("competition")},
     Plan: {"format": _VERSION, "provenance": _TOLD},
     StageResult: {"bound": replace(fields_of(StageResult)["bound"], default=None), "gap": _GAP},
 }
