@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import combinations, islice, product
+from itertools import combinations, product
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from numaplace.models.errors import InputError, check_int, check_unique
@@ -14,7 +14,7 @@ from numaplace.models.topology import SomeMib
 from numaplace.models.vm import Weight
 
 GROUP_MAX = 10_000
-PAIRS_MAX = 100_000
+WISH_MAX = 500  # VMs of a group whose pairs are priced
 
 
 class Scope(StrEnum):
@@ -29,7 +29,6 @@ class Scope(StrEnum):
     HOST = "host"
 
 
-_Scope = Annotated[Name, "`node`, `host`, or the key of a label of hosts, such as rack."]
 _Members = Annotated[tuple[Name, ...], Size(2, GROUP_MAX, "VMs"), "Names of the VMs."]
 
 
@@ -79,7 +78,7 @@ class _VmGroup:
     THING: ClassVar[str] = "group of {0.listed!r:.80}"
 
     vms: _Members
-    scope: _Scope = Scope.NODE
+    scope: Annotated[Name, "`node`, `host`, or the key of a label of hosts."] = Scope.NODE
 
     def __post_init__(self) -> None:
         thing = checked(self)
@@ -102,9 +101,9 @@ class Together(_VmGroup):
 
     def softened(self, weight: float) -> tuple[Cooperation, ...]:
         """Return the wish in its place: a cooperation of each pair, for nodes by distance."""
+        check_int(thing_of(self), "number of VMs with a weight", len(self.vms), 2, WISH_MAX)
         scope = None if self.scope == Scope.NODE else self.scope
-        pairs = _few(thing_of(self), combinations(self.vms, 2))
-        return tuple(Cooperation(a, b, weight, scope) for a, b in pairs)
+        return tuple(Cooperation(a, b, weight, scope) for a, b in combinations(self.vms, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +146,8 @@ class Apart(_VmGroup):
 
     def softened(self, weight: float) -> tuple[Competition, ...]:
         """Return the wish in its place: a competition of each pair that may not meet."""
-        parts = combinations(self.parts, 2)
-        pairs = _few(thing_of(self), (pair for two in parts for pair in product(*two)))
+        check_int(thing_of(self), "number of VMs with a weight", len(self.vms), 2, WISH_MAX)
+        pairs = (pair for two in combinations(self.parts, 2) for pair in product(*two))
         return tuple(Competition(a, b, weight, self.scope) for a, b in pairs)
 
     def allies(self, name: str) -> frozenset[str]:
@@ -186,13 +185,6 @@ def narrowed(groups: Iterable[G], names: Collection[str]) -> Iterator[G]:
             changes["domains"] = tuple(tuple(filter(names.__contains__, d)) for d in group.domains)
         if len(changes["vms"]) > 1:
             yield replace(group, **changes)
-
-
-def _few(thing: str, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    found = list(islice(pairs, PAIRS_MAX + 1))
-    if len(found) > PAIRS_MAX:
-        raise InputError(thing, "vms", f"are more than {PAIRS_MAX} pairs to be priced")
-    return found
 
 
 def _check_pair(thing: str, pair: Cooperation | Competition) -> None:

@@ -111,7 +111,10 @@ OTHERS: list[tuple[Build, str]] = [
         lambda: Cooperation("a", "b", 1, "node"),
         "cooperation of 'a' and 'b': scope: must be 'host' or the key of a label",
     ),
-    (lambda: Together(tuple(map(str, range(500)))).softened(1.0), "together of '0, 1, 2"),
+    (
+        lambda: Apart(("a", "b", *map(str, range(499)))).softened(1.0),
+        f"apart of {', '.join(['a', 'b', *map(str, range(499))])!r:.80}: number of VMs with a",
+    ),
     (lambda: Competition("a", "a", 1), "competition of 'a' and 'a': second: a VM has no relation"),
     (lambda: Competition("a", "b", 1, ""), "competition of 'a' and 'b': scope: is empty"),
     (lambda: Together(("a",)), "together of 'a': number of VMs: 1 is below 2"),
