@@ -185,7 +185,8 @@ def _group(c: Choices, vms: Sequence[Vm], percent: int) -> list[tuple[str, ...]]
 
 def _labelled(c: Choices, instance: Instance) -> Instance:
     """Put hosts into racks, and relations of whole hosts (and some others) into their scope."""
-    labels = [{"rack": of(c, "xy")} if chance(c, 75) else {} for _ in instance.hosts]
+    numbers = range(len(instance.hosts))
+    labels = [{"rack": of(c, "xy")} if n == 0 or chance(c, 60) else {} for n in numbers]
 
     def scope(of_now: str) -> str:
         return "rack" if of_now == Scope.HOST or chance(c, 30) else of_now

@@ -11,7 +11,7 @@ from numaplace.instances.formats.document.schema import json_schema
 from numaplace.models.errors import InputError
 from numaplace.models.plan import PlacedCell, TakenDevice
 from numaplace.models.prices import Prices
-from numaplace.models.relations import Competition, Cooperation, SharingGroup
+from numaplace.models.relations import Apart, Competition, Cooperation, SharingGroup, Together
 from numaplace.models.result import Provenance, SolveStatus
 from numaplace.models.topology import Device, Host, NumaNode, PCpu
 from numaplace.models.vm import Cell, DeviceRequest, Vm
@@ -39,6 +39,8 @@ MAKERS: dict[str, Callable[..., object]] = {
     "Vm": lambda **field: Vm(**{"name": "a", "vcpus": 1, "memory_mib": 1 << 40, **field}),
     "Cooperation": lambda **field: Cooperation(**{"first": "a", "second": "b", **field}),
     "Competition": lambda **field: Competition(**{"first": "a", "second": "b", **field}),
+    "Together": lambda weight: Together(("a", "b")).softened(weight),
+    "Apart": lambda weight: Apart(("a", "b")).softened(weight),
     "SharingGroup": lambda **field: SharingGroup("g", ("a", "b"), **field),
     "PlacedCell": lambda **field: PlacedCell(**{"node": 0, "vcpus": 1, **field}),
     "Provenance": lambda **field: Provenance(**{**TOLD, **field}),
