@@ -77,7 +77,7 @@ def compare_with_optimum(
                 setup,
                 store,
                 engine=options.engine,
-                on_done=lambda done, total, job: line.label(f"{done} of {total} jobs, last {job}"),
+                on_done=line.count("jobs"),
                 until=COMMAND_CLOCK.deadline(options.time_limit_s, stop),
             ),
             f"comparing on {len(cases)} windows",

@@ -17,6 +17,7 @@ from numaplace.commands.options import (
     ForceOpt,
     InstanceArg,
     InstancesArg,
+    ParallelOpt,
     PictureOpt,
     PlanArg,
     TimeOpt,
@@ -54,6 +55,7 @@ from numaplace.report.tables.plans import (
 )
 from numaplace.solver.compare.solvers import solver_names
 from numaplace.solver.names import MilpBackend
+from numaplace.solver.parallel import JobEngine
 from numaplace.solver.params import SolveParams
 
 
@@ -120,6 +122,8 @@ def compare(
     time: TimeOpt = 60.0,
     workers: WorkersOpt = 0,
     seeds: Annotated[str, option("Seeds to run each solver with, such as 0-2.")] = "0",
+    jobs: Annotated[int, option("Solves at the same time; 0: one per core.")] = 1,
+    parallel: ParallelOpt = "loky",
     milp_backend: BackendOpt = MilpBackend.HIGHS,
     csv: Annotated[Path | None, option("Write the rows to this file.", metavar="FILE")] = None,
     plot: PictureOpt = None,
@@ -133,11 +137,12 @@ def compare(
     form.expect(ROW)
     lookup.check_writable([csv, plot], inputs=instances, overwrite=force)
     params = SolveParams(time, workers, milp_backend=milp_backend)
+    engine = JobEngine.parse(parallel, jobs, "--jobs")
     names = solver_names(solvers)
     numbers = sorted(parse_ids(seeds, thing="compare", field="--seeds"))
     problems = [lookup.named_instance(name) for name in instances]
     rows = running.compare_on_terminal(
-        problems, names, params, numbers, quiet=form.quiet, drawn=plot is not None
+        problems, names, params, numbers, engine, quiet=form.quiet, drawn=plot is not None
     )
     deliver(
         form,

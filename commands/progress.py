@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -65,6 +66,10 @@ class ProgressLine:
     def label(self, text: str) -> None:
         """Say what is being solved now."""
         self._label, self._state = text, None
+
+    def count(self, things: str) -> Callable[[int, int, str], None]:
+        """Return what to tell how many things are done, of how many, and words for the last one."""
+        return lambda done, total, last: self.label(f"{done} of {total} {things}, last {last}")
 
     def text(self) -> Text:
         """The line as text."""

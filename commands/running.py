@@ -10,12 +10,14 @@ from typing import TypeVar
 
 from numaplace.commands.console import Console
 from numaplace.commands.interrupt import ABORTED, run_interruptibly
+from numaplace.commands.output import remark
 from numaplace.commands.progress import ProgressLine
 from numaplace.models.errors import WriteError
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result
 from numaplace.solver.compare.solvers import Row, compare
 from numaplace.solver.deadline import AFTER_S, COMMAND_CLOCK
+from numaplace.solver.parallel import JobEngine
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 
@@ -90,19 +92,26 @@ def compare_on_terminal(
     solvers: Sequence[str],
     params: SolveParams,
     seeds: Sequence[int],
+    engine: JobEngine,
     *,
     quiet: bool = False,
     drawn: bool = False,
 ) -> tuple[Row, ...]:
     """Compare solvers as `on_terminal` does work."""
-    return on_terminal(
+    failed: list[str] = []
+    rows = on_terminal(
         lambda line, stop: compare(
             instances,
             solvers,
             watched(params, line, stop, *(instance for _, instance in instances), drawn=drawn),
             seeds,
-            on_start=line.label,
+            engine=engine,
+            on_done=line.count("solves"),
+            on_failed=failed.append,
         ),
         "comparing",
         quiet=quiet,
     )
+    for words in failed:
+        remark(words)
+    return rows

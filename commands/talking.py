@@ -105,10 +105,7 @@ def _run_talk(setup: TalkSetup, engine: JobEngine, *, quiet: bool) -> Experiment
 
     found = running.on_terminal(
         lambda line, stop: run_talk(
-            setup,
-            engine=engine,
-            on_done=lambda done, total, last: line.label(f"{done} of {total} runs, last {last}"),
-            until=Deadline(should_stop=stop),
+            setup, engine=engine, on_done=line.count("runs"), until=Deadline(should_stop=stop)
         ),
         "the talk's experiment",
         quiet=quiet,

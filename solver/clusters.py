@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 from joblib.parallel import ParallelBackendBase
@@ -19,69 +20,42 @@ from numaplace.models.errors import InputError
 from numaplace.solver.parallel import DASK, JobEngine, LostError
 
 CONNECT_S = 10
-_clients: dict[str, Any] = {}
 
 
-class Futures(ParallelBackendBase):  # type: ignore[misc]
-    """Tasks of an engine that gives a future for each, `size` of them at the same time.
+class _Futures(ParallelBackendBase):  # type: ignore[misc]
+    """Takes functions to a cluster with so many cores by `begin`, which returns a future.
 
-    A task that the engine lost (after it had tried it again) is an outcome of this one job.
-
-    Parameters
-    ----------
-    begin
-        Takes a function to the engine, and returns what `cancel` takes, and a future.
-    cancel
-        Ends a task, whether it has begun or not.
-    size
-        Cores of the cluster.
+    A task that the cluster lost is an outcome of this one job, and ends no other.
     """
 
     supports_retrieve_callback = True
 
-    def __init__(
-        self,
-        begin: Callable[[Callable[[], Any]], tuple[Any, Any]],
-        cancel: Callable[[Any], object],
-        size: int,
-    ) -> None:
+    def __init__(self, begin: Callable[[Callable[[], Any]], Any], cores: float) -> None:
         super().__init__()
-        self.size = size
-        self._begin, self._cancel = begin, cancel
-        self._open: dict[Any, tuple[Any, int]] = {}
+        self.begin, self.size = begin, max(1, int(cores))
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        """As many as are asked for: what is too much waits in the cluster."""
         return n_jobs
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **_: Any) -> int:
-        """Take on the jobs of a call."""
         self.parallel = parallel
         return n_jobs
 
     def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Any:
-        """Begin a batch, which is of one job."""
-        (_, (errand,), _), *_ = func.items
-        task, future = self._begin(func)
-        self._open[future] = task, errand.index
+        ((_, (index, *_), _),) = func.items  # a batch of one
+        future = self.begin(func)
+        future.numaplace_job = index
         future.add_done_callback(callback)
         return future
 
-    def retrieve_result_callback(self, future: Any) -> list[Any]:
-        """Return the outcomes of a batch."""
-        _, index = self._open.pop(future)
+    def retrieve_result_callback(self, future: Any) -> Any:
         try:
-            return list(future.result())
+            return future.result()
         except Exception as error:
-            return [(index, None, LostError(error))]
-
-    def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel all that has not ended."""
-        for task, _ in tuple(self._open.values()):
-            self._cancel(task)
+            return [(future.numaplace_job, None, LostError(error))]
 
 
-def connected(engine: JobEngine) -> Futures:
+def connected(engine: JobEngine) -> _Futures:
     """Connect to a cluster, once; `InputError` if there is none, or no library for it."""
     try:
         return _dask(engine) if engine.name == DASK else _ray(engine)
@@ -92,54 +66,36 @@ def connected(engine: JobEngine) -> Futures:
     raise InputError("jobs", "--parallel", reason)
 
 
-def _dask(engine: JobEngine) -> Futures:
+def _dask(engine: JobEngine) -> _Futures:
+    client = dask_client(engine)
+    client.wait_for_workers(1, timeout=CONNECT_S)
+    return _Futures(lambda func: client.submit(func, pure=False), sum(client.ncores().values()))
+
+
+@cache
+def dask_client(engine: JobEngine) -> Any:
+    """Return the connection of this process, made the first time."""
     from distributed import Client
 
-    client = _clients.get(engine.address)
-    if client is None and not engine.address:
-        with suppress(ValueError):
-            client = Client.current()
-    if client is None or client.status != "running":
-        if engine.address:
-            client = Client(engine.address, timeout=CONNECT_S, set_as_default=False)
-        else:
-            size = engine.jobs or os.cpu_count() or 1
-            client = Client(
-                n_workers=size,
-                threads_per_worker=1,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
-        _clients[engine.address] = client
-    client.wait_for_workers(1, timeout=CONNECT_S)
-
-    def begin(func: Callable[[], Any]) -> tuple[Any, Any]:
-        future = client.submit(func, pure=False)
-        return future, future
-
-    return Futures(begin, client.cancel, max(1, sum(client.ncores().values())))
+    if engine.address:
+        return Client(engine.address, timeout=CONNECT_S)
+    with suppress(ValueError):
+        return Client.current()
+    return Client(
+        n_workers=engine.jobs or os.cpu_count(),
+        threads_per_worker=1,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )
 
 
-def _ray(engine: JobEngine) -> Futures:
+def _ray(engine: JobEngine) -> _Futures:
     import ray
 
     if not ray.is_initialized():
-        size = None if engine.address else engine.jobs or os.cpu_count()
-        ray.init(
-            engine.address or "local",
-            num_cpus=size,
-            include_dashboard=None if engine.address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
+        own = (
+            {} if engine.address else {"num_cpus": engine.jobs or None, "include_dashboard": False}
         )
-    remote = ray.remote(max_retries=1)(_call)
-
-    def begin(func: Callable[[], Any]) -> tuple[Any, Any]:
-        task = remote.remote(func)
-        return task, task.future()
-
-    return Futures(begin, ray.cancel, max(1, int(ray.cluster_resources().get("CPU", 1))))
-
-
-def _call(func: Callable[[], Any]) -> Any:
-    return func()
+        ray.init(engine.address or "local", log_to_driver=False, logging_level="ERROR", **own)
+    call = ray.remote(max_retries=0)(lambda func: func())
+    return _Futures(lambda func: call.remote(func).future(), ray.cluster_resources().get("CPU", 1))

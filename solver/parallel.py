@@ -30,6 +30,8 @@ Work = Callable[[J, Deadline], R | None]
 """Does a job until a deadline that it looks at often; None if it did not come to its end."""
 Outcome = tuple[int, Any, Exception | None]
 """Number of a job, its result, and what it raised."""
+ALL = -1
+"""Number of all jobs that have begun."""
 
 LOKY, DASK, RAY = "loky", "dask", "ray"
 POLL_S = 0.05
@@ -57,7 +59,7 @@ class JobEngine:
     jobs: int = 0
 
     @classmethod
-    def parse(cls, text: str, jobs: int = 0) -> JobEngine:
+    def parse(cls, text: str, jobs: int = 0, option: str = "--workers") -> JobEngine:
         """Read what `--parallel` says: a name, or ``dask=tcp://host:8786``; `InputError` if bad."""
         name, equals, address = text.partition("=")
         if name not in (LOKY, DASK, RAY) or bool(equals) != bool(address):
@@ -65,7 +67,7 @@ class JobEngine:
             raise InputError("jobs", "--parallel", reason)
         if name == LOKY and address:
             raise InputError("jobs", "--parallel", f"{LOKY} has no address")
-        check_int("jobs", "--workers", jobs, 0, 1024)
+        check_int("jobs", option, jobs, 0, 1024)
         return cls(name, address, jobs)
 
     @property
@@ -82,10 +84,6 @@ class JobEngine:
 
 ONE_BY_ONE = JobEngine(jobs=1)
 """In this process."""
-
-
-ALL = -1
-"""For the number of a job: all that have begun."""
 
 
 class LostError(Exception):
@@ -179,6 +177,7 @@ class _Elsewhere(Generic[J, R]):
             self._backend = connected(engine)
         handle, self._go = tempfile.mkstemp(prefix="numaplace-go-")
         os.close(handle)
+        self._ended = False
 
     def outcomes(self, failed: dict[int, str]) -> Generator[Outcome, None, None]:
         """Yield outcomes as they come, and put into `failed` why others will not.
@@ -204,7 +203,11 @@ class _Elsewhere(Generic[J, R]):
                     elif not self._until.over:
                         failed[lost[0]] = str(error)
         finally:
-            self._stop()
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        Path(self._go).unlink(missing_ok=True)
 
     def _collected(self, now: deque[int], begun: set[int]) -> Iterator[Outcome]:
         """Yield outcomes as long as there is time; the last is of `ALL` if the engine broke."""
@@ -213,41 +216,35 @@ class _Elsewhere(Generic[J, R]):
         thread.start()
         ends = math.inf
         while time.monotonic() < ends:
-            if self._until.over and ends == math.inf:
-                self._stop()
+            if self._until.over and not self._ended:
+                self._end()
                 ends = time.monotonic() + GRACE_S + 1
             with suppress(queue.Empty):
                 outcome = found.get(timeout=POLL_S)
                 if outcome is None:
                     return
                 yield outcome
-        if self._backend is not LOKY:
-            self._backend.abort_everything()
         left_running.append(thread)
 
-    def _deal(
-        self, now: deque[int], begun: set[int], put: Callable[[Outcome | None], None]
-    ) -> None:
+    def _deal(self, now: deque[int], begun: set[int], put: Callable[[Any], None]) -> None:
+        """Put outcomes, and None last."""
         from joblib import Parallel, delayed
 
         def errands() -> Iterator[Any]:
-            while now and not self._until.over:
+            while now and not self._ended and not self._until.over:
                 share = min(1.0, self._size / len(now)) if self._fair else 1.0
                 left_s = self._until.share(share).end - time.monotonic()
-                parent = os.getpid() if self._backend is LOKY else None
                 begun.add(index := now.popleft())
-                yield delayed(_perform)(
-                    _Errand(index, self._work, self._jobs[index], left_s, self._go, parent, GRACE_S)
-                )
+                yield delayed(_perform)(index, self._work, self._jobs[index], left_s, waiting)
 
-        # At least 2, or it would all be done in this process; no batches, no arrays in files.
+        waiting = _Waiting(self._go, os.getpid() if self._backend is LOKY else None, GRACE_S)
         parallel = Parallel(
-            max(2, self._size),
+            max(2, self._size),  # with 1, it would be done in this process
             return_as="generator_unordered",
             backend=self._backend,
             pre_dispatch=self._size,
             batch_size=1,
-            max_nbytes=None,
+            max_nbytes=None,  # or large arrays travel as files that cannot be written to
         )
         try:
             for outcome in parallel(errands()):
@@ -256,68 +253,58 @@ class _Elsewhere(Generic[J, R]):
             put((ALL, None, LostError(error)))
         put(None)
 
-    def _stop(self) -> None:
-        Path(self._go).unlink(missing_ok=True)
-
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
-    """A job on its way; `parent` is the process that waits, if it is on this machine for sure."""
+class _Waiting:
+    """Who waits for jobs, until a file is gone, and a little longer; None: on any machine."""
 
-    index: int
-    work: Callable[[Any, Deadline], Any]
-    job: Any
-    left_s: float
-    go: str
-    parent: int | None
+    file: str
+    process: int | None
     grace_s: float
 
 
 class _Gone:
-    """Whether a file is gone: all that had to do with it is to end. Looked at every `POLL_S`.
+    """Whether jobs are to end, as far as can be heard: on another machine there is no file."""
 
-    Where there was no such file to begin with, on another machine, nothing is ever heard.
-    """
-
-    def __init__(self, path: str, here: bool, grace_s: float) -> None:
-        self._path, self._grace_s = path, grace_s
-        self._next = -math.inf if here or os.path.exists(path) else math.inf
+    def __init__(self, waiting: _Waiting) -> None:
+        self.waiting = waiting
+        heard = waiting.process is not None or os.path.exists(waiting.file)
+        self._looks_at = -math.inf if heard else math.inf
         self._since = math.inf
 
     def __call__(self) -> bool:
         now = time.monotonic()
-        if now >= self._next:
-            gone = not os.path.exists(self._path)
-            self._since = now if gone else math.inf
-            self._next = math.inf if gone else now + POLL_S
+        if now >= self._looks_at:
+            self._looks_at = now + POLL_S
+            if not os.path.exists(self.waiting.file):
+                self._since = min(now, self._since)
         return self._since < math.inf
 
     @property
     def late(self) -> bool:
-        """Whether what was to end has gone on for too long."""
-        return self() and time.monotonic() > self._since + self._grace_s
+        """Whether nobody waits any longer."""
+        return self() and time.monotonic() > self._since + self.waiting.grace_s
 
 
 _running: list[_Gone] = []
-"""What the jobs of this process listen to; empty in a process that does no jobs of another."""
+"""What the jobs of this process listen to."""
 _minding: list[threading.Thread] = []
 
 
-def _perform(errand: _Errand) -> Outcome:
+def _perform(index: int, work: Work[J, R], job: J, left_s: float, waiting: _Waiting) -> Outcome:
     """Do a job, in a process for jobs."""
-    if errand.parent is not None and not _minding:
-        for number in (signal.SIGINT, signal.SIGTERM):  # the parent's business, who tells
+    if waiting.process is not None and not _minding:
+        for number in (signal.SIGINT, signal.SIGTERM):  # who waits hears them
             signal.signal(number, signal.SIG_IGN)
-        _minding.append(threading.Thread(target=_mind, args=(errand.parent,), daemon=True))
+        _minding.append(threading.Thread(target=_mind, args=(waiting.process,), daemon=True))
         _minding[0].start()
-    gone = _Gone(errand.go, errand.parent is not None, errand.grace_s)
-    until = Deadline.after(errand.left_s, gone)
-    _running.append(gone)
+    _running.append(gone := _Gone(waiting))
+    until = Deadline.after(left_s, gone)
     try:
-        return errand.index, None if until.over else errand.work(errand.job, until), None
+        return index, None if until.over else work(job, until), None
     except Exception as error:
         error.add_note(traceback.format_exc())
-        return errand.index, None, error
+        return index, None, error
     finally:
         _running.remove(gone)
 
@@ -326,4 +313,6 @@ def _mind(parent: int) -> None:
     """Leave when the parent is gone without a word, or does not wait any longer."""
     while os.getppid() == parent and not any(gone.late for gone in tuple(_running)):
         time.sleep(POLL_S)
+    for gone in tuple(_running):
+        Path(gone.waiting.file).unlink(missing_ok=True)
     os._exit(ORPHANED)

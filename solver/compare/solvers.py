@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count, product
 
 from numaplace.models.cost import Term
 from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, SolveStatus, Stage, StageResult, gap_of, stages_of
+from numaplace.solver.deadline import Deadline
 from numaplace.solver.names import SOLVER_NAMES
+from numaplace.solver.parallel import ONE_BY_ONE, JobEngine, run_parallel
 from numaplace.solver.params import SolveParams
 from numaplace.solver.registry import solve
 
@@ -58,32 +62,58 @@ def compare(
     solvers: Sequence[str],
     params: SolveParams | None = None,
     seeds: Sequence[int] = (0,),
-    on_start: Callable[[str], None] | None = None,
+    *,
+    engine: JobEngine = ONE_BY_ONE,
+    on_done: Callable[[int, int, str], None] | None = None,
+    on_failed: Callable[[str], None] | None = None,
 ) -> tuple[Row, ...]:
     """Run every solver of some names on every instance, given with its name, with every seed.
 
     Rows are in order of instances, solvers, seeds. Of `params` the seed is replaced, and reasons
     are not asked for. The time limit is for all solves together, each may take as much as those
-    that follow; once the caller asks to stop, those that have not begun are left out. `on_start` is
-    called before each solve, with words for it.
+    that follow; once the caller asks to stop, those that have not begun are left out. `on_done` is
+    told the number of solves done, of all solves, and words for the last one; `on_failed` which
+    solve ended its process, and how. Only solves in this process, one by one, report progress.
     """
     base = replace(params or SolveParams(), explain=False).begun()
-    instances = list(instances)
-    left = len(instances) * len(solvers) * len(seeds)
-    rows: list[Row] = []
+    instances, runs = list(instances), list(product(solvers, seeds))
+    jobs = [_Solve(*one, *run) for one in instances for run in runs]
+    told = base.on_progress if engine == ONE_BY_ONE else None
+    sent = replace(base, on_progress=told, should_stop=None, deadline=None)
+    done = count(1)
+    found = run_parallel(
+        partial(_solve, sent),
+        jobs,
+        engine=engine,
+        until=base.until,
+        fair=True,
+        on_result=lambda job, _: on_done and on_done(next(done), len(jobs), str(job)),
+    )
+    for index, why in found.failed.items():
+        if on_failed is not None:
+            on_failed(f"{jobs[index]}: {why}")
+    results, rows = iter(found.results), list[Row]()
     for name, instance in instances:
-        results: list[tuple[int, Result]] = []
-        for solver in solvers:
-            for seed in seeds:
-                if base.stopped:
-                    break
-                if on_start is not None:
-                    on_start(f"{solver} plans {name}")
-                part = base.part(1 / left)
-                results.append((seed, solve(instance, solver, replace(part, seed=seed))))
-                left -= 1
-        rows += rows_of(name, instance, results)
+        mine = [(seed, result) for (_, seed), result in zip(runs, results, strict=False) if result]
+        rows += rows_of(name, instance, mine)
     return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Solve:
+    name: str
+    instance: Instance
+    solver: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.solver} on {self.name}"
+
+
+def _solve(params: SolveParams, job: _Solve, until: Deadline) -> Result:
+    stop, left_s = until.should_stop, until.left_s
+    mine = replace(params, seed=job.seed, deadline=until, should_stop=stop, time_limit_s=left_s)
+    return solve(job.instance, job.solver, mine)
 
 
 def solver_names(text: str) -> list[str]:

@@ -23,7 +23,7 @@ def test_help_loads_no_command() -> None:
     loaded = _loaded("--help")
     assert "numaplace.commands.manual" in loaded
     assert not _within(loaded, "numpy", "yaml", "numaplace.instances", "numaplace.models.instance")
-    assert not _within(loaded, "numaplace.solver.registry", "numaplace.commands.plans")
+    assert not _within(loaded, "numaplace.solver.registry", "numaplace.commands.plans", "joblib")
 
 
 def test_numad_loads_no_other_reader_and_no_solver(tmp_path: Path) -> None:
@@ -34,5 +34,5 @@ def test_numad_loads_no_other_reader_and_no_solver(tmp_path: Path) -> None:
         path.write_text(text + "Node 0 MemFree: 2048 kB\n" * name.endswith("node0/meminfo"))
     loaded = _loaded("numad", "-w", "1:1", "--host", f"sysfs:{tmp_path}")
     assert "numaplace.instances.formats.linux.sysfs" in loaded
-    assert not _within(loaded, "yaml", "rich", "ortools", "numaplace.solver.registry")
+    assert not _within(loaded, "yaml", "rich", "ortools", "joblib", "numaplace.solver.registry")
     assert not _within(loaded, "numaplace.instances.formats.document", "numaplace.report.tables")

@@ -107,6 +107,7 @@ def test_results_of_another_kind_are_none(
         ([], "Missing option '--hosts'"),
         (["--hosts", "2x4x16", "--against", "greedy"], "--against: must be optimal"),
         (["--hosts", "2x4x16", "--workers", "-1"], "--workers: is negative"),
+        (["--hosts", "2x4x16", "--parallel", "spark"], "--parallel: must be loky, dask[=ADDRESS]"),
         (["--hosts", "2x4x16", "--seed", "99999999999"], "--seed: 99999999999 is above"),
         (["--hosts", "2x4x16", "--policies", "best"], "'best' is unknown"),
         (["--hosts", "2x4x16", "--windows", "1x40@much"], "loads must be numbers"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NoReturn
 
 from numaplace.solver.deadline import Deadline
 from numaplace.solver.parallel import JobEngine, run_parallel
+from numaplace.solver.placing.offer import Offer
 
 
 def square(job: int, _until: Deadline) -> int | None:
@@ -50,6 +52,11 @@ def tell_and_wait(_job: int, _until: Deadline) -> int:
     print(os.getpid(), flush=True)
     time.sleep(60)
     return 0
+
+
+def fatal(_offer: Offer) -> NoReturn:
+    """A policy that nobody survives."""
+    os._exit(7)
 
 
 def process(_job: int, _until: Deadline) -> int:

@@ -38,10 +38,11 @@ def dask_of_two() -> Iterator[JobEngine]:
     settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     tries = dask.config.set({"distributed.scheduler.allowed-failures": 0})
     with tries, distributed.LocalCluster(silence_logs=logging.CRITICAL, **settings) as cluster:
-        yield JobEngine("dask", cluster.scheduler_address)
-        from numaplace.solver.clusters import _clients
+        engine = JobEngine("dask", cluster.scheduler_address)
+        yield engine
+        from numaplace.solver.clusters import dask_client
 
-        _clients.pop(cluster.scheduler_address).close()
+        dask_client(engine).close()
 
 
 @here_and_beside

@@ -14,6 +14,7 @@ from numaplace.solver.deadline import Deadline
 from numaplace.solver.parallel import JobEngine
 from numaplace.solver.placing.rules import RULES
 from numaplace.tests.random_traces import small_host
+from numaplace.tests.solver.job_samples import fatal
 
 FLEET = Fleet(((small_host("h", (4, 4), (4096, 4096)), 2),))
 POLICIES = ("first_fit", "best_fit", "greedy_life")
@@ -89,6 +90,14 @@ def test_an_interrupted_run_goes_on() -> None:
     whole = compare_online(CASES, SETUP, store)
     assert (whole.missing, whole.reused) == (0, 4)
     assert _same(whole, compare_online(CASES, SETUP, Store()))
+
+
+def test_a_job_that_ends_its_process_is_told() -> None:
+    setup = replace(SETUP, rules={"first_fit": RULES["first_fit"], "fatal": fatal}, goals=())
+    found = compare_online(CASES[:1], setup, Store(), engine=JobEngine(jobs=2))
+    assert [row.policy for row in found.rows] == ["first_fit"]
+    assert found.missing == 1
+    assert found.failed[0].startswith("window 0: fatal: A worker process")
 
 
 def test_processes_reach_the_same() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from numaplace.models.cost import Cost, CostItem, Term
@@ -12,6 +14,7 @@ from numaplace.models.result import Result, SolveStatus, Stage, StageResult
 from numaplace.models.vm import Vm
 from numaplace.report.tables.comparisons import row_table
 from numaplace.solver.compare.solvers import compare, rows_of, solver_names
+from numaplace.solver.parallel import JobEngine
 from numaplace.solver.params import SolveParams
 from numaplace.tests.builders import make_instance
 
@@ -30,14 +33,14 @@ def _result(
 
 
 def test_rows_come_in_order_and_by_seed() -> None:
-    """Instances, then solvers, then seeds; each is announced before it runs."""
-    started: list[str] = []
+    """Instances, then solvers, then seeds; each is told when it is done."""
+    told: list[tuple[int, int, str]] = []
     rows = compare(
         [("one", INSTANCE), ("two", INSTANCE)],
         ["greedy", "first_fit"],
         SolveParams(),
         seeds=(3, 4),
-        on_start=started.append,
+        on_done=lambda *done: told.append(done),
     )
     assert [(row.instance, row.solver, row.seed) for row in rows] == [
         (name, solver, seed)
@@ -45,7 +48,7 @@ def test_rows_come_in_order_and_by_seed() -> None:
         for solver in ("greedy", "first_fit")
         for seed in (3, 4)
     ]
-    assert len(started) == 8 and started[0] == "greedy plans one"
+    assert len(told) == 8 and told[0] == (1, 8, "greedy on one")
     assert all((row.vms, row.vms_placed, row.value_milli) == (2, 2, 4000) for row in rows)
 
 
@@ -53,8 +56,22 @@ def test_stopping_leaves_out_what_has_not_begun() -> None:
     """Once asked to stop, no further solve begins."""
     calls: list[str] = []
     params = SolveParams(should_stop=lambda: bool(calls))
-    rows = compare([("one", INSTANCE)], ["greedy", "first_fit"], params, on_start=calls.append)
+    solvers = ["greedy", "first_fit"]
+    rows = compare(
+        [("one", INSTANCE)], solvers, params, on_done=lambda *done: calls.append(done[2])
+    )
     assert [row.solver for row in rows] == ["greedy"]
+
+
+def test_solves_side_by_side_find_the_same() -> None:
+    """Two at a time, with what a command adds that cannot travel; only the times differ."""
+    given = [("one", INSTANCE), ("two", INSTANCE)]
+    params = SolveParams(20, workers=1, on_progress=lambda _: None, should_stop=lambda: False)
+    names = ["greedy", "cpsat"]
+    beside = compare(given, names, params, engine=JobEngine(jobs=2))
+    assert [replace(row, runtime_s=0.0) for row in beside] == [
+        replace(row, runtime_s=0.0) for row in compare(given, names, params)
+    ]
 
 
 def test_gap_is_to_the_best_bound_of_all() -> None:
