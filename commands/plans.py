@@ -53,6 +53,7 @@ from numaplace.report.tables.plans import (
     solve_views,
     violation_table,
 )
+from numaplace.report.tables.usage import of_host
 from numaplace.solver.compare.solvers import solver_names
 from numaplace.solver.names import MilpBackend
 from numaplace.solver.parallel import JobEngine
@@ -180,11 +181,15 @@ def check(instance: InstanceArg, plan: PlanArg, form: Printing = USUAL) -> None:
 def show(
     instance: InstanceArg,
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
+    host: Annotated[str | None, option("Only this host, in full.", metavar="NAME")] = None,
     picture: PictureOpt = None,
     force: ForceOpt = False,
     form: Printing = USUAL,
 ) -> None:
-    """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules."""
+    """Show an instance, or a plan for it: nodes, VMs, memory, devices, losses, broken rules.
+
+    More than 12 hosts are shown as a fleet: totals by shape, and how full each node is.
+    """
     from numaplace.instances.lookup import check_writable, find_instance, read_known_plan
 
     form.expect(NODE)
@@ -193,6 +198,9 @@ def show(
     shown, told = read_known_plan(plan, problem) if plan else (Plan(), None)
     found = violations(problem, shown) if plan else []
     result = result_told(problem, shown, told, plan) if plan and not found else None
+    if host is not None:
+        problem, shown = of_host(problem, shown, host)
+        told = result = None
     deliver(
         form,
         lambda: SHOW.plain((found, node_table(problem, shown).rows, told, result)),

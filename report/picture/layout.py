@@ -13,9 +13,11 @@ from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
 from numaplace.report.picture.geometry import Label, Picture, merged, shortened
+from numaplace.report.picture.layout_fleet import fleet_picture
 from numaplace.report.picture.layout_host import host_picture
 from numaplace.report.picture.layout_node import Detail, device_texts
 from numaplace.report.picture.layout_side import SIDE_WIDTH, key_picture, side_picture
+from numaplace.report.tables.fleet import HOSTS_MAX, shapes_of
 from numaplace.report.tables.usage import HostUse, NodeUse, by_interest, host_uses
 from numaplace.report.tables.words import plural, term_losses
 
@@ -48,6 +50,8 @@ def plan_picture(plan: Plan, instance: Instance, caption: Caption) -> Picture:
 
     Hosts without VMs come last, and are left out, with a note, beyond `NODES_MAX` nodes.
     """
+    if len(instance.hosts) > HOSTS_MAX:
+        return _fleet(plan, instance, caption)
     uses = by_interest(host_uses(instance, plan))
     shown = shown_hosts(uses)
     detail = _detail([node for use in shown for node in use.nodes])
@@ -68,6 +72,25 @@ def plan_picture(plan: Plan, instance: Instance, caption: Caption) -> Picture:
         key.moved(MARGIN, top + body_height + GAP),
     ]
     return merged(width, top + body_height + GAP + key.height + MARGIN, parts)
+
+
+def _fleet(plan: Plan, instance: Instance, caption: Caption) -> Picture:
+    """Lay out many hosts: how full their nodes are, and what is lost."""
+    uses = host_uses(instance, plan)
+    shapes = shapes_of(uses)
+    hosts = fleet_picture(shapes)
+    losses = term_losses(evaluate(instance, plan))
+    side = side_picture([shape.host for shape in shapes], losses, strips=True)
+    width = hosts.width + GAP + SIDE_WIDTH
+    head = _head(Caption(caption.title, (*caption.lines, *_notes(instance, uses, uses))), width)
+    top = MARGIN + head.height
+    parts = [
+        head.moved(MARGIN, MARGIN),
+        hosts.moved(MARGIN, top),
+        side.moved(MARGIN + hosts.width + GAP, top),
+    ]
+    height = top + max(hosts.height, side.height) + MARGIN
+    return merged(width + 2 * MARGIN, height, parts)
 
 
 def shown_hosts(uses: Sequence[HostUse]) -> list[HostUse]:

@@ -41,16 +41,25 @@ MEANINGS = (
 )
 
 
-def side_picture(hosts: Sequence[Host], losses: dict[str, int]) -> Picture:
-    """Lay out the panel; equal distances are shown once, losses are in micro-vCPU by term."""
+def side_picture(hosts: Sequence[Host], losses: dict[str, int], *, strips: bool = False) -> Picture:
+    """Lay out the panel; equal distances are shown once, losses are in micro-vCPU by term.
+
+    Beside `strips` there is no key of patterns.
+    """
     parts = [_distances(host, count) for host, count in _kinds(hosts)[:MAPS_MAX]]
-    parts += [_losses(losses), _meanings()]
+    parts += [_losses(losses), _strips_key() if strips else _meanings()]
     y = 0.0
     moved: list[Picture] = []
     for part in parts:
         moved.append(part.moved(0, y))
         y += part.height + 2 * TITLE
     return merged(SIDE_WIDTH, y - 2 * TITLE, moved)
+
+
+def _strips_key() -> Picture:
+    texts = ("A column is a host, a row a node; darker is fuller,", "orange more vCPUs than pCPUs.")
+    labels = [Label(0, (k + 0.5) * 2 * TEXT, text, TEXT) for k, text in enumerate(texts)]
+    return Picture(SIDE_WIDTH, 4 * TEXT, labels=tuple(labels))
 
 
 def _kinds(hosts: Sequence[Host]) -> list[tuple[Host, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.console import RenderableType
 from rich.text import Text
 
 from numaplace.models.cost import evaluate
@@ -17,6 +18,8 @@ from numaplace.models.vm import Vm
 from numaplace.report.picture.terminal import plan_view
 from numaplace.report.tables import words
 from numaplace.report.tables.columns import Column, Record, columns, within
+from numaplace.report.tables.fleet import HOSTS_MAX as FLEET
+from numaplace.report.tables.fleet import fleet_view
 from numaplace.report.tables.plans import (
     TOLD,
     VIOLATION,
@@ -148,9 +151,16 @@ def instance_views(instance: Instance, *, vms: bool = True, width: int | None = 
     if instance.comment:
         views.append(Text(instance.comment, "dim"))
     if width is not None:
-        views.append(plan_view(Plan(), instance, width))
+        views.append(_picture(Plan(), instance, width))
     views += _distances(instance)
     return [*views, vm_table(instance)] if vms and instance.vms else views
+
+
+def _picture(plan: Plan, instance: Instance, width: int) -> RenderableType:
+    """The picture of a plan: of its hosts, or of a fleet's shapes and nodes."""
+    if len(instance.hosts) > FLEET:
+        return fleet_view(host_uses(instance, plan), width)
+    return plan_view(plan, instance, width)
 
 
 def _distances(instance: Instance) -> Views:
@@ -183,8 +193,9 @@ def show_views(
     head.append(f"  {clauses}", "not bold default")
     views: Views = [violation_table(found)] if found else []
     views += [head, *told_views(told, result)]
-    views += [plan_view(plan, instance, width), *_distances(instance)]
+    views += [_picture(plan, instance, width), *_distances(instance)]
     if plan.placements:
-        views += [plan_table(plan, instance), loss_table(cost)]
+        fleet = len(instance.hosts) > FLEET
+        views += [loss_table(cost)] if fleet else [plan_table(plan, instance), loss_table(cost)]
     missing = words.unplaced(instance, result) if result is not None else None
     return [*views, unplaced_table(missing)] if missing else views

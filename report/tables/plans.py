@@ -17,7 +17,9 @@ from numaplace.models.verify import Violation
 from numaplace.report.picture.terminal import bar_of, plan_view
 from numaplace.report.tables import words
 from numaplace.report.tables.columns import Column, Plain, Record, columns, within
+from numaplace.report.tables.fleet import HOSTS_MAX, fleet_view, unplaced_by_reason
 from numaplace.report.tables.table import Table, Views
+from numaplace.report.tables.usage import host_uses
 
 STATUS_STYLE = {
     SolveStatus.OPTIMAL: "bold green",
@@ -246,6 +248,8 @@ def violation_table(found: Sequence[Violation]) -> Table:
 
 def solve_views(instance: Instance, result: Result, width: int) -> Views:
     """Outcome of a solve: verdict, picture, plan, losses, what is not placed and why."""
+    if len(instance.hosts) > HOSTS_MAX:
+        return _fleet_views(instance, result, width)
     views: Views = [summary(instance, result)]
     if result.plan is not None and result.plan.placements:
         views += [plan_view(result.plan, instance, width), plan_table(result.plan, instance)]
@@ -255,6 +259,20 @@ def solve_views(instance: Instance, result: Result, width: int) -> Views:
     if missing and result.plan is not None:
         views.append(unplaced_table(missing))
     return views + [Text(text) for text in (*result.reasons, *result.remarks)]
+
+
+def _fleet_views(instance: Instance, result: Result, width: int) -> Views:
+    """The same of many hosts on one screen, the verdict last."""
+    views: Views = []
+    if result.plan is not None:
+        views.append(fleet_view(host_uses(instance, result.plan), width))
+    if result.cost is not None and result.cost.loss_micro:
+        views.append(loss_table(result.cost))
+    missing = words.unplaced(instance, result)
+    if missing and result.plan is not None:
+        views.append(unplaced_by_reason(missing))
+    views += [Text(text) for text in (*result.reasons, *result.remarks)]
+    return [*views, summary(instance, result)]
 
 
 def told_views(told: Provenance | None, result: Result | None) -> Views:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from numaplace.models.errors import InputError
 from numaplace.models.instance import Instance, Place
 from numaplace.models.plan import Placement, Plan
 from numaplace.models.topology import Device, Host
@@ -131,6 +133,9 @@ def host_uses(
     alive = busiest_instant(instance, plan) if alive is None else alive
     names = (vm.name for vm in instance.vms if vm.name in plan and vm.name in alive)
     shown = {name: plan.placements[name] for name in names}
+    of_host: dict[str, list[tuple[str, Placement]]] = defaultdict(list)
+    for name, placement in shown.items():
+        of_host[placement.host].append((name, placement))
     cpu = _cpu(instance, shown)
     memory = _memory(instance, shown)
     for copy in plan.copies:
@@ -139,8 +144,31 @@ def host_uses(
             use = MemoryUse(group.name, group.shared_mib, PageSize.SMALL, shared=True)
             memory[copy.host, node].append(use)
     return tuple(
-        _host_use(instance, index, cpu, memory, shown) for index in range(len(instance.hosts))
+        _host_use(instance, index, cpu, memory, of_host[host.name])
+        for index, host in enumerate(instance.hosts)
     )
+
+
+def of_host(instance: Instance, plan: Plan, name: str) -> tuple[Instance, Plan]:
+    """One host with the VMs that a plan has there, and the relations among them alone.
+
+    `InputError` tells that there is no such host.
+    """
+    if name not in instance.host_index:
+        raise InputError("show", "--host", f"{name!r} is no host of the instance")
+    here = {vm: place for vm, place in plan.placements.items() if place.host == name}
+    vms = tuple(replace(vm, allowed_hosts=None) for vm in instance.vms if vm.name in here)
+    kept: dict[str, Any] = {
+        field: tuple(p for p in getattr(instance, field) if p.first in here and p.second in here)
+        for field in ("cooperations", "competitions")
+    }
+    kept |= {
+        field: tuple(group for group in getattr(instance, field) if here.keys() >= set(group.vms))
+        for field in ("togethers", "aparts", "sharing")
+    }
+    copies = tuple(copy for copy in plan.copies if copy.host == name)
+    only = replace(instance, hosts=(instance.host(name),), vms=vms, current=None, **kept)
+    return only, Plan(here, copies)
 
 
 def by_interest(uses: Iterable[HostUse]) -> list[HostUse]:
@@ -186,11 +214,11 @@ def _host_use(
     index: int,
     cpu: dict[_Key, list[CpuUse]],
     memory: dict[_Key, list[MemoryUse]],
-    shown: dict[str, Placement],
+    here: list[tuple[str, Placement]],
 ) -> HostUse:
     host = instance.hosts[index]
     devices: dict[int | None, list[DeviceUse]] = defaultdict(list)
-    holders = _holders(host, shown)
+    holders = _holders(here)
     for device in host.devices:
         first = min(device.nodes, default=None)
         devices[first].append(DeviceUse(device, tuple(holders.get(device.address, ()))))
@@ -206,10 +234,9 @@ def _host_use(
     return HostUse(host, nodes, tuple(devices[None]))
 
 
-def _holders(host: Host, shown: dict[str, Placement]) -> dict[str, list[tuple[str, int]]]:
+def _holders(here: list[tuple[str, Placement]]) -> dict[str, list[tuple[str, int]]]:
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for name, placement in shown.items():
-        if placement.host == host.name:
-            for taken in placement.devices:
-                found[taken.address].append((name, taken.functions))
+    for name, placement in here:
+        for taken in placement.devices:
+            found[taken.address].append((name, taken.functions))
     return found

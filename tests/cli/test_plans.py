@@ -187,3 +187,21 @@ def test_unnamed_instances_are_called_like_their_file(run: Run, instance: Path) 
     assert run("show", unnamed).stdout.startswith("rack-7  1 host")
     solved = run("solve", unnamed, "--solver", "greedy").stdout
     assert solved.startswith("rack-7  greedy: feasible")
+
+
+def test_many_hosts_are_shown_on_one_screen_and_one_of_them_in_full(
+    run: Run, tmp_path: Path
+) -> None:
+    host = "{name: n, count: 20, nodes: [{id: 0, cores: 4, memory_mib: 1024}]}"
+    fleet = tmp_path / "fleet.yaml"
+    fleet.write_text(
+        f"format: numaplace-instance/1\nhosts: [{host}]\n"
+        "vms: [{name: v, count: 20, vcpus: 2, memory_mib: 256}]\n"
+    )
+    plan = tmp_path / "plan.json"
+    shown = run("solve", fleet, "--solver", "first_fit", "--out", plan).stdout
+    assert len(shown.splitlines()) < 40 and "Hosts by shape" in shown
+    one = run("show", fleet, plan, "--host", "n1").stdout
+    assert "node 0" in one and "Hosts by shape" not in one
+    missing = run("show", fleet, plan, "--host", "m1")
+    assert missing.exit_code == 2 and "'m1' is no host" in missing.stderr

@@ -20,7 +20,7 @@ from numaplace.report.tables.moves import REBALANCE, rebalance_views
 from numaplace.solver.params import SolveParams
 from numaplace.solver.replan.rebalance import Rebalanced, rebalance, trade_off
 
-QUICK = SolveParams(time_limit_s=5.0, workers=1)
+QUICK = SolveParams(time_limit_s=30.0, workers=1)
 GIB = 1024
 
 
