@@ -72,6 +72,7 @@ def test_a_stop_keeps_what_is_done(engine: JobEngine) -> None:
 
 @here_and_beside
 def test_jobs_end_in_time(engine: JobEngine) -> None:
+    run_parallel(square, [1, 2], engine=engine)  # the processes are there
     began = time.monotonic()
     found = run_parallel(until_over, [0, 1, 2, 3], engine=engine, until=Deadline.after(0.5))
     assert found.results == [0, None, None, None]
@@ -84,6 +85,7 @@ def test_nothing_is_begun_after_the_end(engine: JobEngine) -> None:
 
 
 def test_who_does_not_hear_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    run_parallel(square, [1, 2], engine=TWO)
     monkeypatch.setattr(parallel, "GRACE_S", 0.2)
     began = time.monotonic()
     found = run_parallel(never_ends, [1, 2, 3], engine=TWO, until=Deadline.after(0.2))
