@@ -15,13 +15,11 @@ from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import Vm
 from numaplace.solver.simulator.engine import simulate
 from numaplace.solver.simulator.from_plan import SimulatedAffinity, scenarios
-from numaplace.solver.simulator.scenario import Guest, GuestCpu, Scenario
+from numaplace.solver.simulator.scenario import Guest, GuestCpu, Hypervisor, Scenario, SchedulerName
 
 HOME_WITHIN, WAIT_WITHIN, MOVES_FACTOR = 0.05, 0.02, 1.3
 FEW_MOVES = 0.1
 """Moves a second below which a ratio says nothing: both have to be below."""
-SCHEDULERS = ("credit",)
-"""Those that can be simulated."""
 WARM_UP_S, SEEDS = 2.0, 8
 """Traces begin 1 to 4 s after guests start, when their credits still drift apart."""
 
@@ -57,12 +55,11 @@ class Compared:
     dom0: float
     real: Shares
     spread: float
-    simulated: Shares | None
+    simulated: Shares
 
     @property
     def within(self) -> tuple[bool, bool, bool]:
         """Whether home share (of those that have a home), wait share and moves agree."""
-        assert self.simulated is not None
         real, simulated = self.real, self.simulated
         few = max(real.moves, simulated.moves) < FEW_MOVES
         ratio = (simulated.moves + 1e-9) / (real.moves + 1e-9)
@@ -87,16 +84,26 @@ def _host() -> Host:
 
 
 def scenario_of(row: Row) -> Scenario:
-    """What is simulated for a real run: its guests and dom0, as busy as traced."""
+    """What is simulated for a run: guests and dom0, as busy as traced, and QEMU's turns."""
     kind, found, host = row.kind, row.measured, _host()
     busy = found.busy_ms / (found.busy_ms + found.idle_ms) if LOADS[kind.load][1] else 1.0
+    at_once = min(16.0, VCPUS * kind.guests * busy + sum(share for share, _ in found.dom0))
+    hypervisor = Hypervisor(
+        scheduler=SchedulerName(kind.scheduler), turn_us=round(row.turn_us * at_once)
+    )
     names = [f"v{number + 1}" for number in range(kind.guests)]
     vms = tuple(Vm(name, VCPUS, 8, utilisation=busy, memory_intensity=0.0) for name in names)
     homes = {name: number % 2 for number, name in enumerate(names)}
     cells = {name: PlacedCell(home, VCPUS, ((home, 8),)) for name, home in homes.items()}
     plan = Plan({name: Placement(host.name, (cell,)) for name, cell in cells.items()})
     told = SimulatedAffinity(kind.affinity)
-    (made,) = scenarios(Instance((host,), vms), plan, told, busy_ms=found.busy_ms or 20.0).values()
+    instance, busy_ms = Instance((host,), vms), found.busy_ms or 20.0
+    (made,) = scenarios(instance, plan, told, hypervisor, busy_ms).values()
+    sat = iter(found.seats)
+    guests = (
+        replace(guest, cpus=tuple(replace(cpu, start=next(sat)) for cpu in guest.cpus))
+        for guest in made.guests
+    )
     cpu = GuestCpu(made.machine.everywhere, made.machine.everywhere, (0.5, 0.5))
     # A guest for each vCPU of dom0, since they are not alike; weights count by vCPU anyway.
     dom0 = (
@@ -104,7 +111,7 @@ def scenario_of(row: Row) -> Scenario:
         for k, (share, ms) in enumerate(found.dom0)
         if share
     )
-    return replace(made, guests=(*made.guests, *dom0))
+    return replace(made, guests=(*guests, *dom0))
 
 
 def _simulated(row: Row) -> Shares:
@@ -138,8 +145,7 @@ def compare(rows: Sequence[Row]) -> list[Compared]:
         ]
         homes = [each.home for each in real]
         spread = statistics.stdev(homes) if len(homes) > 1 else 0.0
-        known = kind.scheduler in SCHEDULERS
-        simulated = _mean([_simulated(row) for row in some]) if known else None
+        simulated = _mean([_simulated(row) for row in some])
         dom0 = statistics.fmean(sum(share for share, _ in found.dom0) for found in traced)
         compared.append(Compared(kind, len(some), dom0, _mean(real), spread, simulated))
     return compared

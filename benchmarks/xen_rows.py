@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from xen_trace import Measured
+from xen_trace import Measured, measure, records, seats
 
 ROWS = Path(__file__).parent / "xen" / "schedule.csv"
 LOADS = {"always": (0, 0), "sleeping": (20_000, 10_000)}
 """Microseconds that a guest's vCPU is busy and asleep in turn."""
 VCPUS = 2
 """Of each guest."""
+PLAIN = tuple(field.name for field in fields(Measured) if field.name not in ("dom0", "seats"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,21 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a real scheduler did in one run of a kind, on which Xen."""
+    """What a real scheduler did in one run of a kind, on which Xen, with what turns of QEMU."""
 
     kind: Kind
     run: int
     xen: str
+    turn_us: int
     measured: Measured
+
+
+def read_run(kind: Kind, console: str, trace: bytes) -> Measured:
+    """Sum up what a run left; guests are at home on the nodes in turn, as libxl places them."""
+    sat = seats(console.split("== before")[1].split("== after")[0])
+    domains = sorted({domain for domain, _ in sat})
+    homes = {domain: number % 2 for number, domain in enumerate(domains)}
+    return measure(records(trace), sat, homes, hard=kind.affinity == "hard")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -56,16 +66,19 @@ def read_rows(path: Path) -> list[Row]:
 def _row(line: dict[str, str]) -> Row:
     kind = Kind(line["scheduler"], line["load"], line["affinity"], int(line["guests"]))
     cpus = [word.split("x") for word in line["dom0"].split()]
-    plain = {f.name: float(line[f.name]) for f in fields(Measured) if f.name != "dom0"}
-    found = Measured(dom0=tuple((float(a), float(b)) for a, b in cpus), **plain)
-    return Row(kind, int(line["run"]), line["xen"], found)
+    dom0 = tuple((float(share), float(ms)) for share, ms in cpus)
+    sat = tuple(map(int, line["seats"].split()))
+    plain = {name: float(line[name]) for name in PLAIN}
+    found = Measured(dom0=dom0, seats=sat, **plain)
+    return Row(kind, int(line["run"]), line["xen"], int(line["turn_us"]), found)
 
 
 def add_rows(path: Path, rows: Sequence[Row]) -> None:
     """Append rows; dom0 as SHARExBURST_MS of each of its vCPUs."""
     lines = [
-        {**asdict(row.kind), "run": row.run, "xen": row.xen}
-        | {key: f"{value:.4g}" for key, value in asdict(row.measured).items() if key != "dom0"}
+        {**asdict(row.kind), "run": row.run, "xen": row.xen, "turn_us": row.turn_us}
+        | {name: f"{getattr(row.measured, name):.4g}" for name in PLAIN}
+        | {"seats": " ".join(map(str, row.measured.seats))}
         | {"dom0": " ".join(f"{share:.3g}x{ms:.3g}" for share, ms in row.measured.dom0)}
         for row in rows
     ]

@@ -94,6 +94,8 @@ class Measured:
     ----------
     seconds
         Traced.
+    seats
+        PCPU of each vCPU of the guests when the trace began.
     dom0
         Of each vCPU of dom0: share of the time it ran, and how long on average (ms) from a wake-up
         until it slept.
@@ -111,6 +113,7 @@ class Measured:
     """
 
     seconds: float
+    seats: tuple[int, ...]
     dom0: tuple[tuple[float, float], ...]
     busy_ms: float
     idle_ms: float
@@ -156,6 +159,7 @@ def measure(
     dom0 = [(spent[who, RUNNING], max(1, slept[who])) for who in sorted(slept) if who[0] == 0]
     return Measured(
         (end - first) / NS_PER_S,
+        tuple(sat[who] for who in sorted(sat)),
         tuple((ns / (end - first), ns / number / NS_PER_MS) for ns, number in dom0),
         run / naps / NS_PER_MS if naps else 0.0,
         sleep / naps / NS_PER_MS if naps else 0.0,
