@@ -111,7 +111,12 @@ def victim(
     """
     waiting &= ~(1 << thief)
     for soft in (True, False) if choosy and release is not Release.XEN_4_2 else (False,):
-        for peer in _peers(waiting, thief, machine, release, last):
+        alone = not waiting & (waiting - 1)
+        for peer in (
+            (waiting.bit_length() - 1,)
+            if alone and waiting
+            else _peers(waiting, thief, machine, release, last)
+        ):
             for vcpu in queues[peer]:
                 if vcpu.priority <= priority:
                     break

@@ -76,7 +76,7 @@ class Simulation:
         self.running = Running(scenario, self.vcpus, seed, self._announce_phase_end)
         scheduler = scenario.hypervisor.scheduler
         self.scheduler: Scheduler = (
-            Credit2(self) if scheduler is SchedulerName.CREDIT2 else Credit1(self)
+            Credit2(self) if scheduler == SchedulerName.CREDIT2 else Credit1(self)
         )
         self._begin(seed)
 
