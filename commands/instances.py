@@ -49,7 +49,7 @@ def _deliver(
     )
 
 
-_SOURCES = "[FORMAT:]FILE[*COPIES]; may be given again."
+_SOURCES = "[FORMAT:]FILE[*COPIES], or NODESxCPUSxGIB[*COPIES]; may be given again."
 _KINDS = names_of("numaplace.report.tables.documents", "names")
 _KIND = argument("instance, plan, or a command that prints JSON.", "NAME", _KINDS)
 _MARKDOWN = option("Print a table of all fields of files, as docs/fields.md.", "--markdown")

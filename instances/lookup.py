@@ -17,7 +17,7 @@ from numaplace.instances.formats.document.io import YAML_SUFFIXES, read_instance
 from numaplace.instances.generate import SHAPES, GenerateParams, preset
 from numaplace.instances.import_source import host_sources, parse_source
 from numaplace.instances.importer import ASSUMABLE, import_instance
-from numaplace.instances.shapes import HostShape, make_host
+from numaplace.instances.shapes import HostShape, make_host, parse_shape
 from numaplace.models.errors import InputError, check_real, check_unique
 from numaplace.models.fields import fields_of
 from numaplace.models.fleet import Fleet
@@ -244,9 +244,7 @@ _CHANGEABLE: dict[str, Callable[[str, str], Any]] = {
 }
 
 
-_SHAPE = re.compile(r"([0-9]{1,4})x([0-9]{1,5})x([0-9]{1,7})", re.ASCII)
 _COUNTED = re.compile(r"(.+)\*([0-9]{1,9})", re.ASCII)
-MIB_PER_GIB = 1024
 
 GRAMMAR = "NODESxCPUSxGIB (of each node), a name of a shape, or a file, each with *COUNT"
 
@@ -269,9 +267,9 @@ def parse_fleet(texts: Sequence[str]) -> Fleet:
     for text in texts:
         counted = _COUNTED.fullmatch(text)
         name, count = (counted[1], int(counted[2])) if counted else (text, 1)
-        sized = _SHAPE.fullmatch(name)
+        sized = parse_shape(name)
         if sized:
-            shapes.append((make_host(_sized(text, *map(int, sized.groups())), name), count))
+            shapes.append((make_host(sized, name), count))
         elif name in SHAPES:
             shapes.append((make_host(SHAPES[name], name), count))
         else:
@@ -282,9 +280,3 @@ def parse_fleet(texts: Sequence[str]) -> Fleet:
             shapes += [(host, source.count) for host in hosts]
     check_unique("fleet", "hosts", [host.name for host, _ in shapes])
     return Fleet(tuple(shapes))
-
-
-def _sized(text: str, nodes: int, cpus: int, gib: int) -> HostShape:
-    if not nodes or not cpus or not gib:
-        raise InputError("hosts", f"{text!r:.80}", "nodes, pCPUs and GiB must be at least 1")
-    return HostShape(sockets=nodes, cores_per_node=cpus, node_mib=gib * MIB_PER_GIB)

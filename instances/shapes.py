@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isqrt
@@ -79,6 +80,31 @@ class HostShape:
     def num_nodes(self) -> int:
         """Nodes with and without pCPUs."""
         return self.sockets * self.nodes_per_socket + self.memory_only_nodes
+
+
+FAR = 21
+_SHAPE = re.compile(r"([0-9]{1,4})x([0-9]{1,5})x([0-9]{1,7})", re.ASCII)
+
+
+def parse_shape(text: str, *, threads_per_core: int = 1) -> HostShape | None:
+    """Return the shape of a text like ``2x48x192``: nodes, and pCPUs and GiB of each.
+
+    None if it is no such text; `InputError` if one of the three is 0, or cores are not whole.
+    """
+    sized = _SHAPE.fullmatch(text)
+    if not sized:
+        return None
+    nodes, pcpus, gib = map(int, sized.groups())
+    if not nodes or not pcpus or not gib:
+        raise InputError("hosts", f"{text!r:.80}", "nodes, pCPUs and GiB must be at least 1")
+    if pcpus % threads_per_core:
+        raise InputError("hosts", f"{text!r:.80}", f"pCPUs are not cores of {threads_per_core}")
+    return HostShape(
+        sockets=nodes,
+        cores_per_node=pcpus // threads_per_core,
+        threads_per_core=threads_per_core,
+        node_mib=gib * 1024,
+    )
 
 
 def make_host(shape: HostShape, name: str) -> Host:

@@ -19,6 +19,7 @@ from numaplace.instances.formats.linux.sysfs import SYSFS
 from numaplace.instances.formats.openstack.write import OPENSTACK
 from numaplace.instances.formats.proxmox.write import PROXMOX
 from numaplace.instances.formats.tables.flavours_csv import FLAVOURS_CSV
+from numaplace.instances.formats.tables.hosts_csv import HOSTS_CSV
 from numaplace.instances.formats.xen import records as xen
 from numaplace.models.errors import InputError
 
@@ -35,7 +36,7 @@ def _beside() -> Iterator[Format]:
 
 FORMATS: tuple[Format, ...] = (
     *(SYSFS, NUMAPLACE, HWLOC_XML, libvirt.CAPABILITIES, LSCPU, NUMACTL, xen.XL_INFO),
-    *(libvirt.DOMAIN, OPENSTACK),
+    *(libvirt.DOMAIN, OPENSTACK, HOSTS_CSV),
     *_beside(),
     *(FLAVOURS_CSV, PROXMOX, xen.XL_CFG),
     *(xen.COMMANDS, libvirt.COMMANDS),

@@ -61,6 +61,7 @@ SAMPLES = {
     "libvirt-capabilities": "<capabilities>\n<host/>\n</capabilities>",
     "numaplace": DOCUMENT,
     "flavours-csv": CSV,
+    "hosts-csv": "shape,count\n2x4x8,3\n",
     "xl-cfg": XL_CFG,
     "libvirt-domain": "<domain type='kvm'>\n<name>a</name>\n</domain>",
     "proxmox": "cores: 4\nmemory: 2048\nnuma: 1\nsockets: 1\n",

@@ -70,7 +70,7 @@ def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
     `InputError` with file and line, for unknown columns, rows of another length, and bad values.
     """
     file = str(path)
-    rows = _rows(read_text(path), file)
+    rows = csv_rows(read_text(path), file)
     line, header = next(rows, (1, []))
     with located(file, line):
         columns = _columns(header)
@@ -85,7 +85,7 @@ def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
     return Reading(tuple(vms.values()), tuple(notes))
 
 
-def _rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not empty, with the line each begins on."""
     reader = csv.reader(io.StringIO(text), strict=True)
     while True:
@@ -99,6 +99,14 @@ def _rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
             raise InputError("table", "", reason, file=file, line=line) from None
         if any(field.strip() for field in row):
             yield line, [field.strip() for field in row]
+
+
+def table_row(columns: list[str], row: list[str]) -> dict[str, str]:
+    """Return the fields of a row that are not empty, by column."""
+    if len(row) != len(columns):
+        reason = f"has {len(row)} fields, the header has {len(columns)}"
+        raise InputError("row", "", reason)
+    return {name: text for name, text in zip(columns, row, strict=True) if text}
 
 
 def _columns(header: list[str]) -> list[str]:
@@ -118,10 +126,7 @@ def _columns(header: list[str]) -> list[str]:
 
 def _vms(columns: list[str], row: list[str], most: int, notes: list[str]) -> Iterator[Vm]:
     """VMs of one row, at most `most`."""
-    if len(row) != len(columns):
-        reason = f"has {len(row)} fields, the header has {len(columns)}"
-        raise InputError("row", "", reason)
-    texts = {name: text for name, text in zip(columns, row, strict=True) if text}
+    texts = table_row(columns, row)
     thing = f"VM {texts.get('name', '')!r:.80}"
     for name in ("name", "vcpus"):
         if name not in texts:
@@ -156,7 +161,8 @@ def _vms(columns: list[str], row: list[str], most: int, notes: list[str]) -> Ite
     yield from (replace(vm, name=f"{vm.name}{number}") for number in numbers)
 
 
-def _real(text: str, thing: str, field: str) -> float:
+def real(text: str, thing: str, field: str) -> float:
+    """Read a number that is finite."""
     try:
         value = float(text)
     except ValueError:
@@ -168,7 +174,7 @@ def _real(text: str, thing: str, field: str) -> float:
 
 def _mib(unit_bytes: int, text: str, thing: str, field: str) -> Fraction:
     """Return an amount in a unit as MiB, maybe with a fraction."""
-    return Fraction(repr(_real(text, thing, field))) * unit_bytes / 2**20
+    return Fraction(repr(real(text, thing, field))) * unit_bytes / 2**20
 
 
 def _word(words: Mapping[str, StrEnum], text: str, thing: str, field: str) -> StrEnum:
@@ -226,7 +232,7 @@ def _parser(value: Value) -> _Parser:
         return _ids if value.item and value.item.kind is int else _names
     if value.words:
         return partial(_word, {str(word): word for word in value.kind})
-    known: dict[object, _Parser] = {float: _real, bool: _flag, str: lambda text, thing, field: text}
+    known: dict[object, _Parser] = {float: real, bool: _flag, str: lambda text, thing, field: text}
     return known[value.kind]
 
 
