@@ -4,7 +4,8 @@ from enum import StrEnum
 
 EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
-SOLVER_NAMES = (*EXACT, *ONLINE)
+PATTERNS = "patterns"
+SOLVER_NAMES = (*EXACT, PATTERNS, *ONLINE)
 
 
 class MilpBackend(StrEnum):

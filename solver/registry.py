@@ -22,8 +22,8 @@ from numaplace.models.vm import Vm
 from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.empty_hosts import EmptyHosts
-from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
-from numaplace.solver.names import EXACT, SOLVER_NAMES
+from numaplace.solver.formulation.reasons import COSTS_OTHERS, NO_TIME, UNDECIDED, reason_alone
+from numaplace.solver.names import EXACT, PATTERNS, SOLVER_NAMES
 from numaplace.solver.params import SolveParams
 
 # Time for the plan that exact solvers start from: seconds of the first pass however late it is;
@@ -85,7 +85,9 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
         instance = replace(instance, vms=tuple(replace(vm, required=True) for vm in instance.vms))
     if params.hint is not None:
         params = replace(params, hint=_usable(instance, params.hint))
-    if solver in EXACT:
+    if solver == PATTERNS:
+        result = _solve_fleet(instance, params)
+    elif solver in EXACT:
         result = _solve_exactly(instance, solver, params)
     else:
         result = _load(solver)(instance, replace(params, deadline=_first_pass(params)))
@@ -120,6 +122,21 @@ def _solve_exactly(instance: Instance, solver: str, params: SolveParams) -> Resu
     return result
 
 
+def _solve_fleet(instance: Instance, params: SolveParams) -> Result:
+    """Solve by patterns; without a plan of them in time, one VM after the other."""
+    result = _load(PATTERNS)(instance, params)
+    if result.plan is None and result.status is not SolveStatus.INFEASIBLE:
+        quick = replace(params, explain=False, deadline=_first_pass(params))
+        start = _load("first_fit")(instance, quick).plan
+        result = _without_model(PATTERNS, instance, replace(params, hint=start))
+    placed = () if result.plan is None else result.plan.placements
+    left_out = [vm for vm in instance.vms if result.plan is not None and vm.name not in placed]
+    value = result.stage(Stage.VALUE)
+    why = COSTS_OTHERS if value is not None and value.proven else UNDECIDED
+    alone = _alone(instance, left_out)
+    return replace(result, unplaced={vm.name: why for vm in left_out} | alone)
+
+
 def _bounded(instance: Instance, result: Result, until: Deadline) -> Result:
     """Add to the result of a solver that proves nothing what can be told without a search."""
     value = result.stage(Stage.VALUE)
@@ -136,13 +153,23 @@ def _bounded(instance: Instance, result: Result, until: Deadline) -> Result:
 def _alone(instance: Instance, vms: Iterable[Vm]) -> dict[str, str]:
     """Why those of some VMs that fit nowhere do not, even alone."""
     empty = EmptyHosts(instance)
-    why = {vm.name: reason_alone(empty, vm) for vm in vms}
-    return {name: reason for name, reason in why.items() if reason is not None}
+    known: dict[tuple[object, ...], str | None] = {}
+    found: dict[str, str] = {}
+    for vm in vms:
+        like = empty.like_vm[vm.name], vm.allowed_hosts
+        if like not in known:
+            known[like] = reason_alone(empty, vm)
+        reason = known[like]
+        if reason is not None:
+            found[vm.name] = reason
+    return found
 
 
 def _load(name: str) -> Solver:
     if name == "cpsat":
         return cast(Solver, import_module("numaplace.solver.cpsat.solve").solve_cpsat)
+    if name == PATTERNS:
+        return cast(Solver, import_module("numaplace.solver.fleet.solve").solve_patterns)
     if name == "milp":
         return cast(Solver, import_module("numaplace.solver.milp.solve").solve_milp)
     return cast(Solver, import_module("numaplace.solver.placing.solver").GREEDY_SOLVERS[name])

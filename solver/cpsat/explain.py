@@ -20,14 +20,13 @@ from numaplace.solver.cpsat.engine import Engine, Switch, new_solver
 from numaplace.solver.deadline import Deadline, OutOfTimeError, within
 from numaplace.solver.formulation.empty_hosts import EmptyHosts
 from numaplace.solver.formulation.model import Formulation
-from numaplace.solver.formulation.reasons import NO_TIME, reason_alone
+from numaplace.solver.formulation.reasons import NO_TIME, UNDECIDED, reason_alone
 from numaplace.solver.params import SolveParams
 
 # Seconds for one check of a conflict, and for all explanations of a result.
 CHECK_S = 2.0
 TOTAL_S = 10.0
 NAMES_SHOWN = 8
-UNDECIDED = "no room was found in time, but none was excluded"
 UNPROVEN = "not placed: giving it room would cost other VMs their place or was not decided in time"
 
 WORDS = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from numaplace.models.cost import ALL, Term
 from numaplace.models.instance import Instance
@@ -21,8 +21,8 @@ from numaplace.solver.formulation.variables import Variables
 class Formulation:
     """A program of an instance with all rules, and the sums of its stages.
 
-    `literals` is as in `Program`, `terms` are those that the loss is the sum of. Work that is late
-    raises `OutOfTimeError`.
+    `literals` is as in `Program`, `terms` are those that the loss is the sum of, `count` is as in
+    `Prepared` (without literals only). Work that is late raises `OutOfTimeError`.
     """
 
     def __init__(
@@ -32,9 +32,10 @@ class Formulation:
         literals: bool,
         until: Deadline = NEVER,
         terms: frozenset[Term] = ALL,
+        count: Mapping[str, int] | None = None,
     ) -> None:
         self.instance = instance
-        self.prepared = Prepared(instance, until)
+        self.prepared = Prepared(instance, until, count)
         self.program = Program(literals, until)
         self.vars = Variables(self.program, self.prepared)
         Rules(self.vars).add_all()

@@ -7,7 +7,7 @@ micro-vCPU) a whole variable does; all other losses are whole by themselves once
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from numaplace.models import rates
@@ -63,7 +63,8 @@ class Objective(RowWriter):
         for option, cell in self.vars.cell.items():
             host = option.place.host_index
             loads[host].append((option.vm, cell, load_milli(self.instance, option)))
-        most = (sum(milli for _, _, milli in parts) for parts in loads.values())
+        times = self.prepared.times
+        most = (sum(milli * times(o) for o, _, milli in parts) for parts in loads.values())
         fullest = self.program.variable(max(most, default=0))
         for host, parts in loads.items():
             threads = max(1, self.instance.hosts[host].threads)
@@ -176,14 +177,15 @@ class Objective(RowWriter):
             curve = rates.contention(self.instance.places[index])
             crowds = {o: crowd(self.instance, o) for o in options}
             pins = self._core_users(options)
-            worst = curve.loss(rates.by_crowding(crowds.values()))
-            worst = max(worst, sum(MILLI * o.cell.vcpus * crowds[o][1] for o in pins))
+            worst = curve.loss(self._most(crowds))
+            times = {o: self.prepared.times(o.vm) for o in pins}
+            worst = max(worst, sum(MILLI * o.cell.vcpus * crowds[o][1] * times[o] for o in pins))
             if not worst:
                 continue
             loss = self.program.part(worst, unit=MICRO)
             for alive in self.instance.instants:
                 here = {o: crowds[o] for o in options if o.vm in alive}
-                if curve.loss(rates.by_crowding(here.values())):
+                if curve.loss(self._most(here)):
                     for price in curve.bends(s for _, s in here.values()):
                         load = [
                             (self.vars.cell[o], milli * curve.weight(price, s))
@@ -193,6 +195,11 @@ class Objective(RowWriter):
                 self._share_cores([o for o in pins if o.vm in alive], loss)
             found.append((loss, 1))
         return found
+
+    def _most(self, crowds: Mapping[Option, tuple[int, int]]) -> Mapping[int, int]:
+        """Loads by crowding of all cells there may be."""
+        times = self.prepared.times
+        return rates.by_crowding((milli * times(o.vm), s) for o, (milli, s) in crowds.items())
 
     def _core_users(self, options: list[Option]) -> list[Option]:
         """Dedicated cells of a node if its pins may have to share cores that others leave idle.
@@ -238,7 +245,8 @@ class Objective(RowWriter):
             per_block = rates.demand_per_block(self.instance, vm)
             for at, blocks in self.vars.lying(vm.name) if per_block else ():
                 demand[at].append((vm.name, per_block, blocks))
-                most[at] += per_block * self.instance.form(vm.name).blocks
+                blocks_most = self.prepared.times(vm.name) * self.instance.form(vm.name).blocks
+                most[at] += per_block * blocks_most
         found: Terms = []
         for at in sorted(demand):
             place = self.instance.places[at]

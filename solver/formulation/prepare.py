@@ -6,6 +6,7 @@ brute-force oracle of the tests does not use it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from numaplace.models.cores import CoreGroup, core_groups, node_llcs
@@ -23,11 +24,22 @@ from numaplace.solver.formulation.tree import DistanceTree, talk_tree, tree_belo
 
 
 class Prepared(EmptyHosts):
-    """Choices of an instance. Work that is late raises `OutOfTimeError`."""
+    """Choices of an instance. Work that is late raises `OutOfTimeError`.
 
-    def __init__(self, instance: Instance, until: Deadline = NEVER) -> None:
+    `count` has the VMs that stand for several equal ones, with how many: the choices are then
+    made for all of them together. Such a VM is in no relation and runs nowhere yet.
+    """
+
+    def __init__(
+        self, instance: Instance, until: Deadline = NEVER, count: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(instance, until)
+        self._count = count or {}
         self._host_trees: dict[int, DistanceTree] = {}
+
+    def times(self, name: str) -> int:
+        """Return how many equal VMs a VM stands for."""
+        return self._count.get(name, 1)
 
     @cached_property
     def options(self) -> dict[str, tuple[Option, ...]]:
@@ -78,6 +90,7 @@ class Prepared(EmptyHosts):
             vm.name
             for vm in self.instance.vms
             if self.instance.form(vm.name).max_cells == 1
+            and self.times(vm.name) == 1
             and vm.memory_mode is not MemoryMode.INTERLEAVE
             and (vm.memory_mode is not MemoryMode.STRICT or vm.memory_nodes is not None)
             and any(not self.fixed_pages(option) for option in self.options[vm.name])

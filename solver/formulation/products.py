@@ -33,7 +33,7 @@ class Products(RowWriter):
         With literals it is exact by itself; without, at most each of `bounds`, and the caller's
         sums make it the product.
         """
-        both, cell = self.program.part(), self.vars.cell
+        both, cell = self.program.part(self.prepared.times(a.vm)), self.vars.cell
         for option in (a, b) if self.program.literals else bounds:
             self.program.at_most([(both, 1), (cell[option], -1)], 0)
         if self.program.literals:

@@ -11,6 +11,8 @@ from numaplace.models.instance import Place
 from numaplace.models.vm import CpuPolicy, DevicePolicy, ThreadPolicy, Vm
 from numaplace.solver.formulation.empty_hosts import EmptyHosts, functions_near
 
+UNDECIDED = "no room was found in time, but none was excluded"
+COSTS_OTHERS = "not placed: giving it room would cost other VMs their place"
 NO_TIME = "not placed; there was no time to find out why"
 
 

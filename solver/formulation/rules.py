@@ -91,7 +91,7 @@ class Rules(RowWriter):
             at_home = self.program.literals and self.vars.lives_at_home(option)
             self.program.row(away, None if at_home else 0, 0)
             for variable, _ in away[:-1]:
-                most = self.program.upper[variable]
+                most = min(blocks, self.program.upper[variable])
                 if most < blocks or at_home:
                     self.program.at_most([(variable, 1), (cell, -most)], 0)
         ballooned: dict[str, Terms] = defaultdict(list)
@@ -153,7 +153,8 @@ class Rules(RowWriter):
         served: dict[Option, Terms] = defaultdict(list)
         for (option, g), cores in self.vars.free_cores.items():
             group = self.prepared.core_groups(option.place)[g]
-            cell, most = self.vars.cell[option], self.program.upper[cores]
+            cell = self.vars.cell[option]
+            most = self.program.upper[cores] // self.prepared.times(option.vm)
             self.program.at_most([(cores, 1), (cell, -most)], 0)
             served[option].append((cores, group.threads_per_core if self._requires(option) else 1))
         for option, amounts in served.items():

@@ -22,7 +22,9 @@ class Variables:
         self.program = program
         self.prepared = prepared
         self.instance = prepared.instance
-        self.placed = {vm.name: program.variable() for vm in self.instance.vms}
+        self.placed = {
+            vm.name: program.variable(prepared.times(vm.name)) for vm in self.instance.vms
+        }
         self.cell: dict[Option, int] = {}
         self.cut: dict[tuple[str, int, int], int] = {}  # by (VM, shape, host index): it has both
         self.at: dict[str, dict[int, Terms]] = {}  # 1 if a VM uses a place, by its index
@@ -52,16 +54,17 @@ class Variables:
     def _place(self, vm: Vm) -> None:
         """Options, shape and host of a VM; a choice of one shape and host is `placed` itself."""
         by_place: dict[int, list[Terms]] = defaultdict(list)
+        times = self.prepared.times(vm.name)
         shape_host: set[tuple[int, int]] = set()
         for option in self.prepared.options[vm.name]:
-            self.cell[option] = self.program.variable()
+            self.cell[option] = self.program.variable(times)
             self.options_at[option.place_index].append(option)
             by_place[option.place_index].append([(self.cell[option], 1)])
             shape_host.add((option.shape_index, option.place.host_index))
         by_host: dict[int, list[Terms]] = defaultdict(list)
         for shape, host in sorted(shape_host):
             only = len(shape_host) == 1
-            cut = self.placed[vm.name] if only else self.program.variable()
+            cut = self.placed[vm.name] if only else self.program.variable(times)
             self.cut[vm.name, shape, host] = cut
             by_host[host].append([(cut, 1)])
         either = self.program.either
@@ -80,34 +83,36 @@ class Variables:
 
     def _pages(self, vm: Vm) -> None:
         """Blocks of each cell on each node, and those that ballooning takes."""
-        form = self.instance.form(vm.name)
+        form, times = self.instance.form(vm.name), self.prepared.times(vm.name)
         for option in self.prepared.options[vm.name]:
             if self.prepared.fixed_pages(option):
                 continue
-            blocks = option.cell.blocks
+            blocks = times * option.cell.blocks
             self.pages[option] = {
                 at.index: self.program.variable(self.prepared.most_blocks(vm, blocks, at))
                 for at in self.prepared.page_places(vm, option.place)
                 if at.index != option.place_index or not self.program.literals
             }
             if form.balloon_blocks:
-                self.balloon[option] = self.program.variable(min(blocks, form.balloon_blocks))
+                most = min(blocks, times * form.balloon_blocks)
+                self.balloon[option] = self.program.variable(most)
 
     def _devices(self, vm: Vm) -> None:
         for option in self.prepared.device_options[vm.name]:
-            self.device[option] = self.program.variable(vm.devices[option.request].count)
+            count = vm.devices[option.request].count
+            self.device[option] = self.program.variable(self.prepared.times(vm.name) * count)
 
     def _cores(self, vm: Vm) -> None:
         """Cores (or threads) a dedicated cell takes of each core group; fixed if there is one."""
         for option in self.prepared.options[vm.name]:
-            groups = self.prepared.core_groups(option.place)
+            groups, times = self.prepared.core_groups(option.place), self.prepared.times(vm.name)
             vcpus = option.cell.vcpus
             for g, group in enumerate(groups):
                 most = most_cores(vm, vcpus, group)
                 if len(groups) == 1:
                     self.cores[option, g] = [(self.cell[option], most)]
                 else:
-                    self.free_cores[option, g] = self.program.variable(most)
+                    self.free_cores[option, g] = self.program.variable(most * times)
                     self.cores[option, g] = [(self.free_cores[option, g], 1)]
 
     def _copies(self, group: SharingGroup) -> None:

@@ -12,7 +12,7 @@ import highspy
 import numpy as np
 import pulp
 
-from numaplace.solver.deadline import GRACE_S, OutOfTimeError, left_running
+from numaplace.solver.deadline import GRACE_S, Deadline, OutOfTimeError, left_running, within
 from numaplace.solver.milp.backend import GAP, Linear, MilpOutcome, Task
 
 TOLERANCE = 1e-8
@@ -135,3 +135,37 @@ def solve_highs(
     if infeasible and presolve:
         return solve_highs(problem, replace(task, start=[]), on_state, presolve=False)
     return MilpOutcome(objective, info.mip_dual_bound, infeasible, float(info.mip_node_count))
+
+
+def quiet_highs() -> highspy.Highs:
+    """Return a HiGHS that prints nothing, for programs of the caller's."""
+    highs = _SilentHighs()  # type: ignore[no-untyped-call]
+    highs.silent()
+    options = {"threads": 1, "presolve_rule_off": RULES_OFF, "mip_feasibility_tolerance": TOLERANCE}
+    for name, value in {**options, "primal_feasibility_tolerance": TOLERANCE}.items():
+        highs.setOptionValue(name, value)
+    return highs
+
+
+def run_by(highs: highspy.Highs, until: Deadline) -> None:
+    """Run a HiGHS of `quiet_highs` until it is done or it is time; `OutOfTimeError` if it is late.
+
+    What a search of whole numbers has found by then is its solution.
+    """
+
+    def stop(event: highspy.HighsCallbackEvent) -> None:
+        if until.over:
+            event.interrupt()
+
+    def run() -> None:
+        with _ONE_AT_A_TIME:
+            until.check()
+            highspy.Highs.resetGlobalScheduler(True)
+            left_s = min(until.left_s, 1e9)
+            highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
+            highs.run()
+            highspy.Highs.resetGlobalScheduler(False)
+
+    highs.cbMipInterrupt.subscribe(stop)
+    within(until, run)
+    highs.cbMipInterrupt.unsubscribe(stop)

@@ -1,0 +1,1 @@
+"""Whole fleets by patterns of one host."""
