@@ -23,7 +23,7 @@ from numaplace.models.relations import (
 )
 from numaplace.models.topology import HOSTS_MAX, Host, NumaNode
 from numaplace.models.units import MILLI, PageSize, to_milli
-from numaplace.models.vm import VMS_MAX, Vm
+from numaplace.models.vm import VMS_MAX, Vm, kind_of
 
 COMMENT_MAX = 10_000
 
@@ -259,25 +259,43 @@ class Instance:
     @cached_property
     def _host_kinds(self) -> dict[tuple[tuple[NumaNode, ...], float], list[Host]]:
         kinds: dict[tuple[tuple[NumaNode, ...], float], list[Host]] = {}
+        # Hosts that were counted out of one have the same nodes, which are long to compare.
+        same: dict[tuple[int, float], list[Host]] = {}
         for host in self.hosts:
-            kinds.setdefault((host.nodes, host.vcpu_overcommit), []).append(host)
+            key = id(host.nodes), host.vcpu_overcommit
+            if key not in same:
+                same[key] = kinds.setdefault((host.nodes, host.vcpu_overcommit), [])
+            same[key].append(host)
         return kinds
 
+    @cached_property
+    def _forms_of_kinds(self) -> dict[tuple[object, ...], VmForm]:
+        return {}
+
     def form(self, name: str) -> VmForm:
-        """Blocks and shapes of a VM, worked out on first use."""
-        if name not in self._forms:
+        """Blocks and shapes of a VM, worked out on first use; VMs of one kind have the same."""
+        form = self._forms.get(name)
+        if form is None:
             vm = self.vm(name)
             group = self.group_of.get(name)
-            allowed = vm.allowed_hosts
-            kinds = [
-                next((h for h in hosts if allowed is None or h.name in allowed), None)
-                for hosts in self._host_kinds.values()
-            ]
-            hosts = [host for host in kinds if host is not None]
             shared_mib = group.shared_mib if group else 0
             copy_mib = shared_mib if group and not group.across_nodes else 0
-            self._forms[name] = make_form(vm, shared_mib, hosts, copy_mib=copy_mib)
-        return self._forms[name]
+            key = kind_of(vm), shared_mib, copy_mib
+            form = self._forms_of_kinds.get(key)
+            if form is None:
+                form = make_form(vm, shared_mib, self._kinds_for(vm), copy_mib=copy_mib)
+                self._forms_of_kinds[key] = form
+            self._forms[name] = form
+        return form
+
+    def _kinds_for(self, vm: Vm) -> list[Host]:
+        """One host of each kind that may run a VM."""
+        allowed = vm.allowed_hosts
+        kinds = (
+            next((h for h in hosts if allowed is None or h.name in allowed), None)
+            for hosts in self._host_kinds.values()
+        )
+        return [host for host in kinds if host is not None]
 
     def value_milli(self, vm: Vm) -> int:
         """What placing `vm` is worth, in thousandths."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, ClassVar
 
 from numaplace.models.errors import InputError, check_unique
@@ -244,6 +245,11 @@ class Vm:
     def overlaps(self, other: Vm) -> bool:
         """Tell whether both VMs exist at some instant."""
         return _before(self.start, other.end) and _before(other.start, self.end)
+
+
+_PERSONAL = ("name", "value", "required", "start", "end")
+kind_of = attrgetter(*(f.name for f in fields(Vm) if f.name not in _PERSONAL))
+"""What of a VM says how it can be cut and what a place is to it: equal ones are of one kind."""
 
 
 def _before(start: int | None, end: int | None) -> bool:

@@ -48,7 +48,8 @@ class InstanceArrays:
     `cpu_capacity` is ``ratio_milli * threads`` of each place: a shared vCPU takes 1000 of it, a
     pCPU that a dedicated VM holds ``ratio_milli``. `contention` and `bandwidth` are curves place by
     place, `contentions` and `bandwidths` the same as arrays; `pool_mib` is memory by page size and
-    place.
+    place. `least_r` is the least distance of two nodes by host, `hosts_by_size` has the hosts of
+    each number of nodes, with their places as rows.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -78,6 +79,13 @@ class InstanceArrays:
         self.host_threads = _ints(max(1, host.threads) for host in instance.hosts)
         self._relative = [np.array(host.relative) for host in instance.hosts]
         self.nearest_r: Reals = np.concatenate([_nearest(r) for r in self._relative])
+        self.least_r: Reals = np.minimum.reduceat(self.nearest_r, self.host_starts)
+        by_size = np.array(sizes)
+        self.hosts_by_size = [
+            (hosts, self.host_starts[hosts, np.newaxis] + np.arange(size))
+            for size in sorted(set(sizes))
+            for hosts in [np.flatnonzero(by_size == size)]
+        ]
         self._mean_r: dict[int, Reals] = {}
         self._page_places: dict[tuple[object, ...], list[int]] = {}
         self.device_cache: dict[tuple[str, DevicePolicy, float], tuple[Bools, Ints]] = {}

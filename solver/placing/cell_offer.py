@@ -29,11 +29,9 @@ def places_for(
     mask = arrays.allowed(vm).copy()
     exactly: frozenset[int] | None = None
     for group in arrays.togethers.get(vm.name, ()):
-        for name in group.vms:
-            other = placed.get(name)
-            if other is None or name == vm.name or not vm.overlaps(other.vm):
-                continue
-            met = other.domains(arrays.instance, group.scope)
+        tied = (placed.get(name) for name in group.vms if name != vm.name)
+        others = [other for other in tied if other is not None and vm.overlaps(other.vm)]
+        for met in {other.domains(arrays.instance, group.scope) for other in others}:
             if group.scope == Scope.NODE:
                 mask &= np.isin(arrays.numbers, list(met))
                 exactly = met
@@ -41,20 +39,36 @@ def places_for(
                 mask &= arrays.domains(group.scope) == min(met)
     for rule in arrays.aparts.get(vm.name, ()):
         closed: set[int] = set()
-        for name in set(rule.vms) - rule.allies(vm.name):
+        allies = rule.allies(vm.name)
+        for name in rule.vms:
             other = placed.get(name)
-            if other is not None and vm.overlaps(other.vm):
+            if other is not None and name not in allies and vm.overlaps(other.vm):
                 closed |= other.domains(arrays.instance, rule.scope)
-        at = arrays.numbers if rule.scope == Scope.NODE else arrays.domains(rule.scope)
         if closed:
-            mask &= ~np.isin(at, list(closed))
+            shut = np.zeros(arrays.size, np.bool_)  # domains are numbers of hosts or of places
+            shut[list(closed)] = True
+            whole = rule.scope == Scope.NODE
+            mask &= ~(shut if whole else shut[arrays.domains(rule.scope)])
     return mask, exactly
 
 
+def has_partners(state: Occupancy, vm: Vm) -> bool:
+    """Tell whether a VM talks to or competes with one that is placed."""
+    of_name = state.arrays.cooperations, state.arrays.competitions
+    return any(other.name in state.placed for of in of_name for _, other in of.get(vm.name, ()))
+
+
+def expecting(state: Occupancy, vm: Vm) -> bool:
+    """Tell whether VMs that this one talks to are still to come."""
+    talks = state.arrays.cooperations.get(vm.name, ())
+    return any(partner.name not in state.placed for _, partner in talks)
+
+
 class CellOffer(Offer):
-    """All places of an instance, for one of `cells` cells of `vcpus` and `blocks`.
+    """Places of an instance, for one of `cells` cells of `vcpus` and `blocks`.
 
     `fits` says whether the cell may go to a place, as far as can be told for each place alone.
+    With `at` these are the places of some hosts only, for rules that look at nothing else.
     """
 
     def __init__(
@@ -68,18 +82,20 @@ class CellOffer(Offer):
         *,
         balloon: bool = False,
         spill: bool = True,
+        at: Ints | None = None,
     ) -> None:
         super().__init__(state.ledger, state.rows(vm.name), vm.page_size)
         self.state, self.vm, self.arrays = state, vm, state.arrays
         self.vcpus, self.blocks, self.cells, self.balloon = vcpus, blocks, cells, balloon
         self.form = state.instance.form(vm.name)
-        self.slots = self.first = self.second = self.arrays.numbers
+        self.at = slice(None) if at is None else at
+        self.free_cpu, self.free_mib = self.free_cpu[self.at], self.free_mib[self.at]
+        self.slots = self.first = self.second = self.arrays.numbers[self.at]
         shared = vm.cpu_policy is CpuPolicy.SHARED
-        self.cpu = vcpus * (MILLI if shared else self.arrays.ratio_milli), 0
-        talks = self.arrays.cooperations.get(vm.name, ())
-        self.expecting = any(partner.name not in state.placed for _, partner in talks)
+        self.cpu = vcpus * (MILLI if shared else self.arrays.ratio_milli[self.at]), 0
+        self.expecting = expecting(state, vm)
         self.left_cpu = self.free_cpu - self.cpu[0]
-        fits = allowed & (self.left_cpu >= 0)
+        fits = allowed[self.at] & (self.left_cpu >= 0)
         if not shared:
             fits = fits & self._pcpus_fit(fits)
         self.fits: Bools = fits & self._memory_fits(spill=spill)
@@ -88,8 +104,8 @@ class CellOffer(Offer):
                 self.fits = self.fits & near
 
     def total(self, of_places: Ints) -> Ints:
-        """Return the amount itself: a choice is a place."""
-        return of_places
+        """Return the amounts themselves: a choice is a place."""
+        return of_places[self.at]
 
     @Lazy
     def _devices(self) -> list[tuple[Bools, Ints]]:
@@ -97,15 +113,15 @@ class CellOffer(Offer):
         found: list[tuple[Bools, Ints]] = []
         for request in self.vm.devices:
             near, rate = device_rates(self.arrays, request)
-            found.append((near, request.count * rate))
+            found.append((near[self.at], request.count * rate[self.at]))
         return found
 
     def _pcpus_fit(self, fits: Bools) -> Bools:
         """Places whose free pCPUs serve a dedicated cell."""
         mask, policy = self.state.row_mask(self.vm.name), self.vm.thread_policy
         found = np.zeros(len(fits), np.bool_)
-        for place_index in np.flatnonzero(fits).tolist():
-            found[place_index] = self.state.room(place_index, policy, mask) >= self.vcpus
+        for index in np.flatnonzero(fits).tolist():
+            found[index] = self.state.room(self.slots.item(index), policy, mask) >= self.vcpus
         return found
 
     @Lazy
@@ -114,15 +130,15 @@ class CellOffer(Offer):
         group = self.state.instance.group_of.get(self.vm.name)
         if group is None or group.across_nodes:
             return self.free_mib
-        free = self.free_mib - group.shared_mib
-        free[list(self.state.copies_of(group))] += group.shared_mib
-        return free
+        return self.free_mib - group.shared_mib * ~np.isin(
+            self.slots, list(self.state.copies_of(group))
+        )
 
     def _in_blocks(self, free_mib: Ints) -> Ints:
         """Blocks that find room on each place that may hold pages of the VM."""
         here: Ints = np.maximum(0, free_mib) // self.form.block_mib
         if self.vm.memory_nodes is not None:
-            here = here * np.isin(self.arrays.node_id, list(self.vm.memory_nodes))
+            here = here * np.isin(self.arrays.node_id[self.at], list(self.vm.memory_nodes))
         return here
 
     @Lazy
@@ -144,31 +160,38 @@ class CellOffer(Offer):
         """Places (for strict memory) or hosts (for memory that may spill) with enough pages."""
         vm, lacking = self.vm, self.form.balloon_blocks if self.balloon else 0
         if vm.memory_mode is MemoryMode.INTERLEAVE:
-            return np.ones(self.arrays.size, np.bool_)
+            return np.ones(len(self), np.bool_)
         own_only = vm.memory_mode is MemoryMode.STRICT and vm.memory_nodes is None
         if own_only or not spill:
             return self._missing <= lacking
         alone = self._pool is self.free_mib
-        of_host = self.ledger.by_host(self._here if alone else self._in_blocks(self.free_mib))
-        enough: Bools = (of_host >= self.form.blocks - lacking)[self.arrays.host_index]
-        return enough
+        here = self._here if alone else self._in_blocks(self.free_mib)
+        hosts, starts = self.arrays.host_index[self.at], self.arrays.host_starts
+        if len(hosts) < self.arrays.size:
+            _, starts, hosts = np.unique(hosts, return_index=True, return_inverse=True)
+        enough: Bools = np.add.reduceat(here, starts) >= self.form.blocks - lacking
+        return enough[hosts]
 
     @Lazy
     def loss(self) -> Ints:
         """Loss in micro-vCPU that the cell would add, never more than the true one."""
+        return self.loss_beside(pair_loss(self.state, self.vm, self.vcpus, self.cells)[self.at])
+
+    def loss_beside(self, pairs: Ints | int) -> Ints:
+        """Return `loss` with what the VM loses by those it talks to or competes with given."""
         state, vm, blocks, missing = self.state, self.vm, self.blocks, self._missing
-        loss = self._contention()
-        if vm.name in self.arrays.cooperations or vm.name in self.arrays.competitions:
-            loss = loss + pair_loss(state, vm, self.vcpus, self.cells)
-        loss = loss + place_loss(self.arrays, vm, self.vcpus)
+        loss = self._contention() + pairs
+        if vm.soft_nodes is not None:
+            loss = loss + place_loss(self.arrays, vm, self.vcpus)[self.at]
         if vm.memory_mode is not MemoryMode.INTERLEAVE:
             if not self.balloon and missing.any():
-                cell_mib, r = blocks * self.form.block_mib, self.arrays.nearest_r
+                cell_mib, r = blocks * self.form.block_mib, self.arrays.nearest_r[self.at]
                 loss = loss + missing * rates.memory_loss(self.form, vm, self.vcpus, cell_mib, r)
             if vm.bandwidth_mbps:
                 loss = loss + self._surely_local() * self._bandwidth()
             if self.cells == 1 and state.instance.current is not None:
-                loss = loss + self._surely_local() * migration_loss(self.arrays, vm, blocks)
+                moved = migration_loss(self.arrays, vm, blocks)[self.at]
+                loss = loss + self._surely_local() * moved
         if self.cells == 1:
             for _, rate in self._devices:
                 loss = loss + rate
@@ -184,13 +207,14 @@ class CellOffer(Offer):
         return surely
 
     def _contention(self) -> Ints:
-        values, more = self.ledger.values, self.arrays.crowd(self.vm, self.vcpus)
+        more = self.arrays.crowd(self.vm, self.vcpus)[:, self.at]
+        values = self.ledger.values[:, :, self.at]
         if self.ledger.single_row:
             after = (values[0] + more).max(axis=0)
         else:
             after = (values[self.rows] + more).max(axis=(0, 1))
         # Where a peak at another time is higher, nothing is added.
-        added: Ints = np.maximum(0, after - self.state.contention)
+        added: Ints = np.maximum(0, after - self.state.contention[self.at])
         return added
 
     def _bandwidth(self) -> Ints:
@@ -199,7 +223,7 @@ class CellOffer(Offer):
         demand = rates.demand_per_block(self.state.instance, self.vm) * self.blocks
         before = np.maximum(ledger.past_demand_milli, ledger.most(ledger.demand_milli, EVER))
         after = np.maximum(before, ledger.most(ledger.demand_milli, self.rows) + demand)
-        return bandwidths.loss(after) - bandwidths.loss(before)
+        return (bandwidths.loss(after) - bandwidths.loss(before))[self.at]
 
 
 def place_loss(arrays: InstanceArrays, vm: Vm, vcpus: int) -> Ints:

@@ -21,6 +21,7 @@ from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.placing.arrays import InstanceArrays, Ints
 from numaplace.solver.placing.corepool import CorePool
 from numaplace.solver.placing.ledger import NOW, Footprint, Ledger, make_footprint
+from numaplace.solver.placing.tables import Tables
 
 REMEMBERED_MAX = 50_000
 
@@ -34,6 +35,7 @@ class Occupancy:
     With `online` there is one row, for VMs that are placed in order of start; else one per instant.
     Not for sharing groups whose members come and go: their copies take memory at other times too.
     `remember` keeps footprints, for searches that try the same placements again and again.
+    `changes` counts changes, `changed` has the number of the last one of each host.
     """
 
     def __init__(self, arrays: InstanceArrays, *, online: bool = False) -> None:
@@ -50,6 +52,8 @@ class Occupancy:
         self.placed: dict[str, Footprint] = {}
         self.ended: set[str] = set()
         self.copies: dict[CopyKey, frozenset[int]] = {}
+        self.changes, self.changed = 0, np.zeros(len(self.instance.hosts), np.int64)
+        self.tables = Tables()
         self.remember = False
         self._footprints: dict[tuple[str, Placement], Footprint] = {}
         self._pools: dict[int, CorePool] = {}
@@ -166,8 +170,21 @@ class Occupancy:
         pool = self._pools.get(place_index)
         return 0 if pool is None else pool.shared_loss()
 
+    def _touch(self, host_index: int) -> None:
+        self.changes += 1
+        self.changed[host_index] = self.changes
+
+    def places_changed(self, since: int) -> Ints | None:
+        """Places of hosts that changed after a change; None if they are too many to be listed."""
+        hosts = np.flatnonzero(self.changed > since).tolist() if since >= 0 else None
+        if hosts is None or 2 * len(hosts) > len(self.changed):
+            return None
+        numbers, slices = self.arrays.numbers, self.arrays.host_slice
+        return np.concatenate([numbers[:0], *(numbers[slices[host]] for host in hosts)])
+
     def _contend(self, print_: Footprint) -> None:
         """Work out the contention of a VM's places anew, at the worst time."""
+        self._touch(print_.host_index)
         for place, _ in print_.homes:
             now = max(self.pinned_loss(place), self.ledger.crowded(place))
             self.contention[place] = max(now, self._past_contention.item(place))
@@ -182,6 +199,7 @@ class Occupancy:
 
     def set_copies(self, key: CopyKey, places: frozenset[int]) -> None:
         """Say which places hold a group's copies on a host."""
+        self._touch(key[1])
         group = self._groups[key[0]]
         before = self.copies.get(key, frozenset())
         for sign, changed in ((1, places - before), (-1, before - places)):

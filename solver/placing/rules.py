@@ -98,6 +98,8 @@ RULES: dict[str, Rule] = {rule.__name__: rule for rule in _ALL}
 OURS = tuple(rule.__name__ for rule in _OURS)
 # Rules by which plans compare choices by their exact loss, of which an offer has but a bound.
 LOSS_FIRST: frozenset[Rule] = frozenset(_OURS)
+# Rules that judge a place by itself and the loss there.
+LOCAL: frozenset[Rule] = frozenset({first_fit, best_fit, greedy})
 BASELINES = tuple(name for name in RULES if name not in OURS)
 
 
@@ -132,15 +134,24 @@ def prices(offer: Offer, rule: Rule) -> Score:
     Losses are sums already, what decides among equals counts less than a micro-vCPU; of other
     scores that are several the rank counts.
     """
+    if rule in LOSS_FIRST:
+        return offer.loss + beside_loss(offer, rule)
     scores = rule(offer)
     if not isinstance(scores, tuple):
         return scores
-    if rule in LOSS_FIRST:
-        # Room left is 2 at most where the VM fits, what plans do not know is 0.
-        return sum((score / 4**k for k, score in enumerate(scores[1:], 1)), scores[0])
     ranks: Ints = np.empty(len(offer), np.int64)
     ranks[ascending(scores)] = np.arange(len(offer))
     return ranks
+
+
+def beside_loss(offer: Offer, rule: Rule) -> Score:
+    """Return what decides by a rule among equal losses: less than a micro-vCPU.
+
+    Room left is 2 at most where the VM fits, what plans do not know is 0.
+    """
+    scores = rule(offer)
+    assert isinstance(scores, tuple)
+    return sum((score / 4**k for k, score in enumerate(scores[1:], 1)), np.zeros(len(offer)))
 
 
 def rule_names(text: str) -> list[str]:

@@ -1,14 +1,16 @@
 """Find the best placement of one VM by a rule.
 
 Places are tried in order of a lower bound of the loss they add; the search ends when no bound is
-below the best exact loss. A VM of several cells is an assignment of cells to the nodes of a host.
-What its cells lose by lying far from each other is quadratic; trying every node as *anchor*, with
-the distance to it as a linear price, keeps that polynomial, and the exact loss decides.
+below the best exact loss. Equal VMs share tables of these bounds (`tables`). A VM of several cells
+is an assignment of cells to the nodes of a host. What its cells lose by lying far from each other
+is quadratic; trying every node as *anchor*, with the distance to it as a linear price, keeps that
+polynomial, and the exact loss decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -16,13 +18,21 @@ from numaplace.models.forms import CellType, VmShape
 from numaplace.models.instance import Between
 from numaplace.models.rates import access_loss, load_milli
 from numaplace.models.units import ceil_div
-from numaplace.models.vm import DevicePolicy, Vm
+from numaplace.models.vm import DevicePolicy, Vm, kind_of
 from numaplace.solver.placing.arrays import Bools, Ints, Reals
 from numaplace.solver.placing.build import Candidate, Home, build
-from numaplace.solver.placing.cell_offer import CellOffer, device_rates, places_for
+from numaplace.solver.placing.cell_offer import (
+    CellOffer,
+    device_rates,
+    expecting,
+    has_partners,
+    pair_loss,
+    places_for,
+)
 from numaplace.solver.placing.matching import FORBIDDEN, assign
 from numaplace.solver.placing.occupancy import EVER, Occupancy
-from numaplace.solver.placing.rules import LOSS_FIRST, Rule, prices
+from numaplace.solver.placing.rules import LOCAL, LOSS_FIRST, Rule, beside_loss, prices
+from numaplace.solver.placing.tables import Table
 
 TRIES_MAX = 64  # Exact losses worked out for one VM once a placement is known
 ANCHORS_MAX = 24
@@ -46,16 +56,29 @@ class PlaceSearch:
     def __init__(self, state: Occupancy, vm: Vm, rule: Rule) -> None:
         self.state, self.vm, self.rule, self.by_loss = state, vm, rule, rule in LOSS_FIRST
         self.form = state.instance.form(vm.name)
-        self.allowed, self.exactly = places_for(state, vm)
-        self.first = (
-            _stage_keys(state, vm)
-            if self.by_loss
-            else np.zeros(len(state.ledger.host_vms), np.int64)
-        )
+        arrays = state.arrays
+        self.tied = vm.name in arrays.togethers or vm.name in arrays.aparts
+        self.pairs = self.by_loss and has_partners(state, vm)
+        self.kind = self._kind()
+        self.exactly: frozenset[int] | None = None
+        if self.tied or self.kind is None:
+            self.allowed, self.exactly = places_for(state, vm)
+        self.first = _stage_keys(state, vm) if self.by_loss else None
+
+    def _kind(self) -> Hashable:
+        """Return what VMs that share tables have in common; None if this one needs its own."""
+        state, name, current = self.state, self.vm.name, self.state.instance.current
+        moved = current is not None and name in current.placements
+        if self.rule not in LOCAL or moved or name in state.instance.group_of:
+            return None
+        rows = state.rows(name)
+        waits = self.by_loss and expecting(state, self.vm)
+        # Equal VMs have one form, which the instance keeps.
+        return self.rule, kind_of(self.vm), id(self.form), rows.start, rows.stop, waits
 
     def best(self) -> Candidate | None:
         """Return the best placement found; None if the VM fits nowhere."""
-        if not self.allowed.any():
+        if self.tied and not self.allowed.any():
             return None
         passes: list[Ways] = [(True, False)]
         if not self.by_loss:
@@ -86,26 +109,50 @@ class PlaceSearch:
                 break
         return best
 
-    def _offer(self, kind: CellType, cells: int, ways: Ways) -> CellOffer:
+    def _offer(
+        self, kind: CellType, cells: int, ways: Ways, allowed: Bools, at: Ints | None = None
+    ) -> CellOffer:
         size, (spill, balloon) = (kind.vcpus, kind.blocks, cells), ways
-        return CellOffer(self.state, self.vm, self.allowed, *size, balloon=balloon, spill=spill)
+        return CellOffer(self.state, self.vm, allowed, *size, balloon=balloon, spill=spill, at=at)
 
-    def _keys(self, offer: CellOffer) -> Reals:
-        """Price of each place by the rule."""
-        keys: Reals = np.where(offer.fits, prices(offer, self.rule), FORBIDDEN)
-        return keys
+    def _prices(self, kind: CellType, cells: int, ways: Ways) -> tuple[Reals, Ints]:
+        """Price of each place by the rule, and of its loss what is sure (if the rule asks)."""
+        if self.kind is None:
+            offer = self._offer(kind, cells, ways, self.allowed)
+            keys: Reals = np.where(offer.fits, prices(offer, self.rule), FORBIDDEN)
+            return keys, offer.loss if self.by_loss else offer.none
+        table = self._table(kind, cells, ways)
+        keys, loss = table.keys, table.loss
+        if self.pairs:
+            loss = loss + pair_loss(self.state, self.vm, kind.vcpus, cells)
+            keys = np.where(table.fits, loss + table.rest, FORBIDDEN)
+        return np.where(self.allowed, keys, FORBIDDEN) if self.tied else keys, loss
+
+    def _table(self, kind: CellType, cells: int, ways: Ways) -> Table:
+        """Return the table of a cell, as things are now."""
+        state, key = self.state, (self.kind, kind.vcpus, kind.blocks, cells, ways)
+        table = state.tables.get(key)
+        if table is None:
+            table = state.tables.add(key, state.arrays.allowed(self.vm))
+        at = state.places_changed(table.seen)
+        table.seen = state.changes
+        if at is None or len(at):
+            offer = self._offer(kind, cells, ways, table.allowed, at)
+            if self.by_loss:
+                loss = offer.loss = offer.loss_beside(0)
+                table.enter(offer.at, offer.fits, loss, beside_loss(offer, self.rule))
+            else:
+                table.enter(offer.at, offer.fits, 0, prices(offer, self.rule))
+        return table
 
     def _one_cell(self, shape: VmShape, ways: Ways) -> Ranked | None:
         kind = shape.types[0]
-        offer = self._offer(kind, 1, ways)
-        keys = self._keys(offer)
-        first = self.first[self.state.arrays.host_index]
+        keys, loss = self._prices(kind, 1, ways)
+        first = None if self.first is None else self.first[self.state.arrays.host_index]
         best: Ranked | None = None
         tries = 0
         for place_index in _ascending(keys, first):
-            bound = (
-                (int(first[place_index]), int(offer.loss[place_index])) if self.by_loss else (0, 0)
-            )
+            bound = _at(first, place_index), loss.item(place_index)
             if best is not None and (bound >= best[0] or tries >= TRIES_MAX):
                 break
             found = self._build([Home(place_index, kind.vcpus, kind.blocks)], ways)
@@ -119,14 +166,20 @@ class PlaceSearch:
 
     def _build(self, homes: Sequence[Home], ways: Ways) -> Ranked | None:
         found = build(self.state, self.vm, homes, balloon=ways[1])
-        key = (0, 0) if found is None else (int(self.first[found.footprint.host_index]), found.loss)
-        return None if found is None else (key, found)
+        if found is None:
+            return None
+        return (_at(self.first, found.footprint.host_index), found.loss), found
 
     def _cells(self, shape: VmShape, ways: Ways) -> Ranked | None:
-        cells = shape.num_cells
-        keys = [self._keys(self._offer(kind, cells, ways)) for kind in shape.types]
+        keys = [self._prices(kind, shape.num_cells, ways)[0] for kind in shape.types]
+        bounds = self._bounds(shape, keys)
         best: Ranked | None = None
-        for bound, host_index in self._hosts(keys, cells):
+        for host_index in (
+            _ascending(bounds, self.first)
+            if self.by_loss
+            else np.flatnonzero(bounds < FORBIDDEN).tolist()
+        ):
+            bound = _at(self.first, host_index), int(bounds.item(host_index))
             if best is not None and bound >= best[0]:
                 break
             found = self._on_host(shape, ways, host_index, keys)
@@ -136,17 +189,30 @@ class PlaceSearch:
                 best = found
         return best
 
-    def _hosts(self, keys: Sequence[Reals], cells: int) -> list[tuple[tuple[int, int], int]]:
-        """Hosts with nodes enough, with a lower bound, best first."""
-        least = np.minimum.reduce(keys)
-        found: list[tuple[tuple[int, int], int]] = []
-        for host_index, span in enumerate(self.state.arrays.host_slice):
-            here = least[span]
-            if len(here) >= cells:
-                bound = float(np.partition(here, cells - 1)[:cells].sum())
-                if bound < FORBIDDEN:
-                    found.append(((int(self.first[host_index]), int(bound)), host_index))
-        return sorted(found) if self.by_loss else found
+    def _bounds(self, shape: VmShape, keys: Sequence[Reals]) -> Reals:
+        """Return a lower bound of the price by host, `FORBIDDEN` where nodes are too few."""
+        arrays, cells = self.state.arrays, shape.num_cells
+        least = keys[0] if len(keys) == 1 else np.minimum.reduce(keys)
+        bounds = np.full(len(arrays.host_slice), FORBIDDEN)
+        for hosts, places in arrays.hosts_by_size:
+            if places.shape[1] >= cells:
+                nearest = np.partition(least[places], cells - 1, axis=1)[:, :cells]
+                bounds[hosts] = np.minimum(nearest.sum(axis=1), FORBIDDEN)
+        if self.by_loss:
+            bounds = np.floor(bounds) + self._split_least(shape)
+        return bounds
+
+    def _split_least(self, shape: VmShape) -> Ints:
+        """What a VM loses by its cells' distances at least, by host."""
+        vm, form, r = self.vm, self.form, self.state.arrays.least_r
+        loss: Ints = np.zeros(len(r), np.int64)
+        for a, b in combinations_with_replacement(shape.types, 2):
+            pairs = a.count * b.count if a is not b else a.count * (a.count - 1) // 2
+            for these, those in ((a, b), (b, a)):
+                share = (1.0 - vm.locality) * those.blocks * form.block_mib / form.memory_mib
+                busy = these.vcpus * vm.utilisation
+                loss += pairs * access_loss(busy, share, vm.memory_intensity, r)
+        return loss
 
     def _on_host(
         self, shape: VmShape, ways: Ways, host_index: int, keys: Sequence[Reals]
@@ -211,23 +277,29 @@ class PlaceSearch:
         return np.array(prices)
 
 
-def _ascending(keys: Reals, first: Ints) -> Iterator[int]:
+def _at(keys: Ints | None, index: int) -> int:
+    return 0 if keys is None else keys.item(index)
+
+
+def _ascending(keys: Reals, first: Ints | None) -> Iterator[int]:
     """Indices of finite keys, least first key, then least key first; lazily where that pays."""
-    if first.any():
+    if first is not None and first.any():
         for index in np.lexsort((keys, first)).tolist():
             if keys[index] < FORBIDDEN:
                 yield index
         return
-    keys = keys.copy()
-    while True:
-        index = int(keys.argmin())
-        if keys[index] == FORBIDDEN:
-            return
+    index = int(keys.argmin())
+    if keys[index] < FORBIDDEN:
         yield index
+        keys = keys.copy()
+    while keys[index] < FORBIDDEN:
         keys[index] = FORBIDDEN
+        index = int(keys.argmin())
+        if keys[index] < FORBIDDEN:
+            yield index
 
 
-def _stage_keys(state: Occupancy, vm: Vm) -> Ints:
+def _stage_keys(state: Occupancy, vm: Vm) -> Ints | None:
     """What placing `vm` on each host does to the stage between value and loss."""
     between, ledger = state.instance.between, state.ledger
     if between is Between.FEWEST_HOSTS:
@@ -241,4 +313,4 @@ def _stage_keys(state: Occupancy, vm: Vm) -> Ints:
         after = ledger.most(ledger.host_load_milli, state.rows(vm.name)) + load
         worst: Ints = np.maximum(now.max(), ceil_div(after, state.arrays.host_threads))
         return worst
-    return np.zeros(len(ledger.host_vms), np.int64)
+    return None

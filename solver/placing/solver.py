@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from heapq import heappop, heappush
 
 import numpy as np
 
@@ -68,13 +69,10 @@ def place_all(
 ) -> PlacedVms:
     """Place VMs one after another; those that have ended by then are finished first (online)."""
     outcome = PlacedVms(Plan())
-    running: list[Vm] = []
+    ends: list[tuple[int, int, str]] = []  # of running VMs, in order of end, then of coming
     for vm in vms:
-        if engine.state.online:
-            for other in running:
-                if other.end is not None and other.end <= start_of(vm):
-                    engine.state.finish(other.name)
-            running = [r for r in running if r.name not in engine.state.ended]
+        while engine.state.online and ends and ends[0][0] <= start_of(vm):
+            engine.state.finish(heappop(ends)[2])
         if until.over:
             outcome.unplaced[vm.name] = STOPPED if until.stopped else NO_TIME
             continue
@@ -82,12 +80,32 @@ def place_all(
         found = chooser(engine, vm)
         if found is not None:
             engine.take(found)
-            running.append(vm)
+            if vm.end is not None:
+                heappush(ends, (vm.end, len(outcome.seconds), vm.name))
         outcome.seconds.append(time.perf_counter() - began)
         if found is None:
             outcome.unplaced[vm.name] = _reason(engine, vm) if explain else "does not fit"
     outcome.plan = engine.plan()
     return outcome
+
+
+def place_rest(
+    instance: Instance,
+    plan: Plan | None = None,
+    *,
+    order: Order | Iterable[Vm] = Order.DECREASING,
+    rule: Rule = greedy,
+    until: Deadline = NEVER,
+) -> PlacedVms:
+    """Place the VMs that a valid plan leaves out, each where a rule would, and move none.
+
+    For start plans and for the repair of fleets: some 0.2 ms a VM of a kind that came before, see
+    `tables`. The VMs come in an order, or as they are given; what is late stays unplaced.
+    """
+    vms = ordered(instance, order) if isinstance(order, Order) else order
+    engine = Placer(instance, rule, plan=plan)
+    rest = [vm for vm in vms if vm.name not in engine]
+    return place_all(engine, rest, by_rule, explain=False, until=until)
 
 
 def _reason(engine: Placer, vm: Vm) -> str:
