@@ -219,7 +219,10 @@ def _first_pass(params: SolveParams) -> Deadline:
 
 
 def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Plan | None:
-    """Return the best online plan, or what runs now, improved by local search; None without one."""
+    """Return the best online plan, or what runs now and the rest beside it, improved by search.
+
+    None without one.
+    """
     greedy = import_module("numaplace.solver.placing.solver")
     improve = import_module("numaplace.solver.placing.improve").improve
     until = params.until
@@ -229,7 +232,8 @@ def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Pla
         starts.append(greedy.solve_greedy_sorted(instance, replace(quick, deadline=until)))
     plans = [cast(Plan, start.plan) for start in starts if start.plan is not None]
     if instance.current is not None and not violations(instance, instance.current):
-        plans.append(instance.current)
+        rest = greedy.place_rest(instance, instance.current, until=until)
+        plans.append(cast(Plan, rest.plan))
     if not plans:
         return None
     best = min(plans, key=lambda plan: key_of(instance, evaluate(instance, plan), params.terms))

@@ -21,7 +21,7 @@ from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.placing.arrays import InstanceArrays, Ints
 from numaplace.solver.placing.corepool import CorePool
 from numaplace.solver.placing.ledger import NOW, Footprint, Ledger, make_footprint
-from numaplace.solver.placing.tables import Tables
+from numaplace.solver.placing.tables import KindTables
 
 REMEMBERED_MAX = 50_000
 
@@ -53,7 +53,7 @@ class Occupancy:
         self.ended: set[str] = set()
         self.copies: dict[CopyKey, frozenset[int]] = {}
         self.changes, self.changed = 0, np.zeros(len(self.instance.hosts), np.int64)
-        self.tables = Tables()
+        self.tables = KindTables()
         self.remember = False
         self._footprints: dict[tuple[str, Placement], Footprint] = {}
         self._pools: dict[int, CorePool] = {}

@@ -32,7 +32,7 @@ from numaplace.solver.placing.cell_offer import (
 from numaplace.solver.placing.matching import FORBIDDEN, assign
 from numaplace.solver.placing.occupancy import EVER, Occupancy
 from numaplace.solver.placing.rules import LOCAL, LOSS_FIRST, Rule, beside_loss, prices
-from numaplace.solver.placing.tables import Table
+from numaplace.solver.placing.tables import KindTable
 
 TRIES_MAX = 64  # Exact losses worked out for one VM once a placement is known
 ANCHORS_MAX = 24
@@ -128,7 +128,7 @@ class PlaceSearch:
             keys = np.where(table.fits, loss + table.rest, FORBIDDEN)
         return np.where(self.allowed, keys, FORBIDDEN) if self.tied else keys, loss
 
-    def _table(self, kind: CellType, cells: int, ways: Ways) -> Table:
+    def _table(self, kind: CellType, cells: int, ways: Ways) -> KindTable:
         """Return the table of a cell, as things are now."""
         state, key = self.state, (self.kind, kind.vcpus, kind.blocks, cells, ways)
         table = state.tables.get(key)

@@ -20,7 +20,7 @@ ENTRIES_MAX = 1 << 22
 
 
 @dataclass(slots=True)
-class Table:
+class KindTable:
     """Places for a cell: whether it fits, the loss, and the rest of its price by the rule.
 
     `keys` are the prices, `seen` is the number of the last change that is in it.
@@ -39,14 +39,14 @@ class Table:
         self.keys[at] = np.where(fits, loss + rest, FORBIDDEN)
 
 
-class Tables(dict[Hashable, Table]):
+class KindTables(dict[Hashable, KindTable]):
     """Tables by what they are of; those made first are forgotten when they are too many."""
 
-    def add(self, key: Hashable, allowed: Bools) -> Table:
+    def add(self, key: Hashable, allowed: Bools) -> KindTable:
         """Return a new table of the places that its kind may use, with nothing entered."""
         while self and (len(self) + 1) * len(allowed) > ENTRIES_MAX:
             del self[next(iter(self))]
         size = len(allowed)
         loss, (rest, keys) = np.zeros(size, np.int64), np.zeros((2, size))
-        self[key] = Table(allowed, np.zeros(size, np.bool_), loss, rest, keys)
+        self[key] = KindTable(allowed, np.zeros(size, np.bool_), loss, rest, keys)
         return self[key]

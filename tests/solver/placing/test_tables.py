@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from unittest.mock import patch
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from numaplace.models.instance import Instance
 from numaplace.models.plan import Plan
@@ -25,6 +25,7 @@ def _twice(instance: Instance) -> Instance:
     return replace(instance, vms=(*instance.vms, *again), hosts=(*instance.hosts, *more))
 
 
+@settings(deadline=None)
 @given(instances())
 def test_tables_change_no_decision(instance: Instance) -> None:
     """Plans are the same as those of VMs each of which looks at every place."""
@@ -35,6 +36,7 @@ def test_tables_change_no_decision(instance: Instance) -> None:
         assert GREEDY_SOLVERS[name](instance, PARAMS).plan == alone.plan
 
 
+@settings(deadline=None)
 @given(instances())
 def test_the_rest_is_placed_beside_a_plan(instance: Instance) -> None:
     """What a plan has stays where it is, also when much of it was taken away before."""
