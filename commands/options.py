@@ -66,7 +66,7 @@ _CURRENT = "Where VMs are now, if the instance does not say or is outdated."
 CurrentOpt = Annotated[Path | None, option(_CURRENT, metavar="PLAN")]
 TimeOpt = Annotated[float, option("Seconds it may take.", "--time", metavar="SECONDS")]
 WorkersOpt = Annotated[int, option("Threads; 0: one per core.")]
-_PARALLEL = "loky (processes); dask or ray, with =ADDRESS of a cluster."
+_PARALLEL = "loky, or how many processes; dask or ray, with =ADDRESS of a cluster."
 ParallelOpt = Annotated[str, option(_PARALLEL, metavar="ENGINE")]
 SeedOpt = Annotated[int, option("Seed of everything random.")]
 BackendOpt = Annotated[MilpBackend, option("Code behind the solver milp.")]

@@ -92,7 +92,6 @@ def replay(
     windows: Annotated[str, _of_comparison(_WINDOWS, metavar="COUNTxVMS[@LOAD,...]")] = "10x200",
     store: Annotated[Path | None, _of_comparison(_STORE, metavar="FILE")] = None,
     time: Annotated[float, _of_comparison("Seconds it may take.", metavar="SECONDS")] = 60.0,
-    workers: Annotated[int, _of_comparison("Processes; 0: one per core.")] = 0,
     parallel: ParallelOpt = "loky",
     plot: ChartOpt = None,
     force: ForceOpt = False,
@@ -130,7 +129,7 @@ def replay(
     told = settings(setting, "trace", READING | COMPARING if against else READING)
     how = {key: told.pop(key) for key in COMPARING if key in told}
     options = TraceOptions(hosts, seed, **told)
-    engine = JobEngine.parse(parallel, workers)
+    engine = JobEngine.parse(parallel)
     if against:
         names = rule_names(policies or "all")
         wanted = Comparing(names, windows, store, time, engine, **how)
@@ -144,7 +143,7 @@ def replay(
 
 def _check_alone(ctx: typer.Context) -> None:
     """Complain of options that say nothing of a mere replay."""
-    for name in ("windows", "store", "time", "workers", "parallel"):
+    for name in ("windows", "store", "time", "parallel"):
         source = ctx.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{name} goes with --against {OPTIMAL}")

@@ -60,7 +60,12 @@ class JobEngine:
 
     @classmethod
     def parse(cls, text: str, jobs: int = 0, option: str = "--workers") -> JobEngine:
-        """Read what `--parallel` says: a name, or ``dask=tcp://host:8786``; `InputError` if bad."""
+        """Read what `--parallel` says: a name, a number of processes, ``dask=tcp://host:8786``.
+
+        `InputError` if it is none of these.
+        """
+        if text.isdecimal() and not jobs:
+            return cls.parse(LOKY, int(text[:9]), "--parallel")
         name, equals, address = text.partition("=")
         if name not in (LOKY, DASK, RAY) or bool(equals) != bool(address):
             reason = f"must be {LOKY}, {DASK}[=ADDRESS] or {RAY}[=ADDRESS], not {text!r:.60}"

@@ -19,7 +19,7 @@ from numaplace.solver.names import SOLVER_NAMES
 from numaplace.tests.cli.conftest import Run
 from numaplace.tests.test_layering import ROOT
 
-COMMANDS_MAX, OPTIONS_MAX = 22, 16
+COMMANDS_MAX, OPTIONS_MAX = 22, 15
 
 
 def _loaded() -> dict[str, Any]:

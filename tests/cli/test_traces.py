@@ -57,7 +57,7 @@ def test_faulty_rows_are_counted_and_told(run: Run, tmp_path: Path) -> None:
 def test_compare_with_the_optimum(run: Run, trace: Path, tmp_path: Path) -> None:
     arguments = [
         "replay", trace, "--hosts", "2x4x16", "--against", "optimal",
-        "--windows", "2x20@1.0,1.5", "--policies", "first_fit,greedy_life", "--workers", 1,
+        "--windows", "2x20@1.0,1.5", "--policies", "first_fit,greedy_life", "--parallel", 1,
         "--store", tmp_path / "store", "--time", 20,
     ]  # fmt: skip
     result = run(*arguments, "--plot", tmp_path / "gaps.svg")
@@ -88,7 +88,7 @@ def test_results_of_another_kind_are_none(
     store = tmp_path / "store"
     arguments = [
         "replay", trace, "--hosts", "2x4x16", "--against", "optimal", "--windows", "1x5@1.0",
-        "--policies", "first_fit", "--workers", 1, "--set", "goals=value", "--time", 20,
+        "--policies", "first_fit", "--parallel", 1, "--set", "goals=value", "--time", 20,
         "--store", store, "--json",
     ]  # fmt: skip
     assert run(*arguments).exit_code == 0
@@ -106,7 +106,7 @@ def test_results_of_another_kind_are_none(
         (["--hosts", "2x4"], "hosts: '2x4': is none of"),
         ([], "Missing option '--hosts'"),
         (["--hosts", "2x4x16", "--against", "greedy"], "--against: must be optimal"),
-        (["--hosts", "2x4x16", "--workers", "-1"], "--workers: is negative"),
+        (["--hosts", "2x4x16", "--parallel", "9999"], "--parallel: 9999 is above"),
         (["--hosts", "2x4x16", "--parallel", "spark"], "--parallel: must be loky, dask[=ADDRESS]"),
         (["--hosts", "2x4x16", "--seed", "99999999999"], "--seed: 99999999999 is above"),
         (["--hosts", "2x4x16", "--policies", "best"], "'best' is unknown"),
@@ -145,7 +145,7 @@ def test_compare_names_what_takes_a_trace_now(run: Run, old: list[str]) -> None:
 
 
 def test_a_replay_alone_takes_no_time(run: Run, trace: Path) -> None:
-    for option in ("--time=3", "--windows=1x5", "--store=s", "--workers=1"):
+    for option in ("--time=3", "--windows=1x5", "--store=s", "--parallel=1"):
         result = run("replay", trace, "--hosts", "2x4x16", option)
         assert result.exit_code == 2
         assert f"{option.partition('=')[0]} goes with --against optimal" in result.stderr
