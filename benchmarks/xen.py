@@ -22,6 +22,7 @@ import xen_kit
 from xen_compare import HOME_WITHIN, MOVES_FACTOR, WAIT_WITHIN, Compared, compare
 from xen_rows import LOADS, ROWS, VCPUS, Kind, Row, add_rows, read_rows, read_run
 
+TURN_US = 100
 SHIFT_US = 100_000
 """Time between the starts of two guests, times the number of the run."""
 
@@ -34,7 +35,7 @@ def record(scheduler: str, runs: Sequence[tuple[Kind, int]], options: Namespace)
         for busy, idle in [LOADS[kind.load]]
     ]
     told = {"VCPUS": VCPUS, "SECS": options.seconds}
-    booted = xen_kit.boot(options.folder, scheduler, scenes, told)
+    booted = xen_kit.boot(options.folder, scheduler, options.turn_us, scenes, told)
     rows = []
     for (kind, number), console, trace in zip(runs, booted.consoles, booted.traces, strict=False):
         if options.keep:
@@ -43,7 +44,7 @@ def record(scheduler: str, runs: Sequence[tuple[Kind, int]], options: Namespace)
             (options.keep / f"{stem}.txt").write_text(console)
             (options.keep / f"{stem}.bin.gz").write_bytes(gzip.compress(trace, 3))
         found = read_run(kind, console, trace)
-        rows.append(Row(kind, number, booted.version, xen_kit.TURN_US, found))
+        rows.append(Row(kind, number, booted.version, options.turn_us, found))
     return rows
 
 
@@ -64,7 +65,10 @@ def table(found: Sequence[Compared]) -> str:
         home += f", {other.home:.3f}{marks[0]}"
         wait += f", {other.wait:.3f}{marks[1]}"
         moves += f", {other.moves:.2f}{marks[2]}"
-        lines.append(f"| {each.kind} | {each.runs} | {each.dom0:.2f} | {home} | {wait} | {moves} |")
+        turns = "" if each.turn_us == TURN_US else f", turns of {each.turn_us} us"
+        lines.append(
+            f"| {each.kind}{turns} | {each.runs} | {each.dom0:.2f} | {home} | {wait} | {moves} |"
+        )
     return "\n".join(lines)
 
 
@@ -98,5 +102,6 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=Path("/tmp/numaplace-xen"))
     parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each trace (virtual)")
+    parser.add_argument("--turn-us", type=int, default=TURN_US, help="longest turn of a pCPU")
     parser.add_argument("--keep", type=Path, help="folder for consoles and traces")
     main(parser.parse_args())

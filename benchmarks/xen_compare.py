@@ -48,9 +48,10 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One kind of run: means over its real runs and the simulations of each."""
+    """One kind of run with one length of QEMU's turns: means over real runs, and simulations."""
 
     kind: Kind
+    turn_us: int
     runs: int
     dom0: float
     real: Shares
@@ -134,11 +135,11 @@ def _mean(found: Sequence[Shares]) -> Shares:
 
 def compare(rows: Sequence[Row]) -> list[Compared]:
     """Put runs of one kind together, in the order in which they were recorded first."""
-    kinds: dict[Kind, list[Row]] = {}
+    kinds: dict[tuple[Kind, int], list[Row]] = {}
     for row in rows:
-        kinds.setdefault(row.kind, []).append(row)
+        kinds.setdefault((row.kind, row.turn_us), []).append(row)
     compared = []
-    for kind, some in kinds.items():
+    for (kind, turn_us), some in kinds.items():
         traced = [row.measured for row in some]
         real = [
             Shares(m.home_share, m.wait_share, m.idle_wait_share, m.moves_per_s) for m in traced
@@ -147,5 +148,5 @@ def compare(rows: Sequence[Row]) -> list[Compared]:
         spread = statistics.stdev(homes) if len(homes) > 1 else 0.0
         simulated = _mean([_simulated(row) for row in some])
         dom0 = statistics.fmean(sum(share for share, _ in found.dom0) for found in traced)
-        compared.append(Compared(kind, len(some), dom0, _mean(real), spread, simulated))
+        compared.append(Compared(kind, turn_us, len(some), dom0, _mean(real), spread, simulated))
     return compared
