@@ -23,6 +23,7 @@ from xen_compare import HOME_WITHIN, MOVES_FACTOR, WAIT_WITHIN, Compared, compar
 from xen_rows import LOADS, ROWS, VCPUS, Kind, Row, add_rows, read_rows, read_run
 
 TURN_US = 100
+"""Longest turn of a pCPU in QEMU, unless told otherwise."""
 SHIFT_US = 100_000
 """Time between the starts of two guests, times the number of the run."""
 
