@@ -71,7 +71,11 @@ def _knapsacks(empty: EmptyHosts) -> list[Knapsack]:
     classes = Counter(empty.like_host)
     vms = [vm for vm in empty.until.each(instance.vms) if empty.possible(vm)]
     rooms = tuple(_room(empty, host, count, vms) for host, count in classes.items())
-    uses = {vm.name: _uses(empty, vm, list(classes)) for vm in empty.until.each(vms)}
+    of_kind: dict[tuple[object, ...], Uses] = {}
+    for vm in empty.until.each(vms):
+        if empty.kind(vm) not in of_kind:
+            of_kind[empty.kind(vm)] = _uses(empty, vm, list(classes))
+    uses = {vm.name: of_kind[empty.kind(vm)] for vm in vms}
     value = {vm.name: instance.value_milli(vm) for vm in vms}
     vcpus = {vm.name: vm.vcpus for vm in vms}
     fullest = sorted(

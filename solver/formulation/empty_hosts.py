@@ -25,6 +25,7 @@ class EmptyHosts:
         self._fits: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         self._page_places: dict[tuple[object, ...], list[Place]] = {}
         self._page_rooms: dict[tuple[object, ...], int] = {}
+        self._possible: dict[tuple[object, ...], bool] = {}
 
     @property
     def num_choices(self) -> int:
@@ -74,12 +75,23 @@ class EmptyHosts:
 
     def possible(self, vm: Vm) -> bool:
         """Tell whether there is a choice of place for a VM: if not, no plan has it."""
-        return any(self.fits(vm, host) for host in self.hosts_to_try(vm))
+        key = self.kind(vm)
+        if key not in self._possible:
+            self._possible[key] = any(self.fits(vm, host) for host in self.hosts_to_try(vm))
+        return self._possible[key]
+
+    def kind(self, vm: Vm) -> tuple[object, ...]:
+        """What VMs that take the same of the same hosts have in common."""
+        return self.like_vm[vm.name], vm.allowed_hosts
+
+    @cached_property
+    def _hosts_alike(self) -> dict[int, int]:
+        return Counter(self.like_host)
 
     def hosts_to_try(self, vm: Vm) -> dict[int, int]:
         """Hosts that may run a VM and differ in what they take, with the number of each."""
         if vm.allowed_hosts is None:
-            return Counter(self.like_host)
+            return self._hosts_alike
         return {self.instance.host_index[name]: 1 for name in sorted(vm.allowed_hosts)}
 
     @cached_property
@@ -108,10 +120,15 @@ class EmptyHosts:
     def like_host(self) -> list[int]:
         """Of each host, the first that takes the same cells: alike but for name and distances."""
         first: dict[tuple[object, ...], int] = {}
-        return [
-            first.setdefault((host.nodes, host.devices, host.vcpu_overcommit), index)
-            for index, host in enumerate(self.instance.hosts)
-        ]
+        # Hosts that were counted out of one have the same nodes, which are long to compare.
+        same: dict[tuple[object, ...], int] = {}
+        found: list[int] = []
+        for index, host in enumerate(self.instance.hosts):
+            key = id(host.nodes), host.devices, host.vcpu_overcommit
+            if key not in same:
+                same[key] = first.setdefault((host.nodes, *key[1:]), index)
+            found.append(same[key])
+        return found
 
     def _may_be(self, vm: Vm, kind: CellType, form: VmForm, place: Place) -> bool:
         if vm.hard_nodes is not None and place.node.id not in vm.hard_nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from numaplace.models import rates
 from numaplace.models.instance import Instance
@@ -274,14 +275,15 @@ def _cells(
     block_mib = state.instance.form(vm.name).block_mib
     node_id = state.arrays.node_id
     return tuple(
-        PlacedCell(
-            node=int(node_id.item(home.place_index)),
-            vcpus=home.vcpus,
-            memory_mib=tuple(
-                (int(node_id.item(at)), blocks * block_mib) for at, blocks in sorted(where.items())
-            ),
-            pcpus=held,
-            size_mib=home.blocks * block_mib,
+        _placed_cell(
+            node_id.item(home.place_index),
+            home.vcpus,
+            tuple((node_id.item(at), blocks * block_mib) for at, blocks in sorted(where.items())),
+            held,
+            home.blocks * block_mib,
         )
         for home, where, held in zip(homes, pages, pcpus, strict=True)
     )
+
+
+_placed_cell = lru_cache(maxsize=1 << 16)(PlacedCell)  # equal VMs have equal cells

@@ -168,7 +168,8 @@ class CellOffer(Offer):
         here = self._here if alone else self._in_blocks(self.free_mib)
         hosts, starts = self.arrays.host_index[self.at], self.arrays.host_starts
         if len(hosts) < self.arrays.size:
-            _, starts, hosts = np.unique(hosts, return_index=True, return_inverse=True)
+            first = np.diff(hosts, prepend=-1) != 0
+            starts, hosts = np.flatnonzero(first), np.cumsum(first) - 1
         enough: Bools = np.add.reduceat(here, starts) >= self.form.blocks - lacking
         return enough[hosts]
 

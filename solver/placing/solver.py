@@ -84,7 +84,7 @@ def place_all(
                 heappush(ends, (vm.end, len(outcome.seconds), vm.name))
         outcome.seconds.append(time.perf_counter() - began)
         if found is None:
-            outcome.unplaced[vm.name] = _reason(engine, vm) if explain else "does not fit"
+            outcome.unplaced[vm.name] = _reason(engine, vm, chooser) if explain else "does not fit"
     outcome.plan = engine.plan()
     return outcome
 
@@ -108,9 +108,10 @@ def place_rest(
     return place_all(engine, rest, by_rule, explain=False, until=until)
 
 
-def _reason(engine: Placer, vm: Vm) -> str:
+def _reason(engine: Placer, vm: Vm, chooser: Chooser) -> str:
     """Say why a chooser did not place a VM, in words."""
-    other = PlaceSearch(engine.state, vm, greedy).best()
+    looked = chooser is by_rule and engine.rule is greedy
+    other = None if looked else PlaceSearch(engine.state, vm, greedy).best()
     if other is None:
         return why_not(engine.state, vm)
     where = other.footprint.placement
@@ -218,8 +219,8 @@ def _memory(state: Occupancy, vm: Vm, kind: CellType, allowed: Bools, cell: str)
         free = free * np.isin(arrays.node_id, list(vm.memory_nodes))
     of_host = np.add.reduceat(np.maximum(0, free), arrays.host_starts)
     need = (form.blocks - form.balloon_blocks) * form.block_mib
-    hosts = sorted({int(arrays.host_index[p]) for p in np.flatnonzero(allowed)})
-    best = max(hosts, key=lambda h: int(of_host[h]))
+    hosts = np.unique(arrays.host_index[allowed])
+    best = int(hosts[of_host[hosts].argmax()])
     if of_host[best] >= need:
         return ""
     name = state.instance.hosts[best].name
