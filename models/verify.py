@@ -135,13 +135,16 @@ def hard_nodes(instance: Instance, plan: Plan) -> Found:
 
 def cells(instance: Instance, plan: Plan) -> Found:
     """A VM is cut into cells in one of its shapes."""
+    of_form: dict[int, list[Counter[tuple[int, int]]]] = {}
     for subject, vm, placement in _placed(instance, plan):
         form = instance.form(vm.name)
         have = Counter((cell.vcpus, form.whole_mib(cell.nominal_mib)) for cell in placement.cells)
-        shapes = [
-            Counter({(t.vcpus, t.blocks * form.block_mib): t.count for t in shape.types})
-            for shape in form.shapes
-        ]
+        if id(form) not in of_form:
+            of_form[id(form)] = [
+                Counter({(t.vcpus, t.blocks * form.block_mib): t.count for t in shape.types})
+                for shape in form.shapes
+            ]
+        shapes = of_form[id(form)]
         total = sum(cell.nominal_mib for cell in placement.cells)
         if have not in shapes or total < form.own_mib - form.rounding_mib:
             have = Counter((cell.vcpus, cell.nominal_mib) for cell in placement.cells)

@@ -222,12 +222,15 @@ class PlaceSearch:
         demands = [kind.count for kind in shape.types]
         best: Ranked | None = None
         seen: set[tuple[Home, ...]] = set()
-        for anchor in self._anchors(costs, host_index):
+        usable = np.flatnonzero(costs.min(axis=0) < FORBIDDEN).tolist()
+        # Equal cells on as many nodes have one way to be there.
+        sole = len(demands) == 1 and len(usable) == shape.num_cells
+        for anchor in [None] if sole else self._anchors(costs, host_index):
             priced = costs
             if anchor is not None:
                 priced = costs + self._pull(shape, host_index, anchor)
                 priced[:, anchor] -= FORCED
-            given = assign(priced.tolist(), demands)
+            given = [dict.fromkeys(usable, 1)] if sole else assign(priced.tolist(), demands)
             if given is None:
                 return None
             homes = tuple(
