@@ -28,7 +28,10 @@ class Prices:
         float, _Priced, "Lost of each vCPU of a VM if all its memory were taken away."
     ] = 0.5
     vcpus_per_mbps: Annotated[
-        float, _Priced, "Lost per MB/s of memory bandwidth demanded beyond what a node has."
+        float,
+        _Priced,
+        "Lost per MB/s of memory bandwidth demanded beyond what a node has; "
+        "a fifth of it from 49 % on.",
     ] = 0.0002
     copy_mib_per_s: Annotated[_Rate, "Of moving memory between nodes of a host."] = 1000.0
     network_mib_per_s: Annotated[_Rate, "Of moving memory between hosts."] = 1000.0

@@ -32,6 +32,8 @@ NANO_PER_MICRO = 1000
 
 # Load that a variance of one busy vCPU adds; from the simulation, docs/simulator.md.
 FLUCTUATION = 0.25
+# Up to where a memory is nearly as quick as idle; what more costs from there: docs/simulator.md.
+QUIET_PERCENT, LATENCY_PERCENT = 49, 20
 
 
 def slowdown(mu: float, r: Any) -> Any:
@@ -372,18 +374,31 @@ def demand_per_block(instance: Instance, vm: Vm) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Bandwidth(Generic[Whole]):
-    """Loss of a node (or of many, as arrays) whose memory is asked for more than it can do."""
+    """Loss of a node (or of many, as arrays) by what its memory is asked for; convex.
+
+    Latency rises before the peak: a MB/s beyond `quiet_milli` costs `LATENCY_PERCENT` of the price.
+    """
 
     price: int
     limit_milli: Whole
 
-    def line(self) -> tuple[int, int, Whole]:
-        """Price, scale and limit of ``price demand_milli - scale loss <= limit``."""
-        return self.price, MILLI, self.price * self.limit_milli
+    @property
+    def quiet_milli(self) -> Whole:
+        """Demand up to which nothing is lost; whole MB/s."""
+        return self.limit_milli // MILLI * QUIET_PERCENT // 100 * MILLI
+
+    def lines(self) -> list[tuple[int, int, Whole]]:
+        """Price, scale and limit of each ``price demand_milli - scale loss <= limit``."""
+        early = self.price * LATENCY_PERCENT // 100
+        slow, beyond = early * self.quiet_milli, (self.price - early) * self.limit_milli
+        lines = [(early, MILLI, slow), (self.price, MILLI, slow + beyond)]
+        return [line for line in lines if line[0]]
 
     def loss(self, demand_milli: Whole) -> Whole:
         """Loss in micro-vCPU at a demand in thousandths of MB/s."""
-        return ceil_div(self.price * positive(demand_milli - self.limit_milli), MILLI)  # type: ignore[no-any-return]
+        early, quiet = self.price * LATENCY_PERCENT // 100, demand_milli - self.quiet_milli
+        beyond = (self.price - early) * positive(demand_milli - self.limit_milli)
+        return ceil_div(early * positive(quiet) + beyond, MILLI)  # type: ignore[no-any-return]
 
 
 def bandwidth(instance: Instance, place: Place) -> Bandwidth[int] | None:

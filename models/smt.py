@@ -6,9 +6,9 @@ programs that only compute; the share mu waits and takes as long as ever. So two
 
     y = 2 / ((1 - mu) 2 / y0 + mu),
 
-1.25 at mu = 0 and 1.45 at 0.37, what the pinned rows of sysbench memory imply (Xen commit
-ebce2d836c, docs/simulator.md). What threads take from one another in caches is not in it: a VM that
-knows better states its own yield.
+1.25 at mu = 0 and 1.57 at 0.55, where the pinned rows of sysbench cpu and memory imply 1.41 and
+1.47 (Xen commit ebce2d836c, docs/simulator.md). What threads take from one another in caches is
+not in it: a VM that knows better states its own yield.
 """
 
 from __future__ import annotations

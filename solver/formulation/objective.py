@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import product
 
 from numaplace.models import rates
 from numaplace.models.cost import ALL, Term
@@ -259,14 +260,14 @@ class Objective(RowWriter):
         """Priced excess of one node; whole by itself if every block's price is."""
         known = rates.bandwidth(self.instance, place)
         assert known is not None
-        price, per_loss, most = known.line()
-        if all(price * per_block % per_loss == 0 for _, per_block, _ in users):
+        lines = known.lines()
+        if all(price * each % scale == 0 for price, scale, _ in lines for _, each, _ in users):
             loss = self.program.part(worst, unit=MICRO)
         else:
             loss = self.program.variable(worst, Kind.ROUNDED)
-        for alive in self.instance.instants:
-            here = ((blocks, per_block) for name, per_block, blocks in users if name in alive)
-            used = joined(scaled(blocks, price * per_block) for blocks, per_block in here)
+        for alive, (price, scale, most) in product(self.instance.instants, lines):
+            here = ((blocks, each) for name, each, blocks in users if name in alive)
+            used = joined(scaled(blocks, price * each) for blocks, each in here)
             if used:
-                self.program.at_most([*used, (loss, -per_loss)], most)
+                self.program.at_most([*used, (loss, -scale)], most)
         return loss

@@ -102,7 +102,7 @@ class _Walk:
         arrays = prices.arrays
         self._cores = [place.node.cores * MILLI for place in arrays.instance.places]
         self._lines = [list(values) for values in prices.lines_at]
-        self._limit: list[int] = arrays.bandwidths.limit_milli.tolist()
+        self._limit: list[int] = arrays.bandwidths.quiet_milli.tolist()
         self._bandwidth = arrays.bandwidth
         self._cpu_strain = self._mib_strain = 0.0
         self.crowd = [self._crowd(p, self.load[p], self.demand[p], ()) for p in places]

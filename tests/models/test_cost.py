@@ -370,24 +370,28 @@ def test_contention_is_that_of_the_worst_instant() -> None:
 
 
 def test_bandwidth_beyond_the_node_is_priced() -> None:
-    """3000 of 2000 MB/s at 0.0002: 0.2; half of it elsewhere fits."""
+    """3000 of 2000 MB/s: 1000 at 0.0002, and the 1020 from 49 % to there at a fifth of it.
+
+    Half of it elsewhere fits, but 520 MB/s are beyond 49 %.
+    """
     host = make_host()
     host = replace(host, nodes=tuple(replace(n, bandwidth_mbps=2000) for n in host.nodes))
     busy = instance(waiting(memory_intensity=0.0, bandwidth_mbps=3000), host=host)
-    assert loss(busy, plan(a=on(cell(0, 2, 4))), Term.BANDWIDTH_CONTENTION) == 200_000
-    assert loss(busy, plan(a=on(cell(0, 2, {0: 2, 1: 2}))), Term.BANDWIDTH_CONTENTION) == 0
+    assert loss(busy, plan(a=on(cell(0, 2, 4))), Term.BANDWIDTH_CONTENTION) == 240_800
+    halves = plan(a=on(cell(0, 2, {0: 2, 1: 2})))
+    assert loss(busy, halves, Term.BANDWIDTH_CONTENTION) == 2 * 520 * 40
 
 
 def test_measured_bandwidth_and_unknown_bandwidth() -> None:
-    """HMAT's diagonal counts where the node says nothing: 2 * 0.0002 * 500; 0 is unknown."""
+    """HMAT's diagonal counts where the node says nothing: 500 at 0.0002, 1275 at 0.00004."""
     host = replace(make_host(), bandwidth_mbps=((2500.0, 0.0), (0.0, 0.0)))
     busy = instance(vm("a", bandwidth_mbps=3000), host=host)
-    assert loss(busy, plan(a=on(cell(0))), Term.BANDWIDTH_CONTENTION) == 100_000
+    assert loss(busy, plan(a=on(cell(0))), Term.BANDWIDTH_CONTENTION) == 151_000
     assert loss(busy, plan(a=on(cell(1))), Term.BANDWIDTH_CONTENTION) == 0
 
 
 def test_bandwidth_follows_own_pages_at_the_worst_instant() -> None:
-    """4000 over 4 blocks, one of them shared and cold: 3000, 1000 too much; b in turn adds none."""
+    """4000 over 4 blocks, one shared and cold: 3000, 1000 too much, 1020 early; b adds none."""
     host = make_host()
     host = replace(host, nodes=tuple(replace(n, bandwidth_mbps=2000) for n in host.nodes))
     busy = instance(
@@ -397,7 +401,7 @@ def test_bandwidth_follows_own_pages_at_the_worst_instant() -> None:
         host=host,
     )
     there = plan(SharedCopy("g", "host", (0,)), a=on(cell(0, 2, 3)), b=on(cell(0)))
-    assert loss(busy, there, Term.BANDWIDTH_CONTENTION) == 200_000
+    assert loss(busy, there, Term.BANDWIDTH_CONTENTION) == 240_800
 
 
 def test_ballooning_is_priced_by_the_share_taken() -> None:

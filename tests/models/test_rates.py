@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pulp
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numaplace.models.instance import Instance
 from numaplace.models.prices import Prices
 from numaplace.models.rates import (
+    Bandwidth,
     Contention,
     ContentionLines,
     bandwidth_loss,
@@ -132,6 +134,23 @@ def test_bandwidth_is_rounded_up_to_a_micro_vcpu() -> None:
     assert _bandwidth(3000, 4, 0.000001) == 0
     assert _bandwidth(14_007, 1, 0.000001) == 1, "a single MB/s too much"
     assert _bandwidth(14_000, 1, 0.000001) == 0, "exactly what the node has"
+
+
+def test_bandwidth_costs_from_where_latency_rises() -> None:
+    """2000 MB/s: nothing up to 980, a fifth of 10 micro from there, all of it from 2000 on.
+
+    As the lines that formulations take say it, and for arrays as for numbers.
+    """
+    curve = Bandwidth(10, 2_000_000)
+    demands = [0, 980_000, 980_001, 1_500_000, 2_000_000, 2_500_000]
+    losses = [curve.loss(demand) for demand in demands]
+    assert losses == [0, 0, 1, 1040, 2040, 7040]
+    for demand, lost in zip(demands, losses, strict=True):
+        values = (price * demand - most for price, _, most in curve.lines())
+        assert lost == max(0, *(-(-value // 1000) for value in values))
+    many = Bandwidth(10, np.array([2_000_000, 1 << 60]))
+    assert many.loss(np.array([2_500_000, 2_500_000])).tolist() == [7040, 0]
+    assert [price for price, *_ in Bandwidth(1, 2_000_000).lines()] == [1], "too cheap to begin"
 
 
 def test_without_a_price_bandwidth_is_free() -> None:
