@@ -31,12 +31,13 @@ class EmptyHosts:
     def num_choices(self) -> int:
         """Count options, and pages of each on other nodes, without making them."""
         total = 0
-        for vm in self.until.each(self.instance.vms):
+        counts = Counter(map(self.kind, self.instance.vms))
+        for vm in self.until.each({self.kind(vm): vm for vm in self.instance.vms}.values()):
             spread = self.instance.form(vm.name).max_cells > 1
             for host, count in self.hosts_to_try(vm).items():
                 cells = self.fits(vm, host)
                 pages = len(self.instance.host_places[host]) if spread else 0
-                total += count * len(cells) * (1 + pages)
+                total += counts[self.kind(vm)] * count * len(cells) * (1 + pages)
         return total
 
     def fits(self, vm: Vm, host_index: int) -> list[tuple[int, int, int]]:
