@@ -5,7 +5,7 @@ The same parameters and seed always give the same instance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -86,13 +86,22 @@ class GenerateParams:
     competing: Annotated[PerVm, "Pairs per VM."] = 0.0
     device_share: Annotated[Share, "VMs that want a function of one of the host's devices."] = 0.0
     soft_share: Annotated[Share, "VMs with node affinity, to the nodes of one socket."] = 0.0
+    group_size: Annotated[
+        int,
+        Bound(0, 100),
+        "VMs of a group, beside all other pairs; 0: no groups. They talk in a chain, the first "
+        "competes with the last and with the third of the next group.",
+    ] = 0
+    group_kinds: Annotated[int, Bound(0, VMS_MAX), "Different groups; 0: each is drawn anew."] = 0
     racks: Annotated[
         int, Bound(0, HOSTS_MAX), "Racks of neighbouring hosts, told by labels; 0: none."
     ] = 0
     name: Annotated[str, Size(0, NAME_LENGTH_MAX), "Name of the instance."] = ""
 
     def __post_init__(self) -> None:
-        checked(self)
+        thing = checked(self)
+        if self.group_size and self.vms is not None:
+            raise InputError(thing, "vms", "must not be given with group_size")
 
 
 def generate_instance(params: GenerateParams, seed: int) -> Instance:
@@ -118,7 +127,11 @@ def generate_instance(params: GenerateParams, seed: int) -> Instance:
     room_vcpus = round(params.cpu_load * host.threads * params.hosts)
     pool_mib = sum(node.memory_mib - node.reserved_mib for node in host.nodes)
     room_mib = round(params.memory_load * pool_mib * params.hosts)
-    if params.vms is None:
+    groups = _Groups()
+    if params.group_size:
+        groups = _drawn_groups(params, room_vcpus, room_mib, rng)
+        sizes = groups.sizes
+    elif params.vms is None:
         sizes = _drawn_sizes(params.mix, room_vcpus, room_mib, rng)
     else:
         sizes = _bent_sizes(params.mix, params.vms, room_vcpus, room_mib, rng)
@@ -133,11 +146,13 @@ def generate_instance(params: GenerateParams, seed: int) -> Instance:
         cooperations=tuple(
             Cooperation(vms[a].name, vms[b].name, _between(COOPERATION_WEIGHTS, rng))
             for a, b in pairs[:num_cooperating]
-        ),
+        )
+        + tuple(Cooperation(vms[a].name, vms[b].name, weight) for a, b, weight in groups.talks),
         competitions=tuple(
             Competition(vms[a].name, vms[b].name, _between(COMPETITION_WEIGHTS, rng))
             for a, b in pairs[num_cooperating:]
-        ),
+        )
+        + tuple(Competition(vms[a].name, vms[b].name, weight) for a, b, weight in groups.rivals),
         name=params.name,
         comment=f"Generated with seed {seed}.",
     )
@@ -170,6 +185,46 @@ def _drawn_sizes(mix: VmMix, vcpus: int, mib: int, rng: np.random.Generator) -> 
         sizes.append((flavour.vcpus, flavour.memory_mib))
 
 
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """VMs in groups: sizes, and pairs with weights."""
+
+    sizes: list[Sized] = field(default_factory=list)
+    talks: list[tuple[int, int, float]] = field(default_factory=list)
+    rivals: list[tuple[int, int, float]] = field(default_factory=list)
+
+
+def _drawn_groups(
+    params: GenerateParams, vcpus: int, mib: int, rng: np.random.Generator
+) -> _Groups:
+    """Draw groups until one more would exceed a load."""
+    found, size, chances = _Groups(), params.group_size, _chances(params.mix)
+
+    def drawn() -> tuple[list[Sized], list[float], list[float]]:
+        numbers = rng.choice(len(chances), size=size, p=chances)
+        flavours = [params.mix.flavours[int(number)] for number in numbers]
+        talks = [_between(COOPERATION_WEIGHTS, rng) for _ in range(size - 1)]
+        sizes = [(flavour.vcpus, flavour.memory_mib) for flavour in flavours]
+        return sizes, talks, [_between(COMPETITION_WEIGHTS, rng) for _ in range(2)]
+
+    kinds = [drawn() for _ in range(params.group_kinds)]
+    last: float | None = None
+    while True:
+        sizes, talks, rivals = kinds[int(rng.integers(len(kinds)))] if kinds else drawn()
+        vcpus, mib = vcpus - sum(c for c, _ in sizes), mib - sum(m for _, m in sizes)
+        if vcpus < 0 or mib < 0:
+            return found
+        first = len(found.sizes)
+        check_int("generator", "number of VMs", first + size, 1, VMS_MAX)
+        found.sizes.extend(sizes)
+        found.talks.extend((first + k, first + k + 1, weight) for k, weight in enumerate(talks))
+        if size > 1:
+            found.rivals.append((first, first + size - 1, rivals[0]))
+        if last is not None:
+            found.rivals.append((first - size, first + min(2, size - 1), last))
+        last = rivals[1]
+
+
 def _bent_sizes(
     mix: VmMix, count: int, vcpus: int, mib: int, rng: np.random.Generator
 ) -> list[Sized]:
@@ -178,13 +233,13 @@ def _bent_sizes(
     flavours = [mix.flavours[int(index)] for index in drawn]
     most_vcpus = max(flavour.vcpus for flavour in mix.flavours)
     steps = mib // MEMORY_STEP_MIB
-    for field, least, most, what in (
+    for load, least, most, what in (
         ("cpu_load", count, count * most_vcpus, vcpus),
         ("memory_load", count, count * MIB_MAX, steps),
     ):
         if not least <= what <= most:
             reason = f"{count} VMs of this mix cannot make it up"
-            raise InputError("generator", field, reason)
+            raise InputError("generator", load, reason)
     scale = vcpus / sum(flavour.vcpus for flavour in flavours)
     near = [min(most_vcpus, max(1, round(scale * flavour.vcpus))) for flavour in flavours]
     cpus = _bent(near, vcpus, most_vcpus, rng)
@@ -246,6 +301,7 @@ def _pairs(params: GenerateParams, count: int, rng: np.random.Generator) -> list
 
 SHAPES: dict[str, HostShape] = {
     "2n": HostShape(sockets=2, cores_per_node=16, node_mib=131072),
+    "2n-smt": HostShape(sockets=2, cores_per_node=16, threads_per_core=2, node_mib=131072),
     "8n": HostShape(
         sockets=2, nodes_per_socket=4, cores_per_node=16, node_mib=65536, near=12, far=32
     ),
@@ -255,7 +311,7 @@ SHAPES: dict[str, HostShape] = {
     "cxl": HostShape(sockets=2, cores_per_node=16, node_mib=65536, memory_only_nodes=2),
     "io": HostShape(sockets=2, nodes_per_socket=2, cores_per_node=8, nics=2, gpus=2),
 }
-"""Shapes of hosts. No SMT: a thread more than cores would add a constant to every loss."""
+"""Shapes of hosts. But one has no SMT: threads more than cores add about a constant to a loss."""
 
 MIXED = VmMix(
     tuple(
@@ -289,6 +345,20 @@ def _related(shape: str, vms: int, cpu: float, memory: float, name: str) -> Gene
     return GenerateParams(SHAPES[shape], MIXED, 1, vms, cpu, memory, 1.0, 0.5, name=name)
 
 
+GROUPED = VmMix(
+    tuple(Flavour(f"{n}", n, 4096 * n, weight) for n, weight in ((1, 4), (2, 3), (4, 2), (8, 1))),
+    memory_intensity=(0.3, 0.3),
+)
+"""1 to 8 vCPUs with 4 GiB each."""
+
+
+def _groups(shape: str, load: float, kinds: int, name: str) -> GenerateParams:
+    """Two hundred hosts with groups of five VMs."""
+    return GenerateParams(
+        SHAPES[shape], GROUPED, 200, None, load, 1.0, group_size=5, group_kinds=kinds, name=name
+    )
+
+
 PRESETS: dict[str, GenerateParams] = {
     params.name: params
     for params in (
@@ -298,6 +368,9 @@ PRESETS: dict[str, GenerateParams] = {
         _related("24n", 60, 0.8, 0.75, "24n"),
         _related("64n", 160, 0.8, 0.75, "64n"),
         GenerateParams(SHAPES["2n"], FLEET, hosts=100, cpu_load=0.8, memory_load=0.8, name="fleet"),
+        _groups("2n", 0.82, 0, "groups"),
+        _groups("2n-smt", 0.575, 0, "groups-smt"),
+        _groups("2n-smt", 0.575, 40, "groups-40"),
         GenerateParams(SHAPES["cxl"], MIXED, vms=12, cpu_load=0.8, memory_load=0.7, name="cxl"),
         GenerateParams(
             SHAPES["io"],

@@ -10,10 +10,13 @@ from dataclasses import replace
 from functools import cached_property, partial
 from math import gcd
 
+from numaplace.models.cost import ALL
 from numaplace.models.instance import Instance
 from numaplace.models.result import Result, Stage, sign
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.fleet.classes import Census
+from numaplace.solver.fleet.group_solve import solve_groups
+from numaplace.solver.fleet.groups import GroupFleet, fleet_of
 from numaplace.solver.fleet.layouts import Pattern
 from numaplace.solver.fleet.master import Aim, Duals, PatternMaster
 from numaplace.solver.fleet.plans import assigned, fleet_plan
@@ -23,6 +26,8 @@ from numaplace.solver.params import SolveParams
 from numaplace.solver.stages import Stages
 
 NAME = "patterns"
+GROUPS_SHARE = 0.95
+"""Of the time, for groups; the rest is for the check of their plan."""
 GENERATE_SHARE = 0.75
 """Of the time of a stage, for patterns and their bound; the rest is for a plan of them."""
 
@@ -45,11 +50,34 @@ class _Run:
 
     def solve(self) -> Result:
         """Go through the stages."""
+        fleet = fleet_of(self.instance, self.stages.deadline) if self.params.terms == ALL else None
+        if fleet is not None and self._place_groups(fleet):
+            return self.stages.solve(self.solve_stage)
         result = self.stages.solve(self.solve_stage)
         classes, units = len(self.sizes.classes), len(self.sizes.units)
         said = f"{len(self.instance.hosts)} hosts of {classes} kinds and {len(self.instance.vms)} "
         said += f"VMs of {units} were planned by patterns of one host"
         return replace(result, remarks=(said, *result.remarks))
+
+    def _place_groups(self, fleet: GroupFleet) -> bool:
+        """Plan groups by tables; tell whether all VMs are placed, for which the bound holds."""
+        stages, seconds = self.stages, self.stages.deadline.share(GROUPS_SHARE)
+        on_state = partial(stages.report, Stage.LOSS)
+        gap, seed = self.params.relative_gap, self.params.seed
+        found = solve_groups(fleet, seconds, seed=seed, relative_gap=gap, on_state=on_state)
+        if found is None:
+            return False
+        stages.offer(found.plan)
+        stages.stats |= found.stats
+        if len(found.plan) < len(self.instance.vms):
+            return False
+        stages.note_bound(Stage.LOSS, found.bound)
+        groups = sum(len(kind.groups) for kind in fleet.groups)
+        stages.remarks.append(
+            f"{len(self.instance.hosts)} hosts of {len(fleet.hosts)} kinds and {groups} groups of "
+            f"{len(fleet.groups)} were planned by tables of what a host may hold"
+        )
+        return True
 
     @cached_property
     def sizes(self) -> Census:

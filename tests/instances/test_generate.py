@@ -91,6 +91,28 @@ def test_fleet_is_of_a_few_classes() -> None:
     assert 0.79 < cpu <= 0.8 and memory <= 0.8
 
 
+def test_groups_talk_in_chains_and_may_be_of_a_few_kinds() -> None:
+    """Each five VMs are a chain, ends compete, and so do the first and the next group's third."""
+    params = replace(preset("groups-smt"), hosts=8, group_kinds=3)
+    instance = generate_instance(params, 1)
+    size, count = 5, len(instance.vms) // 5
+    assert count * size == len(instance.vms)
+    number = {vm.name: n for n, vm in enumerate(instance.vms)}
+    talks = [(number[p.first], number[p.second]) for p in instance.cooperations]
+    assert talks == [(5 * g + k, 5 * g + k + 1) for g in range(count) for k in range(4)]
+    rivals = {(number[p.first], number[p.second]) for p in instance.competitions}
+    within = {(5 * g, 5 * g + 4) for g in range(count)}
+    assert rivals == within | {(5 * g, 5 * g + 7) for g in range(count - 1)}
+    vcpus = [tuple(vm.vcpus for vm in instance.vms[5 * g : 5 * g + 5]) for g in range(count)]
+    weights = [p.weight for p in instance.cooperations]
+    kinds = {(vcpus[g], *weights[4 * g : 4 * g + 4]) for g in range(count)}
+    assert len(kinds) == 3
+    cpu, _ = _loads(instance)
+    assert 0.5 < cpu <= 0.575
+    with pytest.raises(InputError, match="vms: must not be given with group_size"):
+        replace(params, vms=10)
+
+
 def test_devices_and_soft_sets_are_drawn() -> None:
     """About the share asked for wants a device that exists, or has a socket as its soft set."""
     params = replace(preset("io"), vms=26, cpu_load=1.0)
