@@ -81,7 +81,7 @@ def fleet_of(instance: Instance, until: Deadline) -> GroupFleet | None:
     """Return the fleet of groups that an instance is; None if it has more to it.
 
     All that rules and prices know of such VMs is their vCPUs, their pairs and how busy they are:
-    where vCPUs fit, memory does.
+    where vCPUs fit, memory does. `OutOfTimeError` if it is late.
     """
     if not _is_plain(instance) or not all(map(_is_plain_vm, instance.vms)):
         return None

@@ -50,7 +50,10 @@ class _Run:
 
     def solve(self) -> Result:
         """Go through the stages."""
-        fleet = fleet_of(self.instance, self.stages.deadline) if self.params.terms == ALL else None
+        fleet = None
+        with suppress(OutOfTimeError):
+            if self.params.terms == ALL:
+                fleet = fleet_of(self.instance, self.stages.deadline)
         if fleet is not None and self._place_groups(fleet):
             return self.stages.solve(self.solve_stage)
         result = self.stages.solve(self.solve_stage)

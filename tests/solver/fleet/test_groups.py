@@ -135,3 +135,6 @@ def test_a_stopped_solve_hands_over_what_it_has() -> None:
     fleet = fleet_of(small_fleet(1, alike=True), NEVER)
     assert fleet is not None
     assert solve_groups(fleet, Deadline.after(30.0, lambda: True)) is None
+    late = replace(QUIET, deadline=Deadline.after(0.0))
+    result = solve(small_fleet(1, alike=True), "patterns", late)
+    assert result.status in (SolveStatus.FEASIBLE, SolveStatus.OPTIMAL)
