@@ -105,6 +105,14 @@ class Census:
         )
         self.related = tuple(self._related())
 
+    def names(self) -> Iterable[tuple[str, int]]:
+        """Name every VM with the index of its entry."""
+        first = {entry.unit: e for e, entry in reversed(list(enumerate(self.entries)))}
+        for u, unit in enumerate(self.units):
+            entries = [e for e, (_, n) in enumerate(unit.members, first[u]) for _ in range(n)]
+            for group in unit.groups:
+                yield from zip(group, entries, strict=True)
+
     def _related(self) -> Iterable[tuple[str, Any, dict[str, int]]]:
         """Relations of VMs that are told apart: field, relation, their entries by name."""
         known = {

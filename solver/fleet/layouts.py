@@ -154,10 +154,22 @@ class OneHost:
         return Pattern(self.host_class, held, tuple(sorted(units.items())), value, loss)
 
     def pattern(self, layout: Layout) -> Pattern | None:
-        """Return the pattern of a layout; None if that is empty."""
+        """Return the pattern of a layout, which is kept if it is the best; None if it is empty."""
         held = tuple((e, len(found)) for e, found in layout.placements.items() if found)
-        self._layouts.setdefault(held, layout)
-        return self.of(held, layout.loss) if held else None
+        known = self._layouts.get(held)
+        if known is None or layout.loss < known.loss:
+            self._layouts[held] = layout
+        return self.of(held, self._layouts[held].loss) if held else None
+
+    def laid_out(
+        self, placements: Mapping[int, list[Placement]], copies: tuple[SharedCopy, ...]
+    ) -> Pattern | None:
+        """Return the pattern of placements on the first host of the class, by entry."""
+        names = {e: [f"{e}#{k}" for k in range(len(found))] for e, found in placements.items()}
+        placed = {
+            name: found for e in names for name, found in zip(names[e], placements[e], strict=True)
+        }
+        return self.pattern(self._layout(self._instance(names), Plan(placed, copies), names))
 
     def layout(self, held: Held, until: Deadline) -> Layout:
         """Lay out VMs on the host, as well as it can be done in short time; all of them if so."""
@@ -181,7 +193,7 @@ class OneHost:
 
     def dealt(self, held: Held, cells: Mapping[Option, int]) -> None:
         """Lay out a pattern by how many VMs have each option, if that leaves nothing to choose."""
-        if held in self._layouts or self.census.instance.sharing:
+        if self.census.instance.sharing:
             return
         at: dict[int, Counter[tuple[int, int, int]]] = defaultdict(Counter)
         for option, times in cells.items():
@@ -200,7 +212,7 @@ class OneHost:
                             most = most_cores(vm, option.cell.vcpus, group)
                             decisions.cores[option, 0] = most
         plan = extract_plan(prepared, decisions)
-        self._layouts[held] = self._layout(instance, plan, names)
+        self.pattern(self._layout(instance, plan, names))
 
 
 def _dealt(cells: Counter[tuple[int, int, int]]) -> list[tuple[int, list[int]]]:

@@ -128,6 +128,7 @@ class PatternMaster:
         for pattern in patterns:
             key = pattern.host_class, pattern.held
             if key in self._known:
+                new += self._better(self._known[key], pattern)
                 continue
             self._known[key] = len(self.patterns)
             self.patterns.append(pattern)
@@ -141,6 +142,15 @@ class PatternMaster:
             self._lp.addCol(cost, 0.0, most, len(rows), rows, amounts)
             new += 1
         return new
+
+    def _better(self, number: int, pattern: Pattern) -> bool:
+        """Take a pattern for one that holds the same if it loses less."""
+        if pattern.loss >= self.patterns[number].loss:
+            return False
+        self.patterns[number] = pattern
+        cost = self.goal.cost(pattern) / self._unit
+        self._lp.changeColCost(self._drops + number, cost)
+        return True
 
     def solve(self, until: Deadline) -> tuple[float, Duals] | None:
         """Solve the relaxation: its objective, and the prices that prove it; None if it cannot."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,20 +15,22 @@ from numaplace.solver.fleet.classes import Census, HostClass
 from numaplace.solver.fleet.layouts import OneHost, Pattern
 
 
-def moved(instance: Instance, found: Placement, of: HostClass, to: int) -> Placement:
-    """Return a placement on the first host of a class as one on its `to`-th."""
-    if to == 0:
+def moved(
+    instance: Instance, found: Placement, of: HostClass, to: int, start: int = 0
+) -> Placement:
+    """Return a placement on the `start`-th host of a class as one on its `to`-th."""
+    if to == start:
         return found
-    first, host = instance.hosts[of.hosts[0]], instance.hosts[of.hosts[to]]
+    first, host = instance.hosts[of.hosts[start]], instance.hosts[of.hosts[to]]
     nodes = {
         first.nodes[a].id: host.nodes[b].id
-        for a, b in zip(of.orders[0], of.orders[to], strict=True)
+        for a, b in zip(of.orders[start], of.orders[to], strict=True)
     }
     if all(a == b for a, b in nodes.items()) and not any(cell.pcpus for cell in found.cells):
         return replace(found, host=host.name)
     pcpus = {
         p.id: q.id
-        for a, b in zip(of.orders[0], of.orders[to], strict=True)
+        for a, b in zip(of.orders[start], of.orders[to], strict=True)
         for p, q in zip(first.nodes[a].pcpus, host.nodes[b].pcpus, strict=True)
     }
     cells = tuple(
@@ -43,10 +45,12 @@ def moved(instance: Instance, found: Placement, of: HostClass, to: int) -> Place
     return replace(found, host=host.name, cells=cells)
 
 
-def copied(instance: Instance, copy: SharedCopy, of: HostClass, to: int) -> SharedCopy:
-    """Return copies on the first host of a class as those on its `to`-th."""
-    first, host = instance.hosts[of.hosts[0]], instance.hosts[of.hosts[to]]
-    at = {first.nodes[a].id: b for a, b in zip(of.orders[0], of.orders[to], strict=True)}
+def copied(
+    instance: Instance, copy: SharedCopy, of: HostClass, to: int, start: int = 0
+) -> SharedCopy:
+    """Return copies on the `start`-th host of a class as those on its `to`-th."""
+    first, host = instance.hosts[of.hosts[start]], instance.hosts[of.hosts[to]]
+    at = {first.nodes[a].id: b for a, b in zip(of.orders[start], of.orders[to], strict=True)}
     nodes = tuple(sorted(host.nodes[at[node]].id for node in copy.nodes))
     return replace(copy, host=host.name, nodes=nodes)
 
@@ -185,3 +189,30 @@ def fleet_plan(models: Sequence[OneHost], slots: list[Slots], until: Deadline) -
                 placements[name] = moved(instance, found, of, slot.host)
         copies += (copied(instance, copy, of, slot.host) for copy in layout.copies)
     return Plan(placements, tuple(copies))
+
+
+def patterns_of(models: Sequence[OneHost], plan: Plan) -> list[tuple[Pattern, int]]:
+    """Return the patterns of a plan, as it has laid them out, and how often it has each."""
+    census = models[0].census
+    instance = census.instance
+    entry_of = dict(census.names())
+    by_host: dict[str, dict[int, list[Placement]]] = defaultdict(lambda: defaultdict(list))
+    for name, found in plan.placements.items():
+        by_host[found.host][entry_of[name]].append(found)
+    copies: dict[str, list[SharedCopy]] = defaultdict(list)
+    for copy in plan.copies:
+        copies[copy.host].append(copy)
+    place = {h: (c, k) for c, of in enumerate(census.classes) for k, h in enumerate(of.hosts)}
+    times: Counter[Pattern] = Counter()
+    for host, entries in by_host.items():
+        c, k = place[instance.host_index[host]]
+        of = census.classes[c]
+        laid = {
+            e: [moved(instance, found, of, 0, k) for found in placements]
+            for e, placements in sorted(entries.items())
+        }
+        here = tuple(copied(instance, copy, of, 0, k) for copy in copies[host])
+        pattern = models[c].laid_out(laid, here)
+        if pattern is not None:
+            times[pattern] += 1
+    return list(times.items())

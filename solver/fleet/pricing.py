@@ -183,12 +183,12 @@ class HostModel(OneHost):
         bound = whole_bound(solver.best_objective_bound, maximised=False)
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             raise OutOfTimeError
-        pattern = self._read(self._engine.values(solver), until)
+        pattern = self._read(self._engine.values(solver), until, loses=weights.loss > 0)
         if bound is None:
             raise OutOfTimeError
         return pattern, min(0, bound + weights.host)
 
-    def _read(self, values: list[int], until: Deadline) -> Pattern | None:
+    def _read(self, values: list[int], until: Deadline, *, loses: bool) -> Pattern | None:
         held = tuple((e, values[column]) for e, column in self.placed.items() if values[column])
         if not held:
             return None
@@ -200,4 +200,6 @@ class HostModel(OneHost):
             self.vms[e].devices for e, _ in held
         ):
             self.dealt(held, taken)
+        if loses:
+            return self.pattern(self.layout(held, until))
         return self.of(held)

@@ -19,7 +19,7 @@ from numaplace.solver.fleet.group_solve import solve_groups
 from numaplace.solver.fleet.groups import GroupFleet, fleet_of
 from numaplace.solver.fleet.layouts import Pattern
 from numaplace.solver.fleet.master import Aim, Duals, PatternMaster
-from numaplace.solver.fleet.plans import assigned, fleet_plan
+from numaplace.solver.fleet.plans import assigned, fleet_plan, patterns_of
 from numaplace.solver.fleet.pricing import HostModel
 from numaplace.solver.fleet.relaxed import relaxed_prices
 from numaplace.solver.params import SolveParams
@@ -30,6 +30,9 @@ GROUPS_SHARE = 0.95
 """Of the time, for groups; the rest is for the check of their plan."""
 GENERATE_SHARE = 0.75
 """Of the time of a stage, for patterns and their bound; the rest is for a plan of them."""
+
+UNITS_MAX = 1_000
+TOO_MANY = "are too many to bound what they lose: no more than 0 is proven of it"
 
 
 def solve_patterns(instance: Instance, params: SolveParams) -> Result:
@@ -47,6 +50,7 @@ class _Run:
         # Without the bound of totals: that of patterns is better, and as quick.
         self.stages.__dict__["value_most"] = instance.total_value_milli
         self._columns: dict[Stage, Columns] = {}
+        self._held: dict[Stage, int] = {}
 
     def solve(self) -> Result:
         """Go through the stages."""
@@ -89,10 +93,20 @@ class _Run:
 
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
-        if stage is Stage.VALUE:
-            if stage not in self._columns:
-                self._columns[stage] = Columns(self, self.sizes, Aim(stage), until)
-            self._columns[stage].solve(until)
+        self._held |= to_hold
+        if stage is Stage.BALANCE or (stage is not Stage.VALUE and self.stages.best is None):
+            return False
+        if stage not in self._columns:
+            loses = stage is Stage.LOSS
+            census = Census(self.instance, until, pairs=True) if loses else self.sizes
+            if len(census.units) > UNITS_MAX:
+                self.stages.remarks.append(f"{len(census.units)} kinds of VM {TOO_MANY}")
+                return False
+            order = list(Stage)
+            earlier = order[: order.index(stage)]
+            held = {kept: value for kept, value in self._held.items() if kept in earlier}
+            self._columns[stage] = Columns(self, census, Aim(stage, held), until)
+        self._columns[stage].solve(until)
         return False
 
 
@@ -104,7 +118,8 @@ class Columns:
         self.census = census
         self.goal = goal
         classes, terms = range(len(census.classes)), run.params.terms
-        self.models = [HostModel(census, c, until, terms) for c in classes]
+        load_most = goal.held.get(Stage.BALANCE)
+        self.models = [HostModel(census, c, until, terms, load_most) for c in classes]
         self.master = PatternMaster(census, goal)
         self.bound: int | None = None
         self.filled: list[tuple[Pattern, int]] = []
@@ -129,7 +144,12 @@ class Columns:
         objective, first = math.inf, self._prices is None
         if self._prices is None:
             self._prices = self._first_prices(until)
-            self._fill(self._prices, until)
+            best = self.run.stages.best
+            if self.goal.stage is not Stage.VALUE and best is not None:
+                self.filled = patterns_of(self.models, best)
+                self.master.add([pattern for pattern, _ in self.filled])
+            else:
+                self._fill(self._prices, until)
         with ThreadPoolExecutor(self.run.params.num_workers) as pool:
             while True:
                 weights = self._prices.weights(self.census)
