@@ -45,7 +45,7 @@ def read(source: str | Path) -> Instance:
 
 
 def solve(
-    instance: Instance, solver: str = "cpsat", *, time_limit_s: float = 60.0, **params: Any
+    instance: Instance, solver: str = "auto", *, time_limit_s: float = 60.0, **params: Any
 ) -> Result:
     """Plan an instance.
 
@@ -54,7 +54,8 @@ def solve(
     instance
         Hosts, VMs and relations.
     solver
-        ``cpsat`` and ``milp`` prove how good their plan is; ``greedy``, ``first_fit``,
+        ``auto`` takes ``patterns`` for fleets and ``cpsat`` else; these and ``milp`` prove how
+        good their plan is; ``greedy``, ``first_fit``,
         ``best_fit``, ``xen_4_2``, ``xen`` and ``nova`` decide one VM at a time.
     time_limit_s
         Seconds it may take.
@@ -252,6 +253,6 @@ class Model:
         instance.check_scopes()
         return instance
 
-    def solve(self, solver: str = "cpsat", *, time_limit_s: float = 60.0, **params: Any) -> Result:
+    def solve(self, solver: str = "auto", *, time_limit_s: float = 60.0, **params: Any) -> Result:
         """Plan it; as the function `solve`."""
         return solve(self.instance, solver, time_limit_s=time_limit_s, **params)

@@ -12,7 +12,7 @@ import typer
 
 from numaplace.models.errors import InputError
 from numaplace.report.figures.figure_file import drawable, drawable_plan
-from numaplace.solver.names import EXACT, ONLINE, PATTERNS, MilpBackend
+from numaplace.solver.names import AUTO, EXACT, ONLINE, PATTERNS, MilpBackend
 
 
 def names_of(module: str, table: str) -> Callable[[str], list[str]]:
@@ -46,7 +46,7 @@ def argument(text: str, metavar: str, complete: Callable[[str], list[str]] | Non
 
 _SOLVERS = names_of("numaplace.solver.names", "SOLVER_NAMES")
 SOLVER = option(
-    f"{', '.join(EXACT)} (exact); {PATTERNS} (fleets); {', '.join(ONLINE)}.",
+    f"{AUTO}; {', '.join(EXACT)} (exact); {PATTERNS} (fleets); {', '.join(ONLINE)}.",
     autocompletion=_SOLVERS,
 )
 SOLVER_LIST = option("Names of solvers, with commas.", autocompletion=_SOLVERS)

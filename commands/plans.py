@@ -55,7 +55,7 @@ from numaplace.report.tables.plans import (
 )
 from numaplace.report.tables.usage import of_host
 from numaplace.solver.compare.solvers import solver_names
-from numaplace.solver.names import MilpBackend
+from numaplace.solver.names import AUTO, MilpBackend
 from numaplace.solver.parallel import JobEngine
 from numaplace.solver.params import SolveParams
 
@@ -64,7 +64,7 @@ from numaplace.solver.params import SolveParams
 @bundled
 def solve(
     instance: InstanceArg,
-    solver: Annotated[str, SOLVER] = "cpsat",
+    solver: Annotated[str, SOLVER] = AUTO,
     effort: Effort = EFFORT,
     gap: Annotated[float, option("Good enough: stop at this gap, such as 0.01.")] = 0.0,
     require_all: Annotated[bool, option("Every VM must be placed.", "--all")] = False,

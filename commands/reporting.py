@@ -23,6 +23,7 @@ from numaplace.commands.printing import bundled
 from numaplace.commands.shown import EFFORT, Effort, hand_over, provenance, result_told
 from numaplace.models.errors import InputError, WriteError
 from numaplace.models.verify import violations
+from numaplace.solver.names import AUTO
 
 if TYPE_CHECKING:
     from numaplace.models.plan import Plan
@@ -37,7 +38,7 @@ def report(
     out: Annotated[Path, option("Write it to this file (.html).", metavar="FILE")],
     plan: Annotated[Path | None, argument("File of a plan.", "[PLAN]")] = None,
     before: Annotated[Path | None, option(_BEFORE, metavar="PLAN")] = None,
-    solver: Annotated[str, SOLVER] = "cpsat",
+    solver: Annotated[str, SOLVER] = AUTO,
     effort: Effort = EFFORT,
     force: ForceOpt = False,
     as_json: JsonOpt = False,

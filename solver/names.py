@@ -4,8 +4,8 @@ from enum import StrEnum
 
 EXACT = ("cpsat", "milp")
 ONLINE = ("greedy", "first_fit", "best_fit", "xen_4_2", "xen", "nova")
-PATTERNS = "patterns"
-SOLVER_NAMES = (*EXACT, PATTERNS, *ONLINE)
+AUTO, PATTERNS = "auto", "patterns"
+SOLVER_NAMES = (AUTO, *EXACT, PATTERNS, *ONLINE)
 
 
 class MilpBackend(StrEnum):

@@ -23,7 +23,7 @@ from numaplace.solver.base import Solver, make_result
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.formulation.empty_hosts import EmptyHosts
 from numaplace.solver.formulation.reasons import COSTS_OTHERS, NO_TIME, UNDECIDED, reason_alone
-from numaplace.solver.names import EXACT, PATTERNS, SOLVER_NAMES
+from numaplace.solver.names import AUTO, EXACT, PATTERNS, SOLVER_NAMES
 from numaplace.solver.params import SolveParams
 
 # Time for the plan that exact solvers start from: seconds of the first pass however late it is;
@@ -33,13 +33,15 @@ FIRST_PASS_S = 0.3
 HINT_SHARE = 0.15
 HINT_S = 10.0
 HINT_S_PER_SQUARE = 1 / 30_000
+# From how many hosts, and VMs times nodes, an instance is planned as a fleet.
+FLEET_HOSTS, FLEET_CHOICES = 8, 2_000
 # Share of the time that local search takes where there is no model: the rest is for the check.
 ALMOST_ALL = 0.95
 # Choices that a model can be made of in a second, at best.
 CHOICES_PER_S = {"cpsat": 20_000, "milp": 10_000}
 
 
-def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None = None) -> Result:
+def solve(instance: Instance, solver: str = AUTO, params: SolveParams | None = None) -> Result:
     """Plan an instance.
 
     Parameters
@@ -47,8 +49,8 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
     instance
         Hosts, VMs and relations.
     solver
-        One of `SOLVER_NAMES`: ``cpsat`` and ``milp`` prove how good their plan is, the others
-        decide one VM at a time.
+        One of `SOLVER_NAMES`: ``auto`` takes ``patterns`` for fleets and ``cpsat`` else; these and
+        ``milp`` prove how good their plan is, the others decide one VM at a time.
     params
         Time limit, workers, seed, callbacks; the defaults if None.
 
@@ -85,6 +87,8 @@ def solve(instance: Instance, solver: str = "cpsat", params: SolveParams | None 
         instance = replace(instance, vms=tuple(replace(vm, required=True) for vm in instance.vms))
     if params.hint is not None:
         params = replace(params, hint=_usable(instance, params.hint))
+    if solver == AUTO:
+        solver = PATTERNS if _is_fleet(instance, params.until) else "cpsat"
     if solver == PATTERNS:
         result = _solve_fleet(instance, params)
     elif solver in EXACT:
@@ -122,9 +126,33 @@ def _solve_exactly(instance: Instance, solver: str, params: SolveParams) -> Resu
     return result
 
 
+def _is_fleet(instance: Instance, until: Deadline) -> bool:
+    """Tell whether patterns are the better way: many hosts and VMs, of which none runs yet.
+
+    What pairs of VMs lose is seen by a model of all, if there is time to make one.
+    """
+    choices = len(instance.vms) * len(instance.places)
+    if len(instance.hosts) < FLEET_HOSTS or choices < FLEET_CHOICES or instance.current is not None:
+        return False
+    pairs = instance.cooperations or instance.competitions
+    return not pairs or _too_large(instance, "cpsat", until)
+
+
+def _polished(instance: Instance, result: Result, params: SolveParams) -> Result:
+    """Return a result whose plan local search has improved, if that takes less time than it had."""
+    until = params.until.share(ALMOST_ALL, HINT_S)
+    if result.plan is None or result.status is SolveStatus.OPTIMAL or params.terms != ALL:
+        return result
+    improve = import_module("numaplace.solver.placing.improve").improve
+    plan = improve(instance, result.plan, until=until, seed=params.seed)
+    bounds = {stage.stage: stage.bound for stage in result.stages}
+    made = make_result(result.solver, instance, plan, bounds, runtime_s=result.runtime_s)
+    return replace(result, plan=plan, cost=made.cost, stages=made.stages, status=made.status)
+
+
 def _solve_fleet(instance: Instance, params: SolveParams) -> Result:
     """Solve by patterns; without a plan of them in time, one VM after the other."""
-    result = _load(PATTERNS)(instance, params)
+    result = _polished(instance, _load(PATTERNS)(instance, params), params)
     if result.plan is None and result.status is not SolveStatus.INFEASIBLE:
         quick = replace(params, explain=False, deadline=_first_pass(params))
         start = _load("first_fit")(instance, quick).plan
