@@ -28,6 +28,8 @@ from numaplace.solver.stages import Stages
 NAME = "patterns"
 GROUPS_SHARE = 0.95
 """Of the time, for groups; the rest is for the check of their plan."""
+VALUE_SHARE = 0.85
+"""Of the time, for the value: nothing is worth more."""
 GENERATE_SHARE = 0.75
 """Of the time of a stage, for patterns and their bound; the rest is for a plan of them."""
 
@@ -94,6 +96,8 @@ class _Run:
     def solve_stage(self, stage: Stage, until: Deadline, to_hold: Mapping[Stage, int]) -> bool:
         """Solve a stage, see `numaplace.solver.stages.SolveStage`."""
         self._held |= to_hold
+        if stage is Stage.VALUE:
+            until = self.stages.deadline.share(VALUE_SHARE)
         if stage is Stage.BALANCE or (stage is not Stage.VALUE and self.stages.best is None):
             return False
         if stage not in self._columns:
