@@ -142,7 +142,7 @@ def test_standard_input_is_an_instance(run: Run, instance: Path) -> None:
     [
         (["solve", "nowhere"], "'nowhere': is neither a file nor in the catalogue (talk-2, "),
         (["solve", "nowhere.json"], "nowhere.json: file: cannot be read (no such file"),
-        (["solve", "talk-2", "--solver", "magic"], "'magic' is unknown, choose one of cpsat"),
+        (["solve", "talk-2", "--solver", "magic"], "'magic' is unknown, choose one of auto, cpsat"),
         (["solve", "talk-2", "--picture", "a.gif"], "a.gif: picture: a picture's name ends in"),
         (["solve", "talk-2", "--out", "no/where.json"], "its folder does not exist"),
         (["compare", "cxl", "--csv", "a.png", "--plot", "a.png"], "would be written twice"),
