@@ -134,8 +134,10 @@ def _is_fleet(instance: Instance, until: Deadline) -> bool:
     choices = len(instance.vms) * len(instance.places)
     if len(instance.hosts) < FLEET_HOSTS or choices < FLEET_CHOICES or instance.current is not None:
         return False
-    pairs = instance.cooperations or instance.competitions
-    return not pairs or _too_large(instance, "cpsat", until)
+    if not (instance.cooperations or instance.competitions):
+        return True
+    groups = import_module("numaplace.solver.fleet.groups").fleet_of(instance, until)
+    return groups is not None or _too_large(instance, "cpsat", until)
 
 
 def _polished(instance: Instance, result: Result, params: SolveParams) -> Result:

@@ -53,6 +53,7 @@ class _Run:
         self.stages.__dict__["value_most"] = instance.total_value_milli
         self._columns: dict[Stage, Columns] = {}
         self._held: dict[Stage, int] = {}
+        self._grouped = False
 
     def solve(self) -> Result:
         """Go through the stages."""
@@ -81,6 +82,7 @@ class _Run:
         if len(found.plan) < len(self.instance.vms):
             return False
         stages.note_bound(Stage.LOSS, found.bound)
+        self._grouped = True
         groups = sum(len(kind.groups) for kind in fleet.groups)
         stages.remarks.append(
             f"{len(self.instance.hosts)} hosts of {len(fleet.hosts)} kinds and {groups} groups of "
@@ -99,6 +101,8 @@ class _Run:
         if stage is Stage.VALUE:
             until = self.stages.deadline.share(VALUE_SHARE)
         if stage is Stage.BALANCE or (stage is not Stage.VALUE and self.stages.best is None):
+            return False
+        if stage is Stage.LOSS and self._grouped:
             return False
         if stage not in self._columns:
             loses = stage is Stage.LOSS
