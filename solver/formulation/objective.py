@@ -217,7 +217,10 @@ class Objective(RowWriter):
         return dedicated if threads and (whole or len(groups) > 1) else []
 
     def _share_cores(self, options: list[Option], loss: int) -> None:
-        """Single threads of each core group share the cores that whole ones leave there."""
+        """Single threads of each core group share the cores that whole ones leave there.
+
+        Cores that whole ones take at any time are none of theirs.
+        """
         lost: Terms = []
         for g, group in enumerate(self.prepared.core_groups(options[0].place)) if options else ():
             curve, taken = rates.Contention(group.num_cores, group.num_threads), []
@@ -228,6 +231,9 @@ class Objective(RowWriter):
                     taken += cores
                 else:
                     single.append((cores, crowd(self.instance, option)[1]))
+            border = self.vars.border.get((options[0].place_index, g))
+            if border is not None:
+                taken = [(border, MILLI)]
             most = group.num_threads * MILLI * max((s for _, s in single), default=0)
             part = self.program.part(most, unit=MICRO)
             for price in curve.bends(s for _, s in single):

@@ -176,6 +176,7 @@ class Rules(RowWriter):
         border = None
         if whole and single and len(self.instance.instants) > 1:
             border = self.program.variable(group.num_cores)
+            self.vars.border[place.index, g] = border
         for alive in self.instance.instants:
             cores = joined(self.vars.cores[o, g] for o in whole if o.vm in alive)
             threads = joined(self.vars.cores[o, g] for o in single if o.vm in alive)

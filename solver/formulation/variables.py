@@ -38,6 +38,8 @@ class Variables:
         self.read: dict[tuple[Option, int], int] = {}  # by (who reads, place index of the copy)
         self.cores: dict[tuple[Option, int], Terms] = {}  # or threads, by (option, core group)
         self.free_cores: dict[tuple[Option, int], int] = {}  # those of them that are variables
+        # Cores kept for whole ones over all time, by (place index, core group), if that matters.
+        self.border: dict[tuple[int, int], int] = {}
         self.options_at: dict[int, list[Option]] = defaultdict(list)  # by place index
         for vm in self.instance.vms:
             self._place(vm)

@@ -10,6 +10,7 @@ from numaplace.models.cores import core_groups
 from numaplace.models.cost import evaluate
 from numaplace.models.instance import Instance
 from numaplace.models.plan import PlacedCell, Placement, Plan
+from numaplace.models.result import SolveStatus
 from numaplace.models.topology import Host, NumaNode, PCpu
 from numaplace.models.vm import CpuPolicy, ThreadPolicy, Vm
 from numaplace.solver.formulation.pin import PinError, PinRequest, pin_group
@@ -70,6 +71,28 @@ def test_threads_share_as_few_cores_as_they_must_and_those_that_suffer_least() -
     given = pin_group(make_instance(first, second), HOST, group, requests)
     cores = {key: sorted(pcpu // 2 for (pcpu,) in units) for key, units in given.items()}
     assert cores["b"][0] == cores["b"][1] and len(set(cores["a"])) == 2
+
+
+@pytest.mark.parametrize("solver", ["cpsat", "milp"])
+def test_who_suffers_most_keeps_its_core_when_others_come(solver: str) -> None:
+    """Two cores of two threads: a is there first, b and c, which lose nothing, share the other."""
+    host = Host("h", (make_node(0, cores=2, threads=2),))
+    first = replace(_vm("a", ThreadPolicy.PREFER, 0, 20), vcpus=1, smt_yield=1.0)
+    later = (
+        replace(_vm(name, ThreadPolicy.PREFER, 10, 20), vcpus=1, smt_yield=2.0) for name in "bc"
+    )
+    result = solve(Instance((host,), (first, *later)), solver)
+    assert result.status is SolveStatus.OPTIMAL and result.cost.loss_micro == 0
+
+
+@pytest.mark.parametrize("solver", ["cpsat", "milp"])
+def test_cores_of_whole_ones_are_missed_at_other_times_too(solver: str) -> None:
+    """Of two cores one is w's before s comes and never of single threads: s shares the other."""
+    host = Host("h", (make_node(0, cores=2, threads=2),))
+    whole = replace(_vm("w", ThreadPolicy.ISOLATE, 0, 10), vcpus=1)
+    single = replace(_vm("s", ThreadPolicy.PREFER, 10, 20), smt_yield=1.4)
+    result = solve(Instance((host,), (whole, single)), solver)
+    assert result.status is SolveStatus.OPTIMAL and result.cost.loss_micro == 600_000
 
 
 @pytest.mark.parametrize("solver", ["cpsat", "milp", "greedy"])
