@@ -18,7 +18,7 @@ from numaplace.models.cores import threads_a_core
 from numaplace.models.forms import VmForm
 from numaplace.models.instance import Instance, Place
 from numaplace.models.relations import Competition, Cooperation
-from numaplace.models.smt import crowding_milli
+from numaplace.models.smt import CROWDING_STEP_MILLI, crowding_milli
 from numaplace.models.topology import Device, NumaNode
 from numaplace.models.units import MICRO, MILLI, ceil_div, to_micro, to_milli
 from numaplace.models.vm import CpuPolicy, DeviceRequest, ThreadPolicy, Vm
@@ -247,6 +247,10 @@ class Contention:
         if self.threads <= self.cores:
             return (MILLI,)
         extra, found = self.threads - self.cores, set(crowdings)
+        if self.threads != 2 * self.cores:
+            # Weights are not whole: every line counts wherever it is asked for, so that what is
+            # rounded off does not depend on who might be there.
+            found = set(range(0, MILLI + 1, CROWDING_STEP_MILLI))
         waiting = {(MILLI * self.threads - s * extra) // self.cores for s in found}
         return tuple(sorted(found - {0} | waiting))
 

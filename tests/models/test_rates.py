@@ -86,6 +86,23 @@ def test_contention_is_the_least_loss_of_those_who_share(
     assert Contention(*size).loss(parts) / 1e6 == pytest.approx(least, abs=1e-5)
 
 
+@given(
+    st.dictionaries(st.sampled_from(range(0, 1001, 50)), st.integers(1, 8000), min_size=1),
+    st.sampled_from(((6, 7), (4, 7), (5, 6), (2, 8), (3, 5), (2, 4))),
+    st.sets(st.sampled_from(range(0, 1001, 50))),
+)
+def test_what_might_be_there_too_changes_no_price(
+    parts: dict[int, int], size: tuple[int, int], absent: set[int]
+) -> None:
+    """Lines for crowdings that are not there never lift the loss, also where cores have no pairs."""
+    curve = Contention(*size)
+    lines = ContentionLines([curve], {*parts, *absent})
+    values = -lines.offsets
+    for crowding, milli in parts.items():
+        values = values + milli * lines.weights(crowding)
+    assert ContentionLines.loss(values).tolist() == [curve.loss(parts)]
+
+
 def test_many_curves_are_one_of_arrays() -> None:
     """Values of lines give what each curve gives alone, whatever crowdings there might be too."""
     curves = [Contention(cores, threads) for cores, threads, _ in CURVES]
