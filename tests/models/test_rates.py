@@ -94,7 +94,7 @@ def test_contention_is_the_least_loss_of_those_who_share(
 def test_what_might_be_there_too_changes_no_price(
     parts: dict[int, int], size: tuple[int, int], absent: set[int]
 ) -> None:
-    """Lines for crowdings that are not there never lift the loss, also where cores have no pairs."""
+    """Lines for crowdings that are not there never lift the loss, nor where cores have no pairs."""
     curve = Contention(*size)
     lines = ContentionLines([curve], {*parts, *absent})
     values = -lines.offsets
