@@ -142,7 +142,8 @@ def _is_fleet(instance: Instance, until: Deadline) -> bool:
 
 def _polished(instance: Instance, result: Result, params: SolveParams) -> Result:
     """Return a result whose plan local search has improved, if that takes less time than it had."""
-    until = params.until.share(ALMOST_ALL, HINT_S)
+    choices = len(instance.vms) * len(instance.places)
+    until = params.until.share(ALMOST_ALL, min(HINT_S, HINT_S_PER_SQUARE * choices**2))
     if result.plan is None or result.status is SolveStatus.OPTIMAL or params.terms != ALL:
         return result
     improve = import_module("numaplace.solver.placing.improve").improve
