@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Reals = npt.NDArray[np.float64]
 
 MICRO = 1_000_000  # micro-vCPU in one vCPU
+HALVES = 2 * MICRO
+"""Halves of a micro-vCPU in one vCPU: programs over fleets count in vCPUs, their losses in these."""
+
 LEAST_VCPUS = 1 / MICRO  # a smaller loss cannot be counted
 MILLI = 1_000  # milli-vCPU in one vCPU; loads are counted in them
 SLIT_LOCAL = 10  # the distance of a NUMA node to itself in an ACPI SLIT

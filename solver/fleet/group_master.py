@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import highspy
 import numpy as np
 
-from numaplace.models.units import MICRO
+from numaplace.models.units import HALVES
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.fleet.group_prices import Contents, Part, Prices, Pricing, spread
-from numaplace.solver.fleet.options import AWAY, TWICE
+from numaplace.solver.fleet.options import AWAY
 from numaplace.solver.milp.highs import quiet_highs, run_by
 
 SHORT = 3.0
@@ -45,7 +45,7 @@ class GroupMaster:
                 self._lp.addRow(float(count), most, 0, [], [])
         self._shorts = rows - len(part.hosts)
         for k, found in self._rows.items():
-            worth = float(pricing.start[k].sum()) / (TWICE * MICRO) + int(pricing.vcpus[k].sum())
+            worth = float(pricing.start[k].sum()) / HALVES + int(pricing.vcpus[k].sum())
             for row in found:
                 cost = SHORT * worth / len(found)
                 self._lp.addCol(cost, 0.0, highspy.kHighsInf, 1, [row], [1.0])
@@ -72,7 +72,7 @@ class GroupMaster:
         count = len(new)
         self._lp.addCols(
             count,
-            np.array([contents.lost for contents in new]) / (TWICE * MICRO),
+            np.array([contents.lost for contents in new]) / HALVES,
             np.zeros(count),
             np.full(count, highspy.kHighsInf),
             len(rows),
@@ -99,14 +99,14 @@ class GroupMaster:
         run_by(self._lp, until)
         if self._lp.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             raise OutOfTimeError
-        dual = np.array(self._lp.getSolution().row_dual) * (TWICE * MICRO)
+        dual = np.array(self._lp.getSolution().row_dual) * HALVES
         prices = {}
         for k, rows in self._rows.items():
             if len(rows) > 1:
                 prices[k] = np.rint(dual[rows]).astype(np.int64)
             else:
                 prices[k] = spread(round(float(dual[rows[0]])), self.pricing.vcpus[k])
-        return self._lp.getInfo().objective_function_value * TWICE * MICRO, prices
+        return self._lp.getInfo().objective_function_value * HALVES, prices
 
     @property
     def short(self) -> float:
@@ -157,7 +157,7 @@ class GroupMaster:
             solution = highspy.HighsSolution()
             solution.col_value = values.tolist()
             mip.setSolution(solution)
-        target = good / (TWICE * MICRO) + GOOD
+        target = good / HALVES + GOOD
         for name, value in {"mip_rel_gap": 1e-6, "objective_target": target}.items():
             mip.setOptionValue(name, value)
         run_by(mip, until)

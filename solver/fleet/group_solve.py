@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numaplace.models.plan import Plan
-from numaplace.models.units import MICRO, ceil_div
+from numaplace.models.units import HALVES, ceil_div
 from numaplace.solver.deadline import Deadline, OutOfTimeError
 from numaplace.solver.fleet.group_master import GroupMaster
 from numaplace.solver.fleet.group_plans import covered, packed, plan_of, trimmed
@@ -193,7 +193,7 @@ class _Search:
     def _add_noisy(self, master: GroupMaster, prices: Prices, until: Deadline) -> None:
         """Add the best contents at prices that are raised by chance."""
         for _ in range(DRAWS):
-            drawn = self.rng.uniform(0.1, 1.0, len(prices)) * NOISE * TWICE * MICRO
+            drawn = self.rng.uniform(0.1, 1.0, len(prices)) * NOISE * HALVES
             raised = {
                 k: prices[k] + np.rint(more * self.pricing.vcpus[k]).astype(np.int64)
                 for k, more in zip(prices, drawn, strict=True)
