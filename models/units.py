@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MICRO = 1_000_000  # micro-vCPU in one vCPU
 HALVES = 2 * MICRO
-"""Halves of a micro-vCPU in one vCPU: programs over fleets count in vCPUs, their losses in these."""
+"""Halves of a micro-vCPU in one vCPU: programs of fleets count in vCPUs, losses in these."""
 
 LEAST_VCPUS = 1 / MICRO  # a smaller loss cannot be counted
 MILLI = 1_000  # milli-vCPU in one vCPU; loads are counted in them
