@@ -247,9 +247,7 @@ class Contention:
         if self.threads <= self.cores:
             return (MILLI,)
         extra, found = self.threads - self.cores, set(crowdings)
-        if self.threads != 2 * self.cores:
-            # Weights are not whole: every line counts wherever it is asked for, so that what is
-            # rounded off does not depend on who might be there.
+        if self.threads != 2 * self.cores:  # weights are rounded: alike, whoever might be there
             found = set(range(0, MILLI + 1, CROWDING_STEP_MILLI))
         waiting = {(MILLI * self.threads - s * extra) // self.cores for s in found}
         return tuple(sorted(found - {0} | waiting))
@@ -269,11 +267,8 @@ class Contention:
         """Loss in micro-vCPU of loads in milli-vCPU by crowding."""
         if sum(parts.values()) <= self.cores * MILLI:
             return 0
-        lines = (
-            sum(milli * self.weight(price, s) for s, milli in parts.items()) - self.offset(price)
-            for price in self.bends(parts)
-        )
-        return max(0, *lines)
+        bends = {x: sum(m * self.weight(x, s) for s, m in parts.items()) for x in self.bends(parts)}
+        return max(0, *(load - self.offset(price) for price, load in bends.items()))
 
 
 def by_crowding(crowds: Iterable[tuple[int, int]]) -> Mapping[int, int]:
@@ -359,7 +354,7 @@ class ContentionLines:
 
 
 def positive(first: Any, *others: Any) -> Any:
-    """Return the largest of numbers, or of arrays entry by entry, but 0 at least."""
+    """Return the largest of numbers, or of arrays entry by entry; 0 at least."""
     if isinstance(first, int):
         return max(0, first, *others)
     import numpy as np

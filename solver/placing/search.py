@@ -56,13 +56,10 @@ class PlaceSearch:
     def __init__(self, state: Occupancy, vm: Vm, rule: Rule) -> None:
         self.state, self.vm, self.rule, self.by_loss = state, vm, rule, rule in LOSS_FIRST
         self.form = state.instance.form(vm.name)
-        arrays = state.arrays
-        self.tied = vm.name in arrays.togethers or vm.name in arrays.aparts
         self.pairs = self.by_loss and has_partners(state, vm)
         self.kind = self._kind()
-        self.exactly: frozenset[int] | None = None
-        if self.tied or self.kind is None:
-            self.allowed, self.exactly = places_for(state, vm)
+        # Tables know the places that a kind may use; what rules say beside others is asked anew.
+        self.allowed, self.exactly = places_for(state, vm)
         self.first = _stage_keys(state, vm) if self.by_loss else None
 
     def _kind(self) -> Hashable:
@@ -78,7 +75,7 @@ class PlaceSearch:
 
     def best(self) -> Candidate | None:
         """Return the best placement found; None if the VM fits nowhere."""
-        if self.tied and not self.allowed.any():
+        if not self.allowed.any():
             return None
         passes: list[Ways] = [(True, False)]
         if not self.by_loss:
@@ -126,7 +123,7 @@ class PlaceSearch:
         if self.pairs:
             loss = loss + pair_loss(self.state, self.vm, kind.vcpus, cells)
             keys = np.where(table.fits, loss + table.rest, FORBIDDEN)
-        return np.where(self.allowed, keys, FORBIDDEN) if self.tied else keys, loss
+        return np.where(self.allowed, keys, FORBIDDEN), loss
 
     def _table(self, kind: CellType, cells: int, ways: Ways) -> KindTable:
         """Return the table of a cell, as things are now."""

@@ -125,5 +125,5 @@ def test_names_of_solvers() -> None:
     """Commas separate them, doubles go, unknown ones are refused."""
     assert solver_names(" greedy, cpsat,greedy ") == ["greedy", "cpsat"]
     for text in ("greedy,magic", "", ","):
-        with pytest.raises(InputError, match="is unknown, choose among cpsat"):
+        with pytest.raises(InputError, match="is unknown, choose among auto"):
             solver_names(text)
