@@ -107,9 +107,14 @@ def _in_place(instance: Instance, result: Result, plan: Plan) -> Result:
     kept = import_module("numaplace.solver.placing.stay").keep_in_place(instance, plan)
     if kept == plan:
         return result
+    return _with_plan(instance, result, kept)
+
+
+def _with_plan(instance: Instance, result: Result, plan: Plan) -> Result:
+    """Return the result with another plan, checked; its bounds and what it tells stay."""
     bounds = {stage.stage: stage.bound for stage in result.stages}
-    made = make_result(result.solver, instance, kept, bounds, runtime_s=result.runtime_s)
-    return replace(result, plan=kept, cost=made.cost, stages=made.stages, status=made.status)
+    made = make_result(result.solver, instance, plan, bounds, runtime_s=result.runtime_s)
+    return replace(result, plan=plan, cost=made.cost, stages=made.stages, status=made.status)
 
 
 def _solve_exactly(instance: Instance, solver: str, params: SolveParams) -> Result:
@@ -142,15 +147,18 @@ def _is_fleet(instance: Instance, until: Deadline) -> bool:
 
 def _polished(instance: Instance, result: Result, params: SolveParams) -> Result:
     """Return a result whose plan local search has improved, if that takes less time than it had."""
-    choices = len(instance.vms) * len(instance.places)
-    until = params.until.share(ALMOST_ALL, min(HINT_S, HINT_S_PER_SQUARE * choices**2))
+    until = params.until.share(ALMOST_ALL, _search_s(instance))
     if result.plan is None or result.status is SolveStatus.OPTIMAL or params.terms != ALL:
         return result
     improve = import_module("numaplace.solver.placing.improve").improve
     plan = improve(instance, result.plan, until=until, seed=params.seed)
-    bounds = {stage.stage: stage.bound for stage in result.stages}
-    made = make_result(result.solver, instance, plan, bounds, runtime_s=result.runtime_s)
-    return replace(result, plan=plan, cost=made.cost, stages=made.stages, status=made.status)
+    return _with_plan(instance, result, plan)
+
+
+def _search_s(instance: Instance) -> float:
+    """Seconds after which local search has seen an instance of that size, or long enough."""
+    choices = len(instance.vms) * len(instance.places)
+    return min(HINT_S, HINT_S_PER_SQUARE * choices**2)
 
 
 def _solve_fleet(instance: Instance, params: SolveParams) -> Result:
@@ -270,7 +278,6 @@ def _hint(instance: Instance, params: SolveParams, *, all_the_time: bool) -> Pla
     best = min(plans, key=lambda plan: key_of(instance, evaluate(instance, plan), params.terms))
     if params.terms != ALL:
         return best  # local search knows the loss of all terms only
-    choices = len(instance.vms) * len(instance.places)
-    limit_s = min(HINT_S, HINT_SHARE * params.time_limit_s, HINT_S_PER_SQUARE * choices**2)
+    limit_s = min(HINT_SHARE * params.time_limit_s, _search_s(instance))
     until = until.share(ALMOST_ALL) if all_the_time else until.share(1.0, limit_s)
     return cast(Plan, improve(instance, best, until=until, seed=params.seed))
