@@ -248,6 +248,8 @@ class Vm:
 
 
 _PERSONAL = ("name", "value", "required", "start", "end")
+all_but_name = attrgetter(*(f.name for f in fields(Vm) if f.name != "name"))
+"""All that a VM is but its name: VMs of which it is equal can take each other's part."""
 kind_of = attrgetter(*(f.name for f in fields(Vm) if f.name not in _PERSONAL))
 """What of a VM says how it can be cut and what a place is to it: equal ones are of one kind."""
 

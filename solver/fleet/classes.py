@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
-from operator import attrgetter
 from typing import Any
 
 from numaplace.models.instance import Instance
 from numaplace.models.relations import Competition, Cooperation, Scope
 from numaplace.models.topology import Host, NumaNode
-from numaplace.models.vm import MemoryMode, Vm
+from numaplace.models.vm import MemoryMode, Vm, all_but_name
 from numaplace.solver.deadline import NEVER, Deadline
-
-_ALL_BUT_NAME = attrgetter(*(field.name for field in fields(Vm) if field.name != "name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +239,7 @@ def _kinds(instance: Instance, pairs: bool) -> Callable[[Vm], tuple[object, ...]
         told_apart |= set(instance.current.placements) if instance.current else set()
 
     def kind(vm: Vm) -> tuple[object, ...]:
-        return (vm.name if vm.name in told_apart else "", *_ALL_BUT_NAME(vm))
+        return (vm.name if vm.name in told_apart else "", *all_but_name(vm))
 
     return kind
 

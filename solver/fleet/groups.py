@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import dataclass
 
 from numaplace.models.instance import Between, Instance, Place
 from numaplace.models.relations import Competition, Cooperation
 from numaplace.models.topology import Host
 from numaplace.models.units import MILLI
-from numaplace.models.vm import CpuPolicy, MemoryMode, Vm
+from numaplace.models.vm import CpuPolicy, MemoryMode, Vm, all_but_name
 from numaplace.solver.deadline import Deadline
 
 MEMBERS_MAX = 7
@@ -23,8 +22,6 @@ MEMBERS_MAX = 7
 NODES_MAX = 2
 STATES_MAX = 40_000
 """vCPUs on one node times those on the other, in a table."""
-
-_ALL_BUT_NAME = attrgetter(*(field.name for field in fields(Vm) if field.name != "name"))
 
 Pairs = tuple[tuple[int, int, Cooperation | Competition], ...]
 
@@ -211,7 +208,7 @@ def _ordered(
 ) -> tuple[tuple[object, ...], tuple[Vm, ...], Pairs]:
     """Order a group so that equal ones come out equal, mostly: its key, VMs and pairs."""
     at = {vm.name: k for k, vm in enumerate(vms)}
-    kind = [_ALL_BUT_NAME(vm) for vm in vms]
+    kind = [all_but_name(vm) for vm in vms]
     ends: dict[int, list[tuple[str, str, float]]] = defaultdict(list)
     for pair in related:
         what = _told(pair)
