@@ -42,9 +42,15 @@ The third argument has the stages before it that the back end does not hold yet,
 
 
 class Stages:
-    """State of one solve that goes through the stages in order."""
+    """State of one solve that goes through the stages in order.
 
-    def __init__(self, solver: str, instance: Instance, params: SolveParams) -> None:
+    Without `totals` the value's bound begins at all that the VMs are worth.
+    """
+
+    def __init__(
+        self, solver: str, instance: Instance, params: SolveParams, *, totals: bool = True
+    ) -> None:
+        self._totals = totals
         self.solver = solver
         self.instance = instance
         self.params = params.begun()
@@ -136,6 +142,8 @@ class Stages:
 
         A hint may have a VM where no plan in blocks can: then it tells nothing.
         """
+        if not self._totals:
+            return self.instance.total_value_milli
         most = value_bound(EmptyHosts(self.instance, self.deadline))
         hinted = self.best is not None and self.objective(Stage.VALUE) > most
         return self.instance.total_value_milli if hinted else most

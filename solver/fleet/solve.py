@@ -47,10 +47,9 @@ class _Run:
 
     def __init__(self, instance: Instance, params: SolveParams) -> None:
         self.instance = instance
-        self.stages = Stages(NAME, instance, params)
+        # The bound of patterns is better than that of totals, and as quick.
+        self.stages = Stages(NAME, instance, params, totals=False)
         self.params = self.stages.params
-        # Without the bound of totals: that of patterns is better, and as quick.
-        self.stages.__dict__["value_most"] = instance.total_value_milli
         self._columns: dict[Stage, Columns] = {}
         self._held: dict[Stage, int] = {}
         self._grouped = False
