@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -287,6 +287,10 @@ class Instance:
                 self._forms_of_kinds[key] = form
             self._forms[name] = form
         return form
+
+    def keep_forms(self, forms: Mapping[str, VmForm]) -> None:
+        """Take blocks and shapes of VMs, by name, from an instance that this one is a part of."""
+        self._forms.update(forms)
 
     def _kinds_for(self, vm: Vm) -> list[Host]:
         """One host of each kind that may run a VM."""

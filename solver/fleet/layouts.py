@@ -110,19 +110,15 @@ class OneHost:
             for e, found in names.items()
             for name in found
         )
-        instance = Instance((self.host,), vms, prices=whole.prices)
-        forms = {e: whole.form(self.census.entries[e].vm.name) for e in names}
-        form_of = {name: forms[e] for e, found in names.items() for name in found}
-        instance._forms.update(form_of)
         related = self._related({e: found[0] for e, found in names.items()})
-        if related:
-            if GHOST in (name for group in related.get("sharing", ()) for name in group.vms):
-                most = max(group.shared_mib for group in whole.sharing)
-                dedicated = CpuPolicy.DEDICATED
-                ghost = Vm(GHOST, VCPUS_MAX, most + 1, cpu_policy=dedicated, max_cells=1, value=0)
-                vms = *vms, ghost
-            instance = replace(instance, vms=vms, **related)
-            instance._forms.update(form_of)
+        if GHOST in (name for group in related.get("sharing", ()) for name in group.vms):
+            most = max(group.shared_mib for group in whole.sharing)
+            dedicated = CpuPolicy.DEDICATED
+            ghost = Vm(GHOST, VCPUS_MAX, most + 1, cpu_policy=dedicated, max_cells=1, value=0)
+            vms = *vms, ghost
+        instance = Instance((self.host,), vms, prices=whole.prices, **related)
+        forms = {e: whole.form(self.census.entries[e].vm.name) for e in names}
+        instance.keep_forms({name: forms[e] for e, found in names.items() for name in found})
         return instance
 
     def _related(self, names: Mapping[int, str]) -> dict[str, Any]:
