@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -71,6 +71,16 @@ def solve_groups(
     with suppress(OutOfTimeError):
         search.run(rounds)
     return GroupsFound(plan_of(search.pricing, search.used), search.bound, search.stats)
+
+
+@dataclass(slots=True)
+class _Ascent:
+    """Column generation on its way: its program, the prices of the best bound, those found last."""
+
+    master: GroupMaster
+    center: Prices
+    bound: int
+    last: Prices = field(default_factory=dict)
 
 
 class _Search:
@@ -165,30 +175,34 @@ class _Search:
     def _generate(self, master: GroupMaster, until: Deadline) -> tuple[GroupMaster, int]:
         """Return a program with contents worth choosing from, and the bound of its part."""
         pricing, part = self.pricing, master.part
-        center: Prices = {k: self.prices[k] for k in part.groups}
-        best = -UNKNOWN
+        way = _Ascent(master, {k: self.prices[k] for k in part.groups}, -UNKNOWN)
         try:
-            best = pricing.bound_only(center, part, until)
-            self._add_noisy(master, center, until)
-            for calm in (*CALM, *(0.0,) * (ROUNDS - len(CALM))):
-                objective, prices = master.solve(until)
-                broken = master.fragments()
-                if broken:
-                    master = master.split_further(broken)
-                    continue
-                if objective <= best + TWICE:
-                    break
-                at = {k: _between(prices[k], center[k], calm) for k in part.groups}
-                bound, found = pricing.price(at, part, until)
-                if bound > best:
-                    best, center = bound, at
-                if not master.add(contents for _, contents in found) and not calm:
-                    break
-            self._add_noisy(master, prices, until)
+            way.bound = pricing.bound_only(way.center, part, until)
+            self._add_noisy(way.master, way.center, until)
+            self._ascend(way, ROUNDS - len(CALM), until)
+            self._add_noisy(way.master, way.last, until)
         except OutOfTimeError:
             pass
-        self.pool.update(dict.fromkeys(master.columns))
-        return master, best
+        self.pool.update(dict.fromkeys(way.master.columns))
+        return way.master, way.bound
+
+    def _ascend(self, way: _Ascent, rounds: int, until: Deadline) -> None:
+        """Add contents that are missing: at calm prices first, then for some rounds as they are."""
+        for calm in (*CALM, *(0.0,) * rounds):
+            master, part = way.master, way.master.part
+            objective, way.last = master.solve(until)
+            broken = master.fragments()
+            if broken:
+                way.master = master.split_further(broken)
+                continue
+            if objective <= way.bound + TWICE:
+                break
+            at = {k: _between(way.last[k], way.center[k], calm) for k in part.groups}
+            bound, found = self.pricing.price(at, part, until)
+            if bound > way.bound:
+                way.bound, way.center = bound, at
+            if not master.add(contents for _, contents in found) and not calm:
+                break
 
     def _add_noisy(self, master: GroupMaster, prices: Prices, until: Deadline) -> None:
         """Add the best contents at prices that are raised by chance."""
@@ -253,27 +267,13 @@ class _Search:
 
     def _raise_bound(self, until: Deadline) -> None:
         """Raise the bound by the prices of the relaxation of the fleet over all contents known."""
-        pricing = self.pricing
-        master = GroupMaster(pricing, self.whole, pricing.forced)
-        try:
+        master = GroupMaster(self.pricing, self.whole, self.pricing.forced)
+        way = _Ascent(master, self.prices, self.twice_bound)
+        with suppress(OutOfTimeError):
             master.add(until.each(self.pool))
-            for calm in (*CALM, *(0.0,) * ROUNDS):
-                objective, prices = master.solve(until)
-                broken = master.fragments()
-                if broken:
-                    master = master.split_further(broken)
-                    continue
-                if objective <= self.twice_bound + TWICE:
-                    break
-                at = {k: _between(prices[k], self.prices[k], calm) for k in self.whole.groups}
-                bound, found = pricing.price(at, self.whole, until)
-                if bound > self.twice_bound:
-                    self.twice_bound, self.prices = bound, at
-                if not master.add(contents for _, contents in found) and not calm:
-                    break
+            self._ascend(way, ROUNDS, until)
             self.raised = True
-        except OutOfTimeError:
-            pass
+        self.twice_bound, self.prices = way.bound, way.center
 
 
 def _between(prices: np.ndarray, center: np.ndarray, calm: float) -> np.ndarray:
