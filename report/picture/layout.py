@@ -17,7 +17,7 @@ from numaplace.report.picture.layout_fleet import fleet_picture
 from numaplace.report.picture.layout_host import host_picture
 from numaplace.report.picture.layout_node import Detail, device_texts
 from numaplace.report.picture.layout_side import SIDE_WIDTH, key_picture, side_picture
-from numaplace.report.tables.fleet import HOSTS_MAX, shapes_of
+from numaplace.report.tables.fleet import is_fleet, shapes_of
 from numaplace.report.tables.usage import HostUse, NodeUse, by_interest, host_uses
 from numaplace.report.tables.words import plural, term_losses
 
@@ -50,7 +50,7 @@ def plan_picture(plan: Plan, instance: Instance, caption: Caption) -> Picture:
 
     Hosts without VMs come last, and are left out, with a note, beyond `NODES_MAX` nodes.
     """
-    if len(instance.hosts) > HOSTS_MAX:
+    if is_fleet(instance):
         return _fleet(plan, instance, caption)
     uses = by_interest(host_uses(instance, plan))
     shown = shown_hosts(uses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from numaplace.report.picture.geometry import Box, Label, Picture, Shape, Style, merged, shortened
-from numaplace.report.tables.fleet import ShapeUse, cpu_share, memory_share
+from numaplace.report.tables.fleet import ShapeUse, cpu_share, mean_shares, memory_share
 from numaplace.report.tables.usage import NodeUse
 from numaplace.report.tables.words import host_words, plural
 
@@ -64,10 +64,7 @@ def _strip(
     for column, start in enumerate(range(0, len(shape.uses), each)):
         hosts = shape.uses[start : start + each]
         x, y = (column % in_row) * cell, (column // in_row) * (nodes * cell + GAP)
-        for position in range(len(hosts[0].nodes)):
-            shares = [share(use.nodes[position]) for use in hosts]
-            known = [found for found in shares if found is not None]
-            level = sum(known) / len(known) if known else 0.0
+        for position, level in enumerate(mean_shares(hosts, share)):
             box = Box(x, y + position * cell, cell, cell)
             place = hosts[0].nodes[position].key if each == 1 else ""
             shapes.append(Shape(box, Style.BAR, place=place))

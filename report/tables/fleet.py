@@ -11,6 +11,7 @@ from operator import attrgetter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from numaplace.models.instance import Instance
 from numaplace.models.topology import Host
 from numaplace.report.tables import words
 from numaplace.report.tables.columns import Column
@@ -70,6 +71,20 @@ def _sized(shape: ShapeUse) -> str:
     nodes = shape.host.nodes
     sizes = "+".join(f"{n.threads}x{n.memory_mib / words.GIB:g}" for n in nodes[:2])
     return f"{shape.name} {sizes}{'+..' * (len(nodes) > 2)}"
+
+
+def is_fleet(instance: Instance) -> bool:
+    """Tell whether there are too many hosts to show each in full."""
+    return len(instance.hosts) > HOSTS_MAX
+
+
+def mean_shares(hosts: Sequence[HostUse], share: Callable[[NodeUse], float | None]) -> list[float]:
+    """Mean over some hosts of one shape, by node; 0 where none has what is asked for."""
+    found: list[float] = []
+    for nodes in zip(*(use.nodes for use in hosts), strict=True):
+        known = [each for each in map(share, nodes) if each is not None]
+        found.append(sum(known) / len(known) if known else 0.0)
+    return found
 
 
 def cpu_share(node: NodeUse) -> float | None:
@@ -138,15 +153,13 @@ def _strip(
         if column and column % room == 0:
             text.append("\n" + " " * len(label))
         hosts = shape.uses[start : start + each]
-        for position in range(nodes):
-            text.append_text(_letter([share(use.nodes[position]) for use in hosts]))
+        for mean in mean_shares(hosts, share):
+            text.append_text(_letter(mean))
         text.append(" ")
     return text
 
 
-def _letter(shares: Sequence[float | None]) -> Text:
-    known = [share for share in shares if share is not None]
-    mean = sum(known) / len(known) if known else 0.0
+def _letter(mean: float) -> Text:
     if mean <= 0:
         return Text(EMPTY, "dim")
     if mean > 1:

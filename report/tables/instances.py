@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
 from rich.text import Text
 
 from numaplace.models.cost import evaluate
@@ -15,14 +14,13 @@ from numaplace.models.topology import Host
 from numaplace.models.units import SLIT_LOCAL
 from numaplace.models.verify import Violation
 from numaplace.models.vm import Vm
-from numaplace.report.picture.terminal import plan_view
 from numaplace.report.tables import words
 from numaplace.report.tables.columns import Column, Record, columns, within
-from numaplace.report.tables.fleet import HOSTS_MAX as FLEET
-from numaplace.report.tables.fleet import fleet_view
+from numaplace.report.tables.fleet import is_fleet
 from numaplace.report.tables.plans import (
     TOLD,
     VIOLATION,
+    hosts_view,
     loss_table,
     plan_table,
     told_views,
@@ -151,16 +149,9 @@ def instance_views(instance: Instance, *, vms: bool = True, width: int | None = 
     if instance.comment:
         views.append(Text(instance.comment, "dim"))
     if width is not None:
-        views.append(_picture(Plan(), instance, width))
+        views.append(hosts_view(Plan(), instance, width))
     views += _distances(instance)
     return [*views, vm_table(instance)] if vms and instance.vms else views
-
-
-def _picture(plan: Plan, instance: Instance, width: int) -> RenderableType:
-    """The picture of a plan: of its hosts, or of a fleet's shapes and nodes."""
-    if len(instance.hosts) > FLEET:
-        return fleet_view(host_uses(instance, plan), width)
-    return plan_view(plan, instance, width)
 
 
 def _distances(instance: Instance) -> Views:
@@ -193,9 +184,12 @@ def show_views(
     head.append(f"  {clauses}", "not bold default")
     views: Views = [violation_table(found)] if found else []
     views += [head, *told_views(told, result)]
-    views += [_picture(plan, instance, width), *_distances(instance)]
+    views += [hosts_view(plan, instance, width), *_distances(instance)]
     if plan.placements:
-        fleet = len(instance.hosts) > FLEET
-        views += [loss_table(cost)] if fleet else [plan_table(plan, instance), loss_table(cost)]
+        views += (
+            [loss_table(cost)]
+            if is_fleet(instance)
+            else [plan_table(plan, instance), loss_table(cost)]
+        )
     missing = words.unplaced(instance, result) if result is not None else None
     return [*views, unplaced_table(missing)] if missing else views

@@ -17,7 +17,7 @@ from numaplace.models.verify import Violation
 from numaplace.report.picture.terminal import bar_of, plan_view
 from numaplace.report.tables import words
 from numaplace.report.tables.columns import Column, Plain, Record, columns, within
-from numaplace.report.tables.fleet import HOSTS_MAX, fleet_view, unplaced_by_reason
+from numaplace.report.tables.fleet import fleet_view, is_fleet, unplaced_by_reason
 from numaplace.report.tables.table import Table, Views
 from numaplace.report.tables.usage import host_uses
 
@@ -246,13 +246,20 @@ def violation_table(found: Sequence[Violation]) -> Table:
 # ---- what commands show -------------------------------------------------------------------------
 
 
+def hosts_view(plan: Plan, instance: Instance, width: int) -> RenderableType:
+    """The picture of a plan: of its hosts, or of a fleet's shapes and nodes."""
+    if is_fleet(instance):
+        return fleet_view(host_uses(instance, plan), width)
+    return plan_view(plan, instance, width)
+
+
 def solve_views(instance: Instance, result: Result, width: int) -> Views:
     """Outcome of a solve: verdict, picture, plan, losses, what is not placed and why."""
-    if len(instance.hosts) > HOSTS_MAX:
+    if is_fleet(instance):
         return _fleet_views(instance, result, width)
     views: Views = [summary(instance, result)]
     if result.plan is not None and result.plan.placements:
-        views += [plan_view(result.plan, instance, width), plan_table(result.plan, instance)]
+        views += [hosts_view(result.plan, instance, width), plan_table(result.plan, instance)]
         if result.cost is not None:
             views.append(loss_table(result.cost))
     missing = words.unplaced(instance, result)
@@ -265,7 +272,7 @@ def _fleet_views(instance: Instance, result: Result, width: int) -> Views:
     """The same of many hosts on one screen, the verdict last."""
     views: Views = []
     if result.plan is not None:
-        views.append(fleet_view(host_uses(instance, result.plan), width))
+        views.append(hosts_view(result.plan, instance, width))
     if result.cost is not None and result.cost.loss_micro:
         views.append(loss_table(result.cost))
     missing = words.unplaced(instance, result)
