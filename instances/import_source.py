@@ -14,6 +14,7 @@ from typing import TypeVar
 from numaplace.instances.files import STDIN
 from numaplace.instances.formats.registry import HOST_FORMATS, VM_FORMATS
 from numaplace.instances.reading import Reading, located, shown
+from numaplace.instances.shapes import HostShape, parse_shape
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.topology import Host
 from numaplace.models.vm import VMS_MAX, Vm
@@ -100,6 +101,11 @@ class ImportSource:
     def __post_init__(self) -> None:
         with located(str(self.path)):
             check_int("source", "count", self.count, 1, VMS_MAX)
+
+    @property
+    def shape(self) -> HostShape | None:
+        """The host that it is if it is no file but its shape, ``2x48x192``."""
+        return None if _exists(str(self.path)) else parse_shape(str(self.path))
 
 
 def parse_source(text: str) -> ImportSource:

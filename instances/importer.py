@@ -21,7 +21,7 @@ from numaplace.instances.present import (
     with_domains,
 )
 from numaplace.instances.reading import Reading, located, together
-from numaplace.instances.shapes import make_host, parse_shape
+from numaplace.instances.shapes import make_host
 from numaplace.models.errors import InputError, check_int
 from numaplace.models.instance import Instance
 from numaplace.models.locality import unlabelled
@@ -132,17 +132,16 @@ def _hosts(
             for host in read_hosts(source, options, notes):
                 named = names.copies(_with_options(host, options), source.count, source.path, notes)
                 hosts += named
-                told = source.path.exists() and host_format(source.path, source.format) is NUMAPLACE
-                if not told:
+                if source.shape or host_format(source.path, source.format) is not NUMAPLACE:
                     untold.update(each.name for each in named)
     return tuple(hosts)
 
 
 def read_hosts(source: ImportSource, options: HostOptions, notes: list[str]) -> list[Host]:
     """Return the hosts of a file with the memory that is asked for; remarks go to `notes`."""
-    shape = None if source.path.exists() else parse_shape(str(source.path))
-    if shape is not None:
-        return [make_host(shape, f"{source.path}-" if source.count > 1 else str(source.path))]
+    if source.shape is not None:
+        name = f"{source.path}-" if source.count > 1 else str(source.path)
+        return [make_host(source.shape, name)]
     read = host_format(source.path, source.format).read_hosts
     assert read
     with located(str(source.path)):
