@@ -31,8 +31,6 @@ An empty field is the default. A column of any other name is an error.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -45,6 +43,13 @@ from typing import Any
 from numaplace.instances.files import read_text
 from numaplace.instances.formats.format import Format
 from numaplace.instances.formats.guest import whole_pages
+from numaplace.instances.formats.tables.csv_table import (
+    check_header,
+    csv_rows,
+    header_of,
+    real,
+    table_row,
+)
 from numaplace.instances.ranges import parse_ids, parse_whole
 from numaplace.instances.reading import Reading, located
 from numaplace.models.errors import InputError, check_int
@@ -59,8 +64,7 @@ _Parser = Callable[[str, str, str], object]
 
 def sniff(head: str, path: Path) -> bool:
     """Tell whether the beginning of a file looks like a table of flavours."""
-    first = next((line for line in head.splitlines() if line.strip()), "")
-    names = {name.strip().strip('"') for name in first.split(",")}
+    names = header_of(head)
     return {"name", "vcpus"} <= names and not names.isdisjoint(_MEMORY)
 
 
@@ -85,36 +89,8 @@ def read_vms(path: Path) -> Reading[tuple[Vm, ...]]:
     return Reading(tuple(vms.values()), tuple(notes))
 
 
-def csv_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, with the line each begins on."""
-    reader = csv.reader(io.StringIO(text), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = f"is no CSV ({error})"
-            raise InputError("table", "", reason, file=file, line=line) from None
-        if any(field.strip() for field in row):
-            yield line, [field.strip() for field in row]
-
-
-def table_row(columns: list[str], row: list[str]) -> dict[str, str]:
-    """Return the fields of a row that are not empty, by column."""
-    if len(row) != len(columns):
-        reason = f"has {len(row)} fields, the header has {len(columns)}"
-        raise InputError("row", "", reason)
-    return {name: text for name, text in zip(columns, row, strict=True) if text}
-
-
 def _columns(header: list[str]) -> list[str]:
-    for name in header:
-        if name not in _COLUMNS:
-            raise InputError("table", f"column {name!r:.60}", "is unknown")
-        if header.count(name) > 1:
-            raise InputError("table", f"column {name!r}", "occurs twice")
+    check_header(header, _COLUMNS.__contains__)
     for name in ("name", "vcpus"):
         if name not in header:
             raise InputError("table", f"column {name!r}", "is missing")
@@ -159,17 +135,6 @@ def _vms(columns: list[str], row: list[str], most: int, notes: list[str]) -> Ite
     vm = Vm(**values)
     numbers = [""] if count is None else [f"-{number}" for number in range(1, count + 1)]
     yield from (replace(vm, name=f"{vm.name}{number}") for number in numbers)
-
-
-def real(text: str, thing: str, field: str) -> float:
-    """Read a number that is finite."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(thing, field, f"must be a number, not {text!r:.60}") from None
-    if not math.isfinite(value):
-        raise InputError(thing, field, f"must be finite, not {text!r:.60}")
-    return value
 
 
 def _mib(unit_bytes: int, text: str, thing: str, field: str) -> Fraction:

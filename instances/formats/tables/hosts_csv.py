@@ -28,7 +28,13 @@ from typing import Any
 
 from numaplace.instances.files import read_text
 from numaplace.instances.formats.format import Format
-from numaplace.instances.formats.tables.flavours_csv import csv_rows, real, table_row
+from numaplace.instances.formats.tables.csv_table import (
+    check_header,
+    csv_rows,
+    header_of,
+    real,
+    table_row,
+)
 from numaplace.instances.hostmemory import HostReading
 from numaplace.instances.ranges import parse_whole
 from numaplace.instances.reading import located
@@ -43,8 +49,7 @@ _NODE = re.compile(r"(cpu([0-9]{1,3})|memory([0-9]{1,3})_(gib|mib))", re.ASCII)
 
 def sniff(head: str, path: Path) -> bool:
     """Tell whether the beginning of a file looks like a table of hosts."""
-    first = next((line for line in head.splitlines() if line.strip()), "")
-    names = {name.strip().strip('"') for name in first.split(",")}
+    names = header_of(head)
     return "vcpus" not in names and bool(names & {"shape", "cpu0"})
 
 
@@ -68,11 +73,10 @@ def read_hosts(path: Path) -> tuple[HostReading, ...]:
 
 
 def _check(header: list[str]) -> None:
-    for name in header:
-        if name not in _PLAIN and not _NODE.fullmatch(name) and not name.startswith("label:"):
-            raise InputError("table", f"column {name!r:.60}", "is unknown")
-        if header.count(name) > 1:
-            raise InputError("table", f"column {name!r}", "occurs twice")
+    check_header(
+        header,
+        lambda name: name in _PLAIN or name.startswith("label:") or bool(_NODE.fullmatch(name)),
+    )
     if ("shape" in header) == ("cpu0" in header):
         raise InputError(
             "table", "columns 'shape', 'cpu0'", "one of them, and only one, must be there"
