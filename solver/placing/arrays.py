@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -121,9 +121,7 @@ class InstanceArrays:
         by_kind = tuple(rates.crowd(vm, vcpus, places[at]) for at in self._of_kind)
         if by_kind not in self._crowds:
             each = [milli * self.lines.weights(crowding) for milli, crowding in by_kind]
-            if len(each) > 1:
-                each = [np.stack(each)[self.crowd_kind, :, np.arange(self.size)].T.copy()]
-            self._crowds[by_kind] = each[0]
+            self._crowds[by_kind] = of_kinds(each, self.crowd_kind)
         return self._crowds[by_kind]
 
     def relative(self, host_index: int) -> Reals:
@@ -182,6 +180,14 @@ def _members(groups: Iterable[Tied]) -> dict[str, list[Tied]]:
     for group in groups:
         for name in group.vms:
             found[name].append(group)
+    return found
+
+
+def of_kinds(each: Sequence[Ints], kind: Ints) -> Ints:
+    """Return for each place (the last axis) what the array of its kind has there."""
+    found: Ints = each[0]
+    if len(each) > 1:
+        found = np.stack(each)[kind, :, np.arange(len(kind))].T.copy()
     return found
 
 

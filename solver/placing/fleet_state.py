@@ -15,6 +15,7 @@ from numaplace.models.smt import crowding_milli
 from numaplace.models.trace import NEVER_MS, Ints, Reals, Trace
 from numaplace.models.units import PageSize, to_milli
 from numaplace.models.vm import Vm
+from numaplace.solver.placing.arrays import of_kinds
 from numaplace.solver.placing.ledger import NOW, Amounts, Crowds, Ledger, Use
 
 SIZES_MAX = 32
@@ -174,8 +175,8 @@ class FleetState:
         waits = self.trace.memory_intensity
         intensities, self._intensity_of = np.unique(waits, return_inverse=True)
         vms = [Vm("vm", 1, 1, memory_intensity=mu) for mu in intensities.tolist()]
-        self._crowdings = [[crowding_milli(vm, y) for y in yields.tolist()] for vm in vms]
-        self._weights: dict[int, Ints] = {}
+        self._crowdings = [tuple(crowding_milli(vm, y) for y in yields.tolist()) for vm in vms]
+        self._weights: dict[tuple[int, ...], Ints] = {}
         return ContentionLines(curves, {s for found in self._crowdings for s in found})
 
     def contention(self) -> int:
@@ -184,14 +185,12 @@ class FleetState:
 
     def weights(self, vm: int) -> Ints:
         """What a milli-vCPU of a VM adds to each line of CPU contention, by line and place."""
-        kind = int(self._intensity_of[vm])
-        if kind not in self._weights:
+        crowdings = self._crowdings[self._intensity_of[vm]]
+        if crowdings not in self._weights:
             assert self.ledger.lines is not None
-            by_yield = [self.ledger.lines.weights(s) for s in self._crowdings[kind]]
-            self._weights[kind] = (
-                by_yield[0] if len(by_yield) == 1 else np.choose(self._yield_of, by_yield)
-            )
-        return self._weights[kind]
+            each = [self.ledger.lines.weights(s) for s in crowdings]
+            self._weights[crowdings] = of_kinds(each, self._yield_of)
+        return self._weights[crowdings]
 
     def parts(self, vm: int) -> Parts:
         """VCPUs, MiB and load in milli-vCPU of a VM, each on its first and second place."""
