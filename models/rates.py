@@ -216,7 +216,7 @@ def siblings(vm: Vm, vcpus: int, place: Place) -> int:
 def siblings_loss(vm: Vm, vcpus: int, place: Place) -> int:
     """Loss of a cell that requires whole cores, by its own siblings."""
     extra = siblings(vm, vcpus, place)
-    return extra * crowding_milli(vm, place.host.smt_yield) * (MICRO // MILLI)
+    return extra and extra * crowding_milli(vm, place.host.smt_yield) * (MICRO // MILLI)
 
 
 @dataclass(frozen=True, slots=True)
