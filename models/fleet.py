@@ -93,7 +93,7 @@ class Fleet:
         """VCPUs each place takes: pCPUs times the host's overcommit ratio, rounded down."""
         return self._by_place(
             [
-                [round(host.vcpu_overcommit * MILLI) * node.threads // MILLI for node in host.nodes]
+                [host.ratio_milli * node.threads // MILLI for node in host.nodes]
                 for host, _ in self.shapes
             ]
         )

@@ -194,7 +194,7 @@ def _fewest_cells(vm: Vm, need: _Need, host: Host) -> int:
 def node_takes(vm: Vm, vcpus: int, node: NumaNode, host: Host) -> bool:
     """Tell whether the pCPUs of the empty node can run `vcpus` of `vm`."""
     if vm.cpu_policy is CpuPolicy.SHARED:
-        return vcpus * MILLI <= round(host.vcpu_overcommit * MILLI) * node.threads
+        return vcpus * MILLI <= host.ratio_milli * node.threads
     if vm.thread_policy is ThreadPolicy.ISOLATE:
         return vcpus <= node.cores
     if vm.thread_policy is ThreadPolicy.REQUIRE:

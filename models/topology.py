@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 
 from numaplace.models.errors import InputError, check_int, check_unique
 from numaplace.models.fields import Bound, Name, Size, checked
-from numaplace.models.units import SLIT_LOCAL, PageSize
+from numaplace.models.units import MILLI, SLIT_LOCAL, PageSize
 
 HOSTS_MAX = 100_000
 ID_MAX = 1 << 20
@@ -245,6 +245,11 @@ class Host:
         if stated is None and self.bandwidth_mbps and self.bandwidth_mbps[index][index] > 0:
             return round(self.bandwidth_mbps[index][index])
         return stated
+
+    @property
+    def ratio_milli(self) -> int:
+        """Shared vCPUs allowed on a thousand pCPUs that no dedicated vCPU holds."""
+        return round(self.vcpu_overcommit * MILLI)
 
     @property
     def threads(self) -> int:

@@ -95,7 +95,7 @@ def _room(empty: EmptyHosts, host_index: int, count: int, vms: list[Vm]) -> dict
     """What `count` hosts alike have together."""
     places = empty.instance.host_places[host_index]
     host = places[0].host
-    ratio = round(host.vcpu_overcommit * MILLI)
+    ratio = host.ratio_milli
     room = {"vcpus": ratio * host.threads}
     for size in {vm.page_size for vm in vms}:
         room[f"memory {size}"] = sum(place.node.pool_mib(size) for place in places)
@@ -128,7 +128,7 @@ def _vcpu_price(vm: Vm, places: tuple[Place, ...]) -> int:
     """What a vCPU takes of ``overcommit * threads`` in thousandths: a dedicated one, a pCPU."""
     if vm.cpu_policy is CpuPolicy.SHARED:
         return MILLI
-    ratio = round(places[0].host.vcpu_overcommit * MILLI)
+    ratio = places[0].host.ratio_milli
     if vm.thread_policy is not ThreadPolicy.ISOLATE:
         return ratio
     threads = (Counter(pcpu.core for pcpu in place.node.pcpus).values() for place in places)

@@ -143,7 +143,7 @@ def _node_key(place: Place) -> tuple[int, ...]:
 
 
 def _room(host: Host, place: Place) -> int:
-    return round(host.vcpu_overcommit * MILLI) * place.node.threads // MILLI
+    return host.ratio_milli * place.node.threads // MILLI
 
 
 def _has_memory(instance: Instance, kind: HostKind) -> bool:

@@ -117,7 +117,7 @@ def _fullest_instant(instance: Instance, sure: frozenset[str]) -> frozenset[str]
 
 def _vcpu_room(place: Place, vms: list[Vm]) -> int:
     """Upper limit of vCPUs on a node; beyond pCPUs only if shared vCPUs may be overcommitted."""
-    ratio = round(place.host.vcpu_overcommit * MILLI)
+    ratio = place.host.ratio_milli
     if any(vm.cpu_policy is CpuPolicy.DEDICATED for vm in vms):
         ratio = max(ratio, MILLI)
     return ratio * place.node.threads // MILLI

@@ -192,7 +192,7 @@ class Rules(RowWriter):
             place, options = self.instance.places[index], self.vars.options_at[index]
             if all(self._dedicated(option) for option in options):
                 continue
-            ratio = round(place.host.vcpu_overcommit * MILLI)
+            ratio = place.host.ratio_milli
             parts = [(frozenset({o.vm}), self._kept(o, ratio)) for o in options]
             self._enough(parts, ratio * place.node.threads, Rule.SHARED_CPUS, str(place))
 

@@ -20,7 +20,7 @@ from numaplace.models.instance import Instance
 from numaplace.models.pages import page_nodes
 from numaplace.models.relations import Apart, Competition, Cooperation, Together
 from numaplace.models.smt import crowding_milli
-from numaplace.models.units import MILLI, PageSize
+from numaplace.models.units import PageSize
 from numaplace.models.vm import DevicePolicy, MemoryMode, Vm
 
 Ints = npt.NDArray[np.int64]
@@ -61,7 +61,7 @@ class InstanceArrays:
         self.position = _ints(place.position for place in places)
         self.node_id = _ints(place.node.id for place in places)
         self.threads = _ints(place.node.threads for place in places)
-        self.ratio_milli = _ints(round(p.host.vcpu_overcommit * MILLI) for p in places)
+        self.ratio_milli = _ints(p.host.ratio_milli for p in places)
         self.cpu_capacity = self.ratio_milli * self.threads
         self.pool_mib = {
             size: _ints(place.node.pool_mib(size) for place in places) for size in PageSize

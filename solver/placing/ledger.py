@@ -224,7 +224,7 @@ def make_footprint(
     """Work out what `vm` takes at `placement`; `held` is how many pCPUs each cell keeps."""
     host_index = instance.host_index[placement.host]
     cells = [(instance.place_of[placement.host, cell.node], cell) for cell in placement.cells]
-    ratio = round(instance.hosts[host_index].vcpu_overcommit * 1000)
+    ratio = instance.hosts[host_index].ratio_milli
     shared = vm.cpu_policy is CpuPolicy.SHARED
     pages = tuple(
         (instance.place_of[placement.host, node].index, mib)

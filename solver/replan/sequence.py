@@ -294,7 +294,7 @@ class StepRoom:
             return True
         for node, vcpus in step.after.vcpus_by_node().items():
             place = self.instance.place_of[host, node]
-            most = round(place.host.vcpu_overcommit * MILLI) * place.node.threads
+            most = place.host.ratio_milli * place.node.threads
             if MILLI * (self._vcpus[host, node] - ran.get(node, 0) + vcpus) > most:
                 return False
         return True
